@@ -1,0 +1,1 @@
+"""cobatrain: the same rollout-budget allocators, driving a real language-model trainer."""
