@@ -1,0 +1,20 @@
+"""cobasim: study, compare and use rollout-budget allocators for RL with verifiable rewards.
+
+``import cobasim`` is light: numpy, scipy and the allocator module. The Gymnasium environment
+``cobasim/RolloutBudget-v0`` is registered by ``import cobasim.world.env``.
+"""
+
+from cobasim.allocation import ALLOCATORS, Limits, Observation, allocate, make_allocator
+from cobasim.errors import InputError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ALLOCATORS",
+    "InputError",
+    "Limits",
+    "Observation",
+    "__version__",
+    "allocate",
+    "make_allocator",
+]

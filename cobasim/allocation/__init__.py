@@ -1,0 +1,49 @@
+"""The shared allocator module: who gets how many rollouts. Knows nothing of learners.
+
+Needs numpy and scipy only, so any trainer can use it alone::
+
+    from cobasim.allocation import ALLOCATORS, Limits, Observation, allocate
+"""
+
+from cobasim.allocation.allocators import (
+    ALLOCATORS,
+    Allocator,
+    ValueAllocator,
+    allocate,
+    describe_allocators,
+    make_allocator,
+)
+from cobasim.allocation.capability import (
+    CapabilityWindow,
+    beta_shape,
+    measured_failure_rate,
+    transformed_failure_rate,
+)
+from cobasim.allocation.limits import Limits
+from cobasim.allocation.observation import Observation
+from cobasim.allocation.pass_rates import ESTIMATORS, PassRateEstimator, make_estimator
+from cobasim.allocation.solvers import SOLVERS, solve
+from cobasim.allocation.values import CobaValue, KnapsackValue, ValueFunction
+
+__all__ = [
+    "ALLOCATORS",
+    "ESTIMATORS",
+    "SOLVERS",
+    "Allocator",
+    "CapabilityWindow",
+    "CobaValue",
+    "KnapsackValue",
+    "Limits",
+    "Observation",
+    "PassRateEstimator",
+    "ValueAllocator",
+    "ValueFunction",
+    "allocate",
+    "beta_shape",
+    "describe_allocators",
+    "make_allocator",
+    "make_estimator",
+    "measured_failure_rate",
+    "solve",
+    "transformed_failure_rate",
+]

@@ -1,0 +1,482 @@
+"""Allocators: what is believed of a batch, and limits -> a budget for every prompt.
+
+Each allocator is a frozen dataclass: its fields are its parameters, their metadata the bounds.
+Register a new one in ALLOCATORS; one that has a value function only needs ``value``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cobasim.allocation.arrays import FloatArray, IntArray, as_pass_rates
+from cobasim.allocation.capability import beta_shape
+from cobasim.allocation.limits import Limits
+from cobasim.allocation.observation import Observation
+from cobasim.allocation.solvers import SOLVERS, solve
+from cobasim.allocation.spread import spread_evenly, spread_proportionally
+from cobasim.allocation.values import CobaValue, KnapsackValue, ValueFunction
+from cobasim.errors import InputError, unknown_name
+
+
+def parameter(
+    default: Any,
+    doc: str,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """A dataclass field with a description and bounds; None as default means: derived."""
+    bounds = {"above": above, "at_least": at_least, "at_most": at_most, "choices": choices}
+    metadata = {"doc": doc} | {k: v for k, v in bounds.items() if v is not None}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _check_parameter(owner: str, field: dataclasses.Field[Any], value: Any) -> None:
+    bounds = field.metadata
+    if value is None and field.default is None:
+        return
+    if "choices" in bounds:
+        if value not in bounds["choices"]:
+            raise unknown_name(field.name, str(value), bounds["choices"])
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise InputError(f"{owner}: {field.name} must be a number, got {value!r}")
+    wanted = []
+    if "above" in bounds and not value > bounds["above"]:
+        wanted.append(f"above {bounds['above']:g}")
+    if "at_least" in bounds and not value >= bounds["at_least"]:
+        wanted.append(f"at least {bounds['at_least']:g}")
+    if "at_most" in bounds and not value <= bounds["at_most"]:
+        wanted.append(f"at most {bounds['at_most']:g}")
+    if not math.isfinite(value):
+        wanted.append("finite")
+    if wanted:
+        raise InputError(f"{owner}: {field.name} must be {' and '.join(wanted)}, got {value}")
+
+
+def uniform_budgets(num_prompts: int, limits: Limits) -> IntArray:
+    """Equal budgets (m,) under ``limits``; what does not divide is spaced over the batch."""
+    limits.check(num_prompts)
+    room = np.full(num_prompts, limits.high - limits.low, dtype=np.int64)
+    return limits.low + spread_evenly(limits.total - num_prompts * limits.low, room)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allocator(ABC):
+    """Budgets for a batch: integers, low <= B_i <= high, summing to exactly the total."""
+
+    source: ClassVar[str] = ""
+    estimator: ClassVar[str] = "last"  # the pass-rate rule of its publication
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check_parameter(type(self).__name__, field, getattr(self, field.name))
+
+    @abstractmethod
+    def __call__(self, obs: Observation, limits: Limits) -> IntArray:
+        """Budgets (m,) for the observed batch. Raises InputError for an infeasible total."""
+
+    def shape(self, obs: Observation) -> tuple[float, float] | None:
+        """(alpha, beta) of the preference density in use; None where there is none."""
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uniform(Allocator):
+    """The same number of rollouts for every prompt: plain GRPO."""
+
+    source: ClassVar[str] = "GRPO, arXiv 2402.03300"
+
+    def __call__(self, obs: Observation, limits: Limits) -> IntArray:
+        """Equal budgets; see ``uniform_budgets``."""
+        return uniform_budgets(obs.pass_rate.size, limits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueAllocator(Allocator):
+    """Maximises the sum of a value function; subclasses give ``value``.
+
+    Prompts without rollouts get the uniform budget until they are seen, and the others share
+    the rest.
+    """
+
+    solver: str = parameter("threshold", "how the maximum is found", choices=tuple(SOLVERS))
+
+    @abstractmethod
+    def value(self, obs: Observation) -> ValueFunction:
+        """The value function of the seen prompts of a batch."""
+
+    def allocate_seen(self, obs: Observation, limits: Limits) -> IntArray:
+        """Budgets for prompts that have all been seen."""
+        return solve(self.value(obs), limits, self.solver)
+
+    def __call__(self, obs: Observation, limits: Limits) -> IntArray:
+        """Uniform for unseen prompts, optimal for the seen ones."""
+        seen = obs.seen
+        if seen.all():
+            return self.allocate_seen(obs, limits)
+        budgets = uniform_budgets(obs.pass_rate.size, limits)
+        if seen.any():
+            share = Limits(int(budgets[seen].sum()), limits.low, limits.high)
+            budgets[seen] = self.allocate_seen(obs.take(seen), share)
+        return budgets
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knapsack(ValueAllocator):
+    """Knapsack-RL: the chance of a mixed group times the expected gain of one update.
+
+    Fallback, as in its public code: a mixed prompt needs no more than c(p) = ln 0.1 /
+    ln max(p, 1-p) rollouts for a 90 % chance of both outcomes. When the total exceeds what the
+    mixed prompts can use by that measure, the excess is split evenly over the prompts with
+    p = 0, or over all prompts that are not mixed where there are none; what these cannot take
+    goes back to the mixed ones.
+    """
+
+    source: ClassVar[str] = "Knapsack-RL, arXiv 2509.25849"
+
+    def value(self, obs: Observation) -> ValueFunction:
+        """See ``KnapsackValue``."""
+        return KnapsackValue(obs.pass_rate)
+
+    def allocate_seen(self, obs: Observation, limits: Limits) -> IntArray:
+        """The solver on the mixed prompts, after the fallback for the excess."""
+        p, low, high = obs.pass_rate, limits.low, limits.high
+        limits.check(p.size)
+        mixed = (p > 0.0) & (p < 1.0)
+        others = ~mixed
+        if not others.any():
+            return super().allocate_seen(obs, limits)
+        budgets = np.full(p.size, low, dtype=np.int64)
+        available = limits.total - low * int(others.sum())  # for the mixed prompts, at most
+        with np.errstate(divide="ignore"):
+            cost = np.log(0.1) / np.log(np.maximum(p[mixed], 1.0 - p[mixed]))
+        usable = int(np.clip(np.ceil(np.fmin(cost, high)), low, high).sum())
+        excess = max(available - usable, 0)
+        for fallback in (p == 0.0, others):
+            room = np.where(fallback & (budgets < high), high - budgets, 0)
+            extra = spread_evenly(min(excess, int(room.sum())), room)
+            budgets += extra
+            excess -= int(extra.sum())
+            available -= int(extra.sum())
+        if mixed.any():
+            value = KnapsackValue(p[mixed])
+            budgets[mixed] = solve(value, Limits(available, low, high), self.solver)
+        return budgets
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeAllocator(ValueAllocator):
+    """CoBA-RL's value function under some rule for (alpha, beta); subclasses give ``shape``."""
+
+    tau: float = parameter(8.0, "saturation scale of Eq. 8, in rollouts times p (1-p)", above=0)
+
+    def shape(self, obs: Observation) -> tuple[float, float]:
+        """(alpha, beta) of the preference density."""
+        raise NotImplementedError
+
+    def value(self, obs: Observation) -> ValueFunction:
+        """See ``CobaValue``."""
+        alpha, beta = self.shape(obs)
+        return CobaValue(obs.pass_rate, alpha=alpha, beta=beta, tau=self.tau)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fixed(ShapeAllocator):
+    """CoBA-RL's value function with a Beta shape that never changes."""
+
+    source: ClassVar[str] = "CoBA-RL, arXiv 2602.03048, Table 3"
+    alpha: float = parameter(5.5, "first parameter of the preference density", above=0)
+    beta: float = parameter(5.5, "second parameter of the preference density", above=0)
+
+    def shape(self, obs: Observation) -> tuple[float, float]:
+        """The parameters, as given."""
+        return self.alpha, self.beta
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedExploit(Fixed):
+    """Always prefers prompts that mostly pass: Beta(10.5, 1.5)."""
+
+    alpha: float = parameter(10.5, "first parameter of the preference density", above=0)
+    beta: float = parameter(1.5, "second parameter of the preference density", above=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedExplore(Fixed):
+    """Always prefers prompts that mostly fail: Beta(1.5, 10.5)."""
+
+    alpha: float = parameter(1.5, "first parameter of the preference density", above=0)
+    beta: float = parameter(10.5, "second parameter of the preference density", above=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearDecay(ShapeAllocator):
+    """Alpha falls in equal steps (10, 9, .., 1) over the run, whatever the policy does."""
+
+    source: ClassVar[str] = "CoBA-RL, arXiv 2602.03048, Table 3"
+    kappa: float = parameter(11.0, "alpha + beta", above=2)
+    steps: int = parameter(10, "number of equal steps over the run", at_least=1)
+
+    def shape(self, obs: Observation) -> tuple[float, float]:
+        """Alpha from kappa - 1 down to 1 by ``obs.progress``."""
+        done = min(int(obs.progress * self.steps), self.steps - 1)
+        alpha = self.kappa - 1.0 - (self.kappa - 2.0) * done / max(self.steps - 1, 1)
+        return alpha, self.kappa - alpha
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coba(ShapeAllocator):
+    """CoBA-RL: alpha follows the global failure rate, from exploiting to exploring."""
+
+    source: ClassVar[str] = "CoBA-RL, arXiv 2602.03048"
+    kappa: float = parameter(11.0, "alpha + beta (Eq. 7)", above=2)
+    gamma: float = parameter(10.0, "steepness of Psi below 0.5 (Eq. 6)", above=0)
+    alpha: float | None = parameter(None, "hold alpha at this value (else Eq. 7)", above=0)
+    alpha_min: float = parameter(1.0, "lower clip of alpha; the paper is silent", above=0)
+    alpha_max: float | None = parameter(
+        None, "upper clip of alpha; kappa - 1 where not given; the paper is silent", above=0
+    )
+    slope: float | None = parameter(
+        None, "lambda of Eq. 7; kappa - 2 where not given; the paper is silent", at_least=0
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        top = self.kappa - 1.0 if self.alpha_max is None else self.alpha_max
+        for name, alpha in (("alpha", self.alpha), ("alpha_max", top)):
+            if alpha is not None and alpha >= self.kappa:
+                raise InputError(
+                    f"{type(self).__name__}: {name} must be below kappa ({self.kappa:g}), since "
+                    f"beta = kappa - alpha, got {alpha:g}"
+                )
+        if self.alpha_min > top:
+            raise InputError(
+                f"{type(self).__name__}: alpha_min ({self.alpha_min:g}) is above alpha_max "
+                f"({top:g})"
+            )
+
+    def shape(self, obs: Observation) -> tuple[float, float]:
+        """Eq. 7 at the smoothed failure rate; before the first one, at the batch's own."""
+        if self.alpha is not None:
+            return self.alpha, self.kappa - self.alpha
+        rate = obs.failure_rate
+        if rate is None:
+            seen = obs.seen
+            rate = 1.0 - float(np.mean(obs.pass_rate[seen] if seen.any() else obs.pass_rate))
+        return beta_shape(
+            rate,
+            kappa=self.kappa,
+            gamma=self.gamma,
+            alpha_min=self.alpha_min,
+            alpha_max=self.alpha_max,
+            slope=self.slope,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CobaExploreFirst(Coba):
+    """CoBA-RL with alpha mirrored: it rises with capability (Table 2's first row)."""
+
+    source: ClassVar[str] = "CoBA-RL, arXiv 2602.03048, Table 2"
+
+    def shape(self, obs: Observation) -> tuple[float, float]:
+        """Alpha mirrored at the middle of its range."""
+        if self.alpha is not None:
+            return self.alpha, self.kappa - self.alpha
+        alpha, _ = super().shape(obs)
+        top = self.kappa - 1.0 if self.alpha_max is None else self.alpha_max
+        mirrored = self.alpha_min + top - alpha
+        return mirrored, self.kappa - mirrored
+
+
+@dataclass(frozen=True, kw_only=True)
+class CobaReleased(Coba):
+    """What CoBA-RL's released allocator does beyond the paper.
+
+    Unseen prompts count as 0.5 (a batch of only unseen ones is uniform); p is clipped to
+    [0.01, 0.99] in the value; tau = 3 + 9 min(1, Var(p) / 0.1667) over the explorable prompts,
+    those with 0.05 <= p <= 0.99. After ``low`` for all, the solver gets a share r of what is left
+    for the explorable prompts (0.8 if they are more than half of the batch, else 0.6 + 0.4 times
+    their share); the rest goes to the very hard prompts (p < 0.05) in proportion to 1 - p, then
+    evenly to the explorable, then evenly to the very easy ones. Departure: the released code
+    underspends when all are full; here the sum is always the total.
+    """
+
+    source: ClassVar[str] = "released code of CoBA-RL, as described in docs/allocators.md"
+    estimator: ClassVar[str] = "window"
+    tau: float | None = parameter(  # type: ignore[assignment]
+        None, "saturation scale; follows Var(p) where not given", above=0
+    )
+
+    def shape(self, obs: Observation) -> tuple[float, float]:
+        """Eq. 7; alpha = kappa - 2 before anything was seen."""
+        if obs.failure_rate is None and self.alpha is None and not obs.seen.any():
+            alpha = min(self.kappa - 2.0, self.kappa - 1.0)
+            return alpha, self.kappa - alpha
+        return super().shape(obs)
+
+    def __call__(self, obs: Observation, limits: Limits) -> IntArray:
+        """See the class."""
+        if not obs.seen.any():
+            return uniform_budgets(obs.pass_rate.size, limits)
+        p = np.where(obs.seen, obs.pass_rate, 0.5)
+        low, high = limits.low, limits.high
+        limits.check(p.size)
+        hard, easy = p < 0.05, p > 0.99
+        explorable = ~(hard | easy)
+        share = float(explorable.mean())
+        left = limits.total - p.size * low
+        budgets = np.full(p.size, low, dtype=np.int64)
+        if explorable.any():
+            part = int((0.8 if share > 0.5 else 0.6 + 0.4 * share) * left)
+            part = min(part, int(explorable.sum()) * (high - low))
+            wanted = Limits(low * int(explorable.sum()) + part, low, high)
+            budgets[explorable] = solve(self._value(obs, p[explorable]), wanted, self.solver)
+            left -= part
+        for group, weights in (
+            (hard, 1.0 - p),
+            (explorable, np.zeros_like(p)),
+            (easy, np.zeros_like(p)),
+        ):
+            room = np.where(group, high - budgets, 0)
+            extra = spread_proportionally(min(left, int(room.sum())), weights, room)
+            budgets += extra
+            left -= int(extra.sum())
+        return budgets
+
+    def _value(self, obs: Observation, explorable: FloatArray) -> ValueFunction:
+        alpha, beta = self.shape(obs)
+        tau = self.tau
+        if tau is None:
+            tau = 3.0 + 9.0 * min(1.0, float(np.var(explorable)) / 0.1667)
+        return CobaValue(np.clip(explorable, 0.01, 0.99), alpha=alpha, beta=beta, tau=tau)
+
+
+ALLOCATORS: dict[str, type[Allocator]] = {
+    "uniform": Uniform,
+    "knapsack": Knapsack,
+    "fixed-exploit": FixedExploit,
+    "fixed-explore": FixedExplore,
+    "fixed": Fixed,
+    "linear-decay": LinearDecay,
+    "coba": Coba,
+    "coba-explore-first": CobaExploreFirst,
+    "coba-released": CobaReleased,
+}
+
+
+def make_allocator(name: str, **parameters: Any) -> Allocator:
+    """Build an allocator by its name in ALLOCATORS.
+
+    Raises InputError for an unknown name or parameter (the nearest is suggested), or a value out
+    of bounds.
+    """
+    if name not in ALLOCATORS:
+        raise unknown_name("allocator", name, ALLOCATORS)
+    kind = ALLOCATORS[name]
+    known = [field.name for field in dataclasses.fields(kind)]
+    for given in parameters:
+        if given not in known:
+            if not known:
+                raise InputError(f"allocator {name!r} takes no parameters, got {given!r}")
+            raise unknown_name(f"parameter of allocator {name!r}", given, known)
+    return kind(**parameters)
+
+
+def describe_allocators() -> list[dict[str, Any]]:
+    """Every registered allocator: name, one line, source, estimator, parameters with bounds."""
+    rows = []
+    for name, kind in ALLOCATORS.items():
+        parameters = [
+            {"name": f.name, "default": f.default, **f.metadata} for f in dataclasses.fields(kind)
+        ]
+        summary = (kind.__doc__ or "").strip().splitlines()[0]
+        rows.append(
+            {
+                "name": name,
+                "summary": summary,
+                "source": kind.source,
+                "estimator": kind.estimator,
+                "parameters": parameters,
+            }
+        )
+    return rows
+
+
+def allocate(
+    pass_rates: ArrayLike,
+    total: int,
+    *,
+    allocator: str = "coba",
+    low: int = 2,
+    high: int = 128,
+    failure_rate: float | None = None,
+    solver: str = "threshold",
+    attempts: ArrayLike | None = None,
+    progress: float = 0.0,
+    **parameters: Any,
+) -> IntArray:
+    """Budgets for one batch: how many rollouts each prompt should get.
+
+    Args:
+        pass_rates: (m,) estimates in [0, 1].
+        total: rollouts to spend; the budgets sum to exactly this.
+        allocator: a name in ALLOCATORS.
+        low, high: bounds of each budget.
+        failure_rate: the policy's global failure rate in [0, 1]; None: 1 - mean(pass_rates).
+        solver: "threshold" (fast), "heap" (Algorithm 1) or "dp" (slow reference).
+        attempts: (m,) rollouts behind each estimate, 0 = never tried; None: all were tried.
+        progress: share of the training run that is done, in [0, 1] (for "linear-decay").
+        parameters: the allocator's own, such as kappa, tau, gamma or alpha.
+
+    Returns a numpy int64 array (m,).
+
+    Raises InputError (a ValueError) for anything that cannot be used, saying what can.
+    """
+    obs, built = prepare(
+        pass_rates,
+        allocator=allocator,
+        failure_rate=failure_rate,
+        solver=solver,
+        attempts=attempts,
+        progress=progress,
+        **parameters,
+    )
+    return built(obs, Limits(total, low, high))
+
+
+def prepare(
+    pass_rates: ArrayLike,
+    *,
+    allocator: str,
+    failure_rate: float | None = None,
+    solver: str = "threshold",
+    attempts: ArrayLike | None = None,
+    progress: float = 0.0,
+    **parameters: Any,
+) -> tuple[Observation, Allocator]:
+    """The checked observation and allocator behind ``allocate``; arguments as there."""
+    p = as_pass_rates(pass_rates)
+    for name, share in (("failure_rate", failure_rate), ("progress", progress)):
+        if share is not None and not 0.0 <= share <= 1.0:
+            raise InputError(f"{name} must lie in [0, 1], got {share}")
+    tried = np.ones_like(p) if attempts is None else np.asarray(attempts, dtype=np.float64)
+    if tried.shape != p.shape or not bool(np.all(tried >= 0.0)):
+        raise InputError("attempts must be one number >= 0 for each pass rate")
+    if solver not in SOLVERS:
+        raise unknown_name("solver", solver, SOLVERS)
+    if allocator in ALLOCATORS and issubclass(ALLOCATORS[allocator], ValueAllocator):
+        parameters = {"solver": solver, **parameters}
+    built = make_allocator(allocator, **parameters)
+    rate = 1.0 - float(p.mean()) if failure_rate is None else float(failure_rate)
+    return Observation(p, tried, failure_rate=rate, progress=progress), built

@@ -1,0 +1,34 @@
+"""Array types, and the one check that every array of pass rates goes through."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cobasim.errors import InputError
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+
+def as_pass_rates(pass_rates: ArrayLike) -> FloatArray:
+    """Return ``pass_rates`` as a contiguous float array (m,), each in [0, 1].
+
+    Raises InputError for anything that is not a flat, non-empty list of numbers in [0, 1].
+    """
+    try:
+        array = np.ascontiguousarray(pass_rates, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"pass rates must be a flat list of numbers in [0, 1]: {error}") from None
+    if array.ndim != 1:
+        raise InputError(f"pass rates must be a flat list, got an array of shape {array.shape}")
+    if array.size == 0:
+        raise InputError("pass rates are empty: give at least one prompt")
+    bad = np.flatnonzero(~((array >= 0.0) & (array <= 1.0)))
+    if bad.size:
+        raise InputError(
+            f"pass rates must lie in [0, 1]: entry {bad[0]} is {array[bad[0]]}"
+            + (f" (and {bad.size - 1} more)" if bad.size > 1 else "")
+        )
+    return array

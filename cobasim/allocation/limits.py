@@ -1,0 +1,49 @@
+"""The constraint of the allocation problem: a total, and bounds for every prompt."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+
+from cobasim.errors import InputError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """``sum_i B_i = total`` with ``low <= B_i <= high`` for each prompt.
+
+    Attributes:
+        total: rollouts to spend on the batch.
+        low: the fewest rollouts that a prompt gets (>= 0).
+        high: the most rollouts that a prompt gets (>= low).
+
+    Raises InputError when the three contradict each other or are no whole numbers.
+    """
+
+    total: int
+    low: int = 2
+    high: int = 128
+
+    def __post_init__(self) -> None:
+        for name in ("total", "low", "high"):
+            given = getattr(self, name)
+            try:
+                object.__setattr__(self, name, operator.index(given))
+            except TypeError:
+                raise InputError(f"{name} must be a whole number, got {given!r}") from None
+        if self.low < 0:
+            raise InputError(f"low must be at least 0, got {self.low}")
+        if self.low > self.high:
+            raise InputError(
+                f"low ({self.low}) is above high ({self.high}): swap them or widen the bounds"
+            )
+
+    def check(self, num_prompts: int) -> None:
+        """Raise InputError when ``num_prompts`` prompts cannot be given exactly ``total``."""
+        least, most = num_prompts * self.low, num_prompts * self.high
+        if not least <= self.total <= most:
+            raise InputError(
+                f"a total of {self.total} rollouts cannot be met: {num_prompts} prompts with "
+                f"{self.low} to {self.high} rollouts each can spend {least} to {most}; "
+                "change the total or the bounds"
+            )

@@ -1,0 +1,18 @@
+"""Independent random streams of one seed: ``np.random.default_rng([seed, STREAM, step])``."""
+
+from __future__ import annotations
+
+import numpy as np
+
+POPULATION = 1  # the prompt pool: first pass rates, features
+HELDOUT = 2  # held-out prompts
+ORDER = 3  # which prompts make a batch
+ROLLOUTS = 4  # outcomes of rollouts
+NOISE = 5  # nuisance gradient noise
+DRIFT = 6  # exogenous changes of the world
+REGIME = 7  # the prompts of a new regime
+
+
+def stream(seed: int, name: int, step: int = 0) -> np.random.Generator:
+    """The generator of one stream at one step; never shared between streams or steps."""
+    return np.random.default_rng([seed, name, step])

@@ -1,0 +1,13 @@
+"""The synthetic environment: prompts with latent difficulties, and policies that learn."""
+
+from cobasim.world.policies import WORLDS, LogisticPolicy, SimulatedPolicy, SkillChainPolicy
+from cobasim.world.prompts import POPULATIONS, draw_pass_rates
+
+__all__ = [
+    "POPULATIONS",
+    "WORLDS",
+    "LogisticPolicy",
+    "SimulatedPolicy",
+    "SkillChainPolicy",
+    "draw_pass_rates",
+]
