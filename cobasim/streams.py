@@ -7,8 +7,7 @@ import numpy as np
 POPULATION = 1  # the prompt pool: first pass rates, features
 HELDOUT = 2  # held-out prompts
 ORDER = 3  # which prompts make a batch
-ROLLOUTS = 4  # outcomes of rollouts
-NOISE = 5  # nuisance gradient noise
+ROLLOUTS = 4  # outcomes of rollouts, and the nuisance noise of their gradients
 DRIFT = 6  # exogenous changes of the world
 REGIME = 7  # the prompts of a new regime
 

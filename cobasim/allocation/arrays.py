@@ -28,7 +28,7 @@ def as_pass_rates(pass_rates: ArrayLike) -> FloatArray:
     bad = np.flatnonzero(~((array >= 0.0) & (array <= 1.0)))
     if bad.size:
         raise InputError(
-            f"pass rates must lie in [0, 1]: entry {bad[0]} is {array[bad[0]]}"
+            f"pass rates must lie in [0, 1]: the one at index {bad[0]} is {array[bad[0]]:g}"
             + (f" (and {bad.size - 1} more)" if bad.size > 1 else "")
         )
     return array

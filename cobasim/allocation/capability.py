@@ -30,7 +30,7 @@ def measured_failure_rate(passes: IntArray, budgets: IntArray) -> float | None:
     tried = budgets > 0
     if not tried.all():
         passes, budgets = passes[tried], budgets[tried]
-    return 1.0 - float(np.mean(passes / budgets)) if budgets.size else None
+    return 1.0 - float((passes / budgets).sum()) / budgets.size if budgets.size else None
 
 
 class CapabilityWindow:

@@ -59,11 +59,36 @@ class PassRateEstimator(ABC):
             getattr(self, name)[...] = given
 
 
-class Window(PassRateEstimator):
-    """Successes over rollouts, pooled over a prompt's last ``window`` visits.
+def _pooled(passes: IntArray, rollouts: IntArray) -> Estimate:
+    """Successes over rollouts, each (m,); UNSEEN where there are no rollouts."""
+    rate = np.full(passes.shape, UNSEEN)
+    np.divide(passes, rollouts, out=rate, where=rollouts > 0)
+    return Estimate(rate, rollouts.astype(np.float64))
 
-    With ``window=1`` the last visit alone (what arXiv 2602.03048 and 2509.25849 describe).
-    """
+
+class LastVisit(PassRateEstimator):
+    """Successes over rollouts of the last visit (arXiv 2602.03048 and 2509.25849)."""
+
+    def __init__(self, num_prompts: int) -> None:
+        """Start with no visits."""
+        self.passes = np.zeros(num_prompts, dtype=np.int64)
+        self.rollouts = np.zeros(num_prompts, dtype=np.int64)
+
+    def update(self, prompts: IntArray, budgets: IntArray, passes: IntArray) -> None:
+        """Replace the last visit."""
+        tried = budgets > 0
+        if not tried.all():
+            prompts, budgets, passes = prompts[tried], budgets[tried], passes[tried]
+        self.passes[prompts] = passes
+        self.rollouts[prompts] = budgets
+
+    def estimate(self, prompts: IntArray) -> Estimate:
+        """The last visit's rate; attempts are its rollouts."""
+        return _pooled(self.passes[prompts], self.rollouts[prompts])
+
+
+class Window(PassRateEstimator):
+    """Successes over rollouts, pooled over a prompt's last ``window`` visits."""
 
     def __init__(self, num_prompts: int, *, window: int = 3) -> None:
         """Start with no visits; ``window`` >= 1 visits are kept per prompt."""
@@ -85,19 +110,7 @@ class Window(PassRateEstimator):
 
     def estimate(self, prompts: IntArray) -> Estimate:
         """Pooled rate; attempts are the pooled rollouts."""
-        passes = self.passes[prompts].sum(axis=1)
-        rollouts = self.rollouts[prompts].sum(axis=1)
-        seen = rollouts > 0
-        rate = np.where(seen, passes / np.maximum(rollouts, 1), UNSEEN)
-        return Estimate(rate, rollouts.astype(np.float64))
-
-
-class LastVisit(Window):
-    """The rate of the last visit alone."""
-
-    def __init__(self, num_prompts: int) -> None:
-        """Start with no visits."""
-        super().__init__(num_prompts, window=1)
+        return _pooled(self.passes[prompts].sum(axis=1), self.rollouts[prompts].sum(axis=1))
 
 
 class Robust(Window):

@@ -21,7 +21,7 @@ from scipy.special import expit, logit
 from cobasim.allocation.arrays import FloatArray, IntArray
 from cobasim.config import WorldConfig
 from cobasim.errors import InputError
-from cobasim.streams import DRIFT, HELDOUT, NOISE, POPULATION, REGIME, ROLLOUTS, stream
+from cobasim.streams import DRIFT, HELDOUT, POPULATION, REGIME, ROLLOUTS, stream
 from cobasim.world.prompts import (
     difficulty_class,
     draw_pass_rates,
@@ -119,9 +119,15 @@ class SimulatedPolicy(ABC):
     # -- the learner of the loop ----------------------------------------------------------
 
     def rollout(self, prompts: IntArray, budgets: IntArray) -> IntArray:
-        """Passes (m,) ~ Binomial(budgets, true pass rate); the generator depends on the step."""
+        """Passes (m,) ~ Binomial(budgets, true pass rate).
+
+        The generator depends on seed and step alone, so allocators meet the same luck; the
+        nuisance noise of the update is drawn first, so that it is the very same for all.
+        """
         rate = self.pass_rates(prompts)
-        passes = stream(self.seed, ROLLOUTS, self.step).binomial(budgets, rate)
+        rng = stream(self.seed, ROLLOUTS, self.step)
+        self._noise = rng.standard_normal(self._moment.size)
+        passes = rng.binomial(budgets, rate)
         self._last = (prompts, budgets, passes)
         return passes
 
@@ -140,8 +146,7 @@ class SimulatedPolicy(ABC):
             # parameters, and enters with its advantage and the weight of its group.
             variance = weights * weights * square / np.maximum(budgets, 1)  # (m,)
             scale = config.noise / np.sqrt(shared.size)
-            rng = stream(self.seed, NOISE, self.step)
-            shared = shared + scale * np.sqrt(variance.sum()) * rng.standard_normal(shared.size)
+            shared = shared + (scale * float(variance.sum()) ** 0.5) * self._noise
         norm = float(np.sqrt(shared @ shared + own @ own))
         clip = min(1.0, config.clip_norm / norm) if norm > 0.0 else 1.0
         self._apply(prompts, clip * shared, clip * own)
@@ -375,8 +380,7 @@ class SkillChainPolicy(SimulatedPolicy):
         self._place(prompts, rates)
 
     def _changing(self) -> dict[str, Any]:
-        changing = super()._changing() | {"own_logit": self.own_logit, "level": self.level}
-        return changing
+        return super()._changing() | {"own_logit": self.own_logit, "level": self.level}
 
 
 WORLDS: dict[str, type[SimulatedPolicy]] = {

@@ -1,0 +1,5 @@
+"""``python -m cobasim``: the same as the ``cobasim`` command."""
+
+from cobasim.cli import main
+
+main()

@@ -1,0 +1,436 @@
+"""The ``cobasim`` command. Only this module prints; everything else returns values.
+
+    cobasim compare      compare allocators in the synthetic world (the main job)
+    cobasim allocate     budgets for a file of pass rates
+    cobasim allocators   what there is to choose from
+    cobasim benchmark    what allocation costs
+
+Bad input gives one line on standard error and exit code 2.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+import time
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from cobasim.allocation import SOLVERS, Limits, describe_allocators
+from cobasim.allocation.allocators import prepare
+from cobasim.errors import InputError, unknown_name
+from cobasim.pass_rate_files import read_pass_rates
+
+if TYPE_CHECKING:
+    from cobasim.comparison import Comparison
+    from cobasim.scores import Interval, Row
+
+app = typer.Typer(
+    name="cobasim",
+    help="Study, compare and use rollout-budget allocators for RL with verifiable rewards.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON only.")]
+
+
+def main() -> None:
+    """Entry point: every expected failure is one line and exit code 2."""
+    try:
+        code = app(standalone_mode=False)
+    except KeyboardInterrupt:
+        _fail("interrupted; what was recorded so far is kept", code=130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except InputError as error:
+        _fail(str(error))
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        _fail(f"{error.strerror or error}{where}")
+    except Exception as error:
+        message = getattr(error, "format_message", None)  # a usage error of the library
+        if message is None:
+            raise
+        _fail(message())
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int = 2) -> None:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    sys.exit(code)
+
+
+# -- allocate ------------------------------------------------------------------------------
+
+
+@app.command()
+def allocate(
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="Pass rates: .json (a list), .csv or .parquet (a column pass_rate), .npy, or - "
+            "for standard input."
+        ),
+    ],
+    total_budget: Annotated[int, typer.Option(help="Rollouts to spend in all.")],
+    allocator: Annotated[str, typer.Option(help="See `cobasim allocators`.")] = "coba",
+    low: Annotated[int, typer.Option(help="Fewest rollouts of a prompt.")] = 2,
+    high: Annotated[int, typer.Option(help="Most rollouts of a prompt.")] = 128,
+    failure_rate: Annotated[
+        float | None, typer.Option(help="Global failure rate; 1 - mean pass rate if not given.")
+    ] = None,
+    kappa: Annotated[float | None, typer.Option(help="alpha + beta (coba).")] = None,
+    gamma: Annotated[float | None, typer.Option(help="Steepness of Eq. 6 (coba).")] = None,
+    tau: Annotated[float | None, typer.Option(help="Saturation scale of Eq. 8.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="Hold alpha at this value.")] = None,
+    beta: Annotated[float | None, typer.Option(help="Second shape parameter (fixed).")] = None,
+    progress: Annotated[float, typer.Option(help="Share of the run that is done.")] = 0.0,
+    solver: Annotated[str, typer.Option(help=f"One of {', '.join(SOLVERS)}.")] = "threshold",
+    as_json: JsonFlag = False,
+) -> None:
+    """Budgets for a file of pass rates: how many rollouts each prompt should get."""
+    given = {"kappa": kappa, "gamma": gamma, "tau": tau, "alpha": alpha, "beta": beta}
+    rates = read_pass_rates(file)
+    obs, built = prepare(
+        rates,
+        allocator=allocator,
+        failure_rate=failure_rate,
+        solver=solver,
+        progress=progress,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    budgets = built(obs, Limits(total_budget, low, high))
+    shape = built.shape(obs)
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "budgets": budgets.tolist(),
+                    "alpha": shape and shape[0],
+                    "beta": shape and shape[1],
+                    "total": int(budgets.sum()),
+                }
+            )
+        )
+        return
+    table = Table(title=f"{allocator}: {budgets.sum()} rollouts over {budgets.size} prompts")
+    for column in ("pass rate", "prompts", "rollouts", "share of budget", "mean", "min", "max"):
+        table.add_column(column, justify="right")
+    edges = [-1.0, 0.0, 0.2, 0.4, 0.6, 0.8, 1.0 - 1e-12, 1.0]
+    names = ["0", "to 0.2", "to 0.4", "to 0.6", "to 0.8", "below 1", "1"]
+    for name, above, upto in zip(names, edges[:-1], edges[1:], strict=True):
+        part = budgets[(rates > above) & (rates <= upto)]
+        if part.size:
+            table.add_row(
+                name,
+                str(part.size),
+                str(part.sum()),
+                f"{part.sum() / budgets.sum():.1%}" if budgets.sum() else "-",
+                f"{part.mean():.1f}",
+                str(part.min()),
+                str(part.max()),
+            )
+    Console().print(table)
+    if shape is not None:
+        print(f"preference density: Beta({shape[0]:.2f}, {shape[1]:.2f})")
+    print("budgets in the order of the file: add --json")
+
+
+# -- allocators ----------------------------------------------------------------------------
+
+
+@app.command()
+def allocators(as_json: JsonFlag = False) -> None:
+    """Every allocator: what it does, its source, its parameters with defaults and bounds."""
+    rows = describe_allocators()
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    console = Console()
+    for row in rows:
+        console.print(f"[bold]{row['name']}[/bold]  {row['summary']}", highlight=False)
+        console.print(f"    source: {row['source']}", highlight=False, markup=False)
+        for described in row["parameters"]:
+            default = "derived" if described["default"] is None else described["default"]
+            console.print(
+                f"    {described['name']} = {default}{_bounds(described)}: {described['doc']}",
+                highlight=False,
+                markup=False,
+            )
+    console.print("Each also as oracle-NAME in a simulation: shown the true pass rates.")
+
+
+def _bounds(described: dict[str, Any]) -> str:
+    if "choices" in described:
+        return f" ({' | '.join(described['choices'])})"
+    signs = (("above", ">"), ("at_least", ">="), ("at_most", "<="))
+    bounds = [f"{sign} {described[key]:g}" for key, sign in signs if key in described]
+    return f" ({', '.join(bounds)})" if bounds else ""
+
+
+# -- compare -------------------------------------------------------------------------------
+
+
+@app.command()
+def compare(
+    preset: Annotated[
+        str, typer.Option(help="quick (under a minute) or paper (500 steps, 16 seeds, all).")
+    ] = "quick",
+    allocators: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated names; oracle-NAME is shown the true pass rates."),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Number of seeds.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Policy updates in a run.")] = None,
+    world: Annotated[str | None, typer.Option(help="logistic or skill-chain.")] = None,
+    weighting: Annotated[
+        str, typer.Option(help="Weight of a prompt in the loss: rollout, prompt or both.")
+    ] = "both",
+    pass_rates: Annotated[
+        str | None,
+        typer.Option(help="File of measured pass rates: one simulated prompt starts at each."),
+    ] = None,
+    estimator: Annotated[
+        str | None,
+        typer.Option(
+            help="Pass-rate rule for all: last, window, robust or posterior. Not given: the rule "
+            "of each allocator's publication."
+        ),
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Prompts in a step, M.")] = None,
+    total_budget: Annotated[int | None, typer.Option(help="Rollouts in a step.")] = None,
+    low: Annotated[int | None, typer.Option(help="Fewest rollouts of a prompt.")] = None,
+    high: Annotated[int | None, typer.Option(help="Most rollouts of a prompt.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="name=value: any setting of the world, the loop or an allocator, such as "
+            "transfer=0.2 or kappa=15. May be repeated.",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Processes at a time; one per processor if not given.")
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(help="New folder for runs and report; runs/compare-TIME.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Compare allocators in the synthetic world, paired by seed, at equal rollouts."""
+    from cobasim import comparison
+    from cobasim.config import split_settings, validated
+
+    began = time.perf_counter()
+    if jobs is not None and jobs < 1:
+        raise InputError(f"--jobs must be at least 1, got {jobs}")
+    values = comparison.settle(
+        preset,
+        split_settings(settings or []),
+        allocators=None if allocators is None else _names(allocators),
+        weightings=_weightings(weighting),
+        seeds=seeds,
+        steps=steps,
+        world=world,
+        pass_rates=pass_rates,
+        estimator=estimator,
+        batch_size=batch_size,
+        total_budget=total_budget,
+        low=low,
+        high=high,
+    )
+    config = comparison.with_pool(validated(comparison.CompareConfig, values))
+    folder = Path(out or f"runs/compare-{datetime.now():%Y%m%d-%H%M%S}")
+    comparison.claim(folder)
+    with _progress() as progress:
+        bar = progress.add_task(
+            f"{config.world.world} world, {config.loop.steps} steps a run", total=config.num_runs
+        )
+        runs = comparison.run_all(
+            config, folder, jobs=jobs, on_finished=lambda: progress.advance(bar)
+        )
+    result = comparison.score(config, runs)
+    command = shlex.join(["cobasim", *sys.argv[1:]])
+    comparison.store(result, folder, command=command)
+    if as_json:
+        print(json.dumps(result.to_json()))
+        return
+    console = Console()
+    for table in _comparison_tables(result):
+        console.print(table)
+    for line in result.statements:
+        console.print(line, highlight=False)
+    steps_done = config.loop.steps * len(runs)
+    console.print(
+        f"\n{len(runs)} runs, {steps_done:,} steps in {time.perf_counter() - began:.1f} s\n"
+        f"report  {folder / comparison.REPORT}\nnumbers {folder / comparison.NUMBERS}\n"
+        f"runs    {folder}/<weighting>/<allocator>/<seed>",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _progress() -> Progress:
+    """A bar on standard error, so that standard output stays clean; silent when piped."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("runs"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _weightings(weighting: str) -> tuple[str, ...]:
+    choices = {"rollout": ("rollout",), "prompt": ("prompt",), "both": ("rollout", "prompt")}
+    if weighting not in choices:
+        raise unknown_name("weighting", weighting, choices)
+    return choices[weighting]
+
+
+def _comparison_tables(result: Comparison) -> list[Table]:
+    by_weighting: dict[str, dict[str, Row]] = {}
+    for row in result.rows:
+        by_weighting.setdefault(row.weighting, {})[row.allocator] = row
+    headline = Table(
+        title="Held-out accuracy at the end, %, and its difference to uniform in points\n"
+        "(± half the 95 % interval, paired by seed); loss weighted per ...",
+        box=box.SIMPLE,
+        pad_edge=False,
+    )
+    headline.add_column("allocator", no_wrap=True)
+    for weighting in by_weighting:
+        headline.add_column(f"... {weighting}", justify="right", no_wrap=True)
+        headline.add_column("- uniform", justify="right", no_wrap=True)
+    for name in dict.fromkeys(row.allocator for row in result.rows):
+        cells = [name]
+        for group in by_weighting.values():
+            found = group.get(name)
+            cells.append(_percent(found.heldout if found else None))
+            cells.append("baseline" if found and found.baseline else _points(found))
+        headline.add_row(*cells)
+    return [headline, *(_details(name, group) for name, group in by_weighting.items())]
+
+
+def _details(weighting: str, group: dict[str, Row]) -> Table:
+    detail = Table(
+        title=f"Details, loss weighted per {weighting}\n"
+        "(match: million rollouts to reach uniform's final accuracy)",
+        box=box.SIMPLE,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    detail.add_column("allocator", no_wrap=True)
+    for column in (
+        "hard\nset %",
+        "curve\narea %",
+        "match\nM",
+        "mixed\n%",
+        "never\nmixed %",
+        "budget\nGini",
+        "allocate\nms/step",
+    ):
+        detail.add_column(column, justify="right", no_wrap=True)
+    for name, scored in group.items():
+        detail.add_row(
+            name,
+            _percent(scored.hard),
+            _percent(scored.auc),
+            _reach(scored),
+            _plain(scored.effective_ratio, 100, 1),
+            _plain(scored.never_mixed, 100, 1),
+            _plain(scored.budget_gini, 1, 2),
+            _plain(scored.allocate_ms, 1, 2),
+        )
+    return detail
+
+
+def _percent(interval: Interval | None) -> str:
+    return "-" if interval is None else f"{100 * interval.mean:.2f}"
+
+
+def _points(row: Row | None) -> str:
+    difference = row.heldout_difference if row else None
+    if difference is None:
+        return "-"
+    if difference.low is None or difference.high is None:
+        return f"{100 * difference.mean:+.2f}"
+    half = 50 * (difference.high - difference.low)
+    return f"{100 * difference.mean:+.2f} ± {half:.2f}"
+
+
+def _plain(value: float | None, scale: float, digits: int) -> str:
+    return "-" if value is None else f"{scale * value:.{digits}f}"
+
+
+def _reach(row: Row) -> str:
+    if row.rollouts_to_baseline is None:
+        return "never"
+    share = row.reached_baseline
+    seeds = "" if share is None or share == 1.0 else f" ({share:.0%})"
+    return f"{row.rollouts_to_baseline / 1e6:.2f}{seeds}"
+
+
+# -- benchmark -----------------------------------------------------------------------------
+
+
+@app.command()
+def benchmark(
+    size: Annotated[
+        Literal["full", "small"], typer.Option(help="small leaves out the million prompts.")
+    ] = "full",
+    as_json: JsonFlag = False,
+) -> None:
+    """What allocation and a simulated step cost, beside their floors, measured in one run."""
+    from cobasim.benchmark import measure
+
+    result = measure(million=size == "full")
+    if as_json:
+        print(json.dumps(asdict(result), indent=2))
+        return
+    console = Console()
+    table = Table(title="Time of allocation (CoBA value function included), medians")
+    for column in ("case", "prompts", "rollouts", "solver", "milliseconds", "against"):
+        table.add_column(column, justify="left" if column in ("case", "solver") else "right")
+    for row in result.solvers:
+        against = "" if row.ratio is None else f"{row.ratio:.1f} x {row.reference}"
+        table.add_row(
+            row.case,
+            f"{row.prompts:,}",
+            f"{row.rollouts:,}",
+            row.solver,
+            f"{row.milliseconds:.3f}",
+            against,
+        )
+    console.print(table)
+    for line in result.sentences():
+        console.print(line, highlight=False)
