@@ -51,15 +51,18 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+INTERRUPTED = 130  # the exit code of Ctrl-C
+
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON only.")]
 
 
 def main() -> None:
     """Entry point: every expected failure is one line and exit code 2."""
+    code = None
     try:
         code = app(standalone_mode=False)
     except KeyboardInterrupt:
-        _fail("interrupted; what was recorded so far is kept", code=130)
+        code = INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -73,6 +76,8 @@ def main() -> None:
         if message is None:
             raise
         _fail(message())
+    if code == INTERRUPTED:
+        _fail("interrupted; what was recorded so far is kept", code=INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

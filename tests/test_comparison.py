@@ -1,0 +1,261 @@
+"""`cobasim compare`: the same numbers whatever the jobs, paired, nothing overwritten or lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cobasim import cli, comparison
+from cobasim.allocation import ALLOCATORS
+from cobasim.comparison import PRESETS, CompareConfig, plan, settle
+from cobasim.config import validated
+from cobasim.errors import InputError
+from cobasim.records import find_runs, read_run
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "pass_rates_tiny_lm.csv"
+TINY = [
+    "compare", "--allocators", "uniform,coba,oracle-knapsack", "--seeds", "2", "--steps", "12",
+    "--batch-size", "32", "--total-budget", "512", "--set", "num_prompts=100",
+    "--set", "num_heldout=60",
+]  # fmt: skip
+
+
+def call(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["cobasim", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    captured = capsys.readouterr()
+    return int(stop.value.code or 0), captured.out, captured.err
+
+
+def without_times(numbers: dict) -> dict:
+    for row in numbers["rows"]:
+        row.pop("allocate_ms")
+    return numbers
+
+
+def test_numbers_do_not_depend_on_the_number_of_jobs(tmp_path, monkeypatch, capsys):
+    found = []
+    for jobs in ("1", "2"):
+        code, out, _ = call(
+            monkeypatch, capsys, *TINY, "--json", "--jobs", jobs, "--out", str(tmp_path / jobs)
+        )
+        assert code == 0
+        found.append(without_times(json.loads(out)))
+    assert found[0] == found[1]
+    assert {row["allocator"] for row in found[0]["rows"]} == {"uniform", "coba", "oracle-knapsack"}
+    assert {row["weighting"] for row in found[0]["rows"]} == {"rollout", "prompt"}
+
+
+def test_table_report_numbers_and_runs_are_left_behind(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "new" / "folder"
+    code, text, errors = call(monkeypatch, capsys, *TINY, "--out", str(out))
+    assert (code, errors) == (0, "")
+    for word in ("uniform", "coba", "oracle-knapsack", "baseline", "... rollout", "... prompt"):
+        assert word in text
+    stored = json.loads((out / "comparison.json").read_text())
+    rows = {(row["weighting"], row["allocator"]): row for row in stored["rows"]}
+    assert len(rows) == 6
+    assert rows["rollout", "uniform"]["heldout"] == rows["prompt", "uniform"]["heldout"]
+    report = (out / "report.html").read_text()
+    assert "oracle-knapsack" in report
+    assert "plotly" in report
+    runs = [read_run(path) for path in find_runs(out)]
+    assert len(runs) == 12
+    assert {run.steps[-1].rollouts for run in runs} == {12 * 512}
+    assert all(run.header.source == "sim" for run in runs)
+    # the table's difference is the mean of the differences within a seed
+    by_seed = {
+        (run.header.allocator, run.header.seed): run.steps[-1].evaluation["heldout"]
+        for run in runs
+        if run.header.weighting == "rollout"
+    }
+    differences = [by_seed["coba", seed] - by_seed["uniform", seed] for seed in (0, 1)]
+    reported = rows["rollout", "coba"]["heldout_difference"]["mean"]
+    assert reported == pytest.approx(np.mean(differences))
+
+
+def test_an_existing_folder_is_never_overwritten(tmp_path, monkeypatch, capsys):
+    (tmp_path / "precious").write_text("data")
+    code, _, errors = call(monkeypatch, capsys, *TINY, "--out", str(tmp_path))
+    assert code == 2
+    assert "never overwritten" in errors
+    assert (tmp_path / "precious").read_text() == "data"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_measured_pass_rates_are_where_the_simulated_prompts_start(tmp_path, monkeypatch, capsys):
+    code, out, _ = call(
+        monkeypatch, capsys, "compare", "--pass-rates", str(EXAMPLE), "--allocators",
+        "uniform", "--seeds", "1", "--steps", "1", "--weighting", "rollout", "--json",
+        "--batch-size", "64", "--total-budget", "1024", "--out", str(tmp_path / "x"),
+    )  # fmt: skip
+    assert code == 0
+    assert json.loads(out)["config"]["world"]["num_prompts"] == 4096
+    (run,) = [read_run(path) for path in find_runs(tmp_path / "x")]
+    measured = np.genfromtxt(EXAMPLE, delimiter=",", names=True, dtype=None, encoding="utf-8")
+    mean = np.clip(measured["pass_rate"], 1e-3, 1 - 1e-3).mean()
+    assert run.steps[0].evaluation["pool"] == pytest.approx(mean)
+
+
+BAD = {
+    "unknown allocator": (["--allocators", "unifrom"], "did you mean 'uniform'"),
+    "unknown oracle": (["--allocators", "oracle-cobra"], "did you mean 'oracle-coba"),
+    "named twice": (["--allocators", "coba,coba"], "twice"),
+    "no allocator": (["--allocators", ","], "allocators"),
+    "zero seeds": (["--seeds", "0"], "greater than or equal to 1"),
+    "zero steps": (["--steps", "0"], "steps"),
+    "zero jobs": (["--jobs", "0"], "--jobs"),
+    "text for a number": (["--seeds", "many"], "--seeds"),
+    "unknown world": (["--world", "flat"], "'logistic' or 'skill-chain'"),
+    "unknown weighting": (["--weighting", "rolout"], "did you mean 'rollout'"),
+    "unknown preset": (["--preset", "quik"], "did you mean 'quick'"),
+    "unknown estimator": (["--estimator", "lst"], "did you mean 'last'"),
+    "unknown option": (["--sedes", "3"], "--seeds"),
+    "unknown setting": (["--set", "kapa=3"], "did you mean 'kappa'"),
+    "setting without value": (["--set", "kappa"], "name=value"),
+    "weighting as setting": (["--set", "weighting=prompt"], "--weighting"),
+    "kappa too small": (["--set", "kappa=2"], "kappa must be above 2"),
+    "tau not above 0": (["--set", "tau=0"], "tau must be above 0"),
+    "NaN": (["--set", "tau=NaN"], "tau must be above 0"),
+    "transfer out of range": (["--set", "transfer=1.5"], "transfer"),
+    "infeasible total": (["--total-budget", "100"], "can spend 1024 to 65536"),
+    "low above high": (["--low", "20", "--high", "10"], "above high"),
+    "batch above pool": (["--set", "num_prompts=100"], "pool of at least"),
+    "missing file": (["--pass-rates", "nowhere.csv"], "no such file: nowhere.csv"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_clear_line_and_leaves_nothing(case, tmp_path, monkeypatch, capsys):
+    arguments, expected = BAD[case]
+    out = tmp_path / "out"
+    code, text, errors = call(monkeypatch, capsys, "compare", *arguments, "--out", str(out))
+    assert code == 2
+    assert text == ""
+    assert errors.startswith("error: ")
+    assert errors.count("\n") == 1
+    assert expected in errors
+    assert not out.exists()
+
+
+def test_an_unwritable_place_is_one_line(monkeypatch, capsys):
+    code, _, errors = call(monkeypatch, capsys, *TINY, "--out", "/proc/nothing/here")
+    assert code == 2
+    assert errors.startswith("error: ")
+    assert errors.count("\n") == 1
+    assert "/proc/nothing" in errors
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
+    real = os.write
+
+    def full(descriptor: int, data: bytes) -> int:
+        if data.startswith(b'{"step":5'):
+            raise OSError(28, "No space left on device")
+        return real(descriptor, data)
+
+    monkeypatch.setattr(os, "write", full)
+    out = tmp_path / "out"
+    code, _, errors = call(monkeypatch, capsys, *TINY, "--jobs", "1", "--out", str(out))
+    assert code == 2
+    assert errors.startswith("error: No space left on device")
+    assert errors.count("\n") == 1
+    assert not (out / "report.html").exists()
+    (run,) = [read_run(path) for path in find_runs(out)]
+    assert run.steps[-1].step == 4  # whole lines only
+
+
+def test_a_plan_pairs_seeds_and_gives_each_allocator_its_own_parameters():
+    values = settle("quick", {"kappa": 15, "tau": 3, "transfer": 0.2}, seeds=2)
+    configs = list(plan(validated(CompareConfig, values)))
+    assert len(configs) == 2 * 2 * len(PRESETS["quick"]["allocators"])
+    for one in configs:
+        assert one.world.transfer == 0.2
+        own = {"uniform": {}, "knapsack": {}, "coba": {"kappa": 15, "tau": 3}}
+        assert one.parameters == own.get(one.allocator, one.parameters)
+    worlds = {one.world.model_copy(update={"weighting": "rollout"}) for one in configs}
+    assert len(worlds) == 1
+
+
+def test_the_paper_preset_runs_every_allocator_and_every_oracle():
+    names = PRESETS["paper"]["allocators"]
+    assert set(ALLOCATORS) <= set(names)
+    assert {f"oracle-{name}" for name in ALLOCATORS if name != "uniform"} <= set(names)
+    config = validated(CompareConfig, settle("paper", {}))
+    assert (config.loop.steps, config.seeds, config.loop.batch_size) == (500, 16, 512)
+    assert config.world.num_prompts == 17_000
+
+
+def test_settings_reach_only_what_knows_them():
+    with pytest.raises(InputError, match="unknown setting 'kappa'"):
+        settle("quick", {"kappa": 15}, allocators=("uniform", "knapsack"))
+
+
+@pytest.mark.slow
+def test_after_kill_9_runs_are_readable_up_to_the_last_whole_line(tmp_path):
+    out = tmp_path / "killed"
+    command = [
+        sys.executable, "-m", "cobasim", "compare", "--seeds", "1", "--steps", "100000",
+        "--allocators", "coba", "--weighting", "rollout", "--jobs", "1", "--out", str(out),
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        steps = out / "rollout" / "coba" / "seed-000" / "steps.jsonl"
+        deadline = time.monotonic() + 60
+        while not (steps.exists() and steps.stat().st_size > 20_000):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.05)
+        growing = read_run(steps.parent)  # while the run goes on
+        process.send_signal(signal.SIGKILL)
+        process.wait(30)
+    finally:
+        process.kill()
+    run = read_run(steps.parent)
+    assert len(run.steps) >= len(growing.steps) > 10
+    assert [record.step for record in run.steps] == list(range(len(run.steps)))
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_was_recorded_and_says_so(tmp_path):
+    out = tmp_path / "stopped"
+    command = [
+        sys.executable, "-m", "cobasim", "compare", "--seeds", "4", "--steps", "100000",
+        "--allocators", "uniform,coba", "--jobs", "2", "--out", str(out),
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        deadline = time.monotonic() + 90
+        while not list(out.glob("*/*/*/steps.jsonl")):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.1)
+        time.sleep(1.0)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 130
+    assert "error: interrupted" in errors
+    assert "Traceback" not in errors
+    assert all(read_run(path).steps for path in find_runs(out))
+
+
+def test_verdict_words_come_with_every_weighting(tmp_path, monkeypatch, capsys):
+    code, out, _ = call(monkeypatch, capsys, *TINY, "--json", "--out", str(tmp_path / "v"))
+    assert code == 0
+    assert set(json.loads(out)["verdicts"]) == {"rollout", "prompt"}
+    assert comparison.REPORT == "report.html"

@@ -1,0 +1,95 @@
+"""The Gymnasium environment is the same loop, and a good citizen of Gymnasium."""
+
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cobasim.world.env as env_module
+from cobasim.allocation import Limits, make_allocator
+from cobasim.comparison import build_loop
+from cobasim.config import RunConfig
+from cobasim.errors import InputError
+from cobasim.loop import run
+
+SMALL = {
+    "loop": {"steps": 6, "batch_size": 16, "total_budget": 256},
+    "world": {"num_prompts": 64, "num_heldout": 64},
+}
+
+
+def make(**settings):
+    return gymnasium.make(env_module.ENV_ID, config=SMALL, **settings)
+
+
+@pytest.mark.parametrize("world", ["logistic", "skill-chain"])
+@pytest.mark.filterwarnings("error")
+def test_passes_gymnasiums_checker(world):
+    check_env(make(world=world).unwrapped, skip_render_check=True)
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_vectorises(mode):
+    envs = gymnasium.make_vec(env_module.ENV_ID, num_envs=2, vectorization_mode=mode, config=SMALL)
+    try:
+        obs, _ = envs.reset(seed=[1, 1])
+        assert obs["pass_rate"].shape == (2, 16)
+        for _ in range(6):
+            obs, reward, terminated, truncated, _ = envs.step(envs.action_space.sample() * 0)
+        assert reward[0] == reward[1]
+        assert truncated.all()
+        assert not terminated.any()
+    finally:
+        envs.close()
+
+
+def test_equal_preferences_are_the_uniform_run_of_the_loop():
+    env = make()
+    env.reset(seed=4)
+    rewards = []
+    for _ in range(6):
+        _, reward, _, _, info = env.step(np.zeros(16, np.float32))
+        assert (info["budgets"] == 16).all()
+        rewards.append(reward)
+    one = RunConfig(allocator="uniform", seed=4, **SMALL)
+    records = run(build_loop(one), make_allocator("uniform"))
+    gain = records[-1].evaluation["heldout"] - records[0].evaluation["heldout"]
+    assert sum(rewards) == pytest.approx(gain)
+
+
+@given(st.lists(st.floats(-700, 700), min_size=1, max_size=40), st.data())
+def test_any_preferences_become_feasible_budgets(preferences, data):
+    size = len(preferences)
+    low = data.draw(st.integers(0, 4))
+    high = low + data.draw(st.integers(0, 60))
+    total = data.draw(st.integers(size * low, size * high))
+    budgets = env_module.budgets_from_preferences(np.array(preferences), Limits(total, low, high))
+    assert budgets.sum() == total
+    assert budgets.min() >= low
+    assert budgets.max() <= high
+    order = np.argsort(preferences, kind="stable")
+    assert (np.diff(budgets[order]) >= -1).all()  # a larger preference never gets much less
+
+
+def test_what_is_preferred_gets_more():
+    env = make()
+    env.reset(seed=0)
+    action = np.zeros(16, np.float32)
+    action[3] = 0.4
+    *_, info = env.step(action)
+    assert info["budgets"][3] > 2 * np.delete(info["budgets"], 3).max()
+
+
+def test_bad_use_is_refused():
+    env = make().unwrapped
+    with pytest.raises(RuntimeError, match="reset"):
+        env.step(np.zeros(16))
+    env.reset(seed=0)
+    with pytest.raises(InputError, match="NaN"):
+        env.step(np.full(16, np.nan))
+    with pytest.raises(InputError, match="kappa"):
+        make(kappa=3)
