@@ -6,6 +6,7 @@ between medians of the same run.
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 import tracemalloc
@@ -15,7 +16,7 @@ from functools import partial
 
 from threadpoolctl import threadpool_limits
 
-from cobasim.allocation import CobaValue, Limits, make_allocator, solve
+from cobasim.allocation import CobaValue, Limits, Observation, make_allocator, solve
 from cobasim.allocation.arrays import FloatArray
 from cobasim.config import LoopConfig, WorldConfig
 from cobasim.loop import Loop
@@ -157,14 +158,19 @@ def _step(seed: int) -> tuple[float, float]:
     allocator = make_allocator("coba")
     for _ in range(100):  # every prompt seen three times
         loop.advance(allocator)
-    prompts = loop.order.batch(0)
-    budgets = allocator(loop.observe()[1], loop.limits)
-    rates = policy.pass_rates(prompts)
+    # The floor meets new prompts every time, as a step does: their features are not in a cache.
+    batches = []
+    for step in range(world.num_prompts // loop.config.batch_size):
+        prompts = loop.order.batch(step)
+        belief = loop.estimator.estimate(prompts)
+        obs = Observation(belief.pass_rate, belief.attempts, loop.capability.mean)
+        batches.append((prompts, allocator(obs, loop.limits), policy.pass_rates(prompts)))
+    endless = itertools.cycle(batches)
     rng = stream(seed, 1)
 
     def floor() -> None:
-        rows = policy.features[prompts]
-        rows @ policy.theta
+        prompts, budgets, rates = next(endless)
+        policy.features[prompts] @ policy.theta
         rng.binomial(budgets, rates)
 
     steps, floors = [], []

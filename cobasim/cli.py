@@ -59,6 +59,7 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print machine-readable J
 def main() -> None:
     """Entry point: every expected failure is one line and exit code 2."""
     code = None
+    sys.path.insert(0, os.getcwd())  # so that module:Class finds a module in this folder
     try:
         code = app(standalone_mode=False)
     except KeyboardInterrupt:
@@ -362,7 +363,7 @@ def _details(weighting: str, group: dict[str, Row]) -> Table:
         "mixed\n%",
         "never\nmixed %",
         "budget\nGini",
-        "allocate\nms/step",
+        "alloc.\nms",
     ):
         detail.add_column(column, justify="right", no_wrap=True)
     for name, scored in group.items():

@@ -15,7 +15,7 @@ import joblib
 from pydantic import Field, model_validator
 from threadpoolctl import threadpool_limits
 
-from cobasim.allocation import ALLOCATORS, make_allocator
+from cobasim.allocation import ALLOCATORS, find_allocator, make_allocator
 from cobasim.allocation.arrays import FloatArray
 from cobasim.config import ORACLE, Frozen, LoopConfig, RunConfig, WorldConfig
 from cobasim.errors import InputError, unknown_name
@@ -45,9 +45,7 @@ class CompareConfig(Frozen):
     @model_validator(mode="after")
     def _known(self) -> CompareConfig:
         for name in self.allocators:
-            if name.removeprefix(ORACLE) not in ALLOCATORS:
-                known = [*ALLOCATORS, *(ORACLE + known for known in ALLOCATORS)]
-                raise unknown_name("allocator", name, known if ORACLE in name else ALLOCATORS)
+            find_allocator(name.removeprefix(ORACLE))
         if len(set(self.allocators)) < len(self.allocators):
             raise InputError(f"an allocator is named twice: {', '.join(self.allocators)}")
         for name in self.allocators:
@@ -107,8 +105,7 @@ def settle(preset: str, settings: Mapping[str, Any], **chosen: Any) -> dict[str,
     taken = {
         field.name
         for name in allocators
-        if name.removeprefix(ORACLE) in ALLOCATORS
-        for field in dataclasses.fields(ALLOCATORS[name.removeprefix(ORACLE)])
+        for field in dataclasses.fields(find_allocator(name.removeprefix(ORACLE)))
     }
     for name, value in given.items():
         if name in CompareConfig.model_fields and name not in ("loop", "world", "parameters"):
@@ -145,7 +142,7 @@ def plan(config: CompareConfig) -> Iterator[RunConfig]:
 
 
 def _own_parameters(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    own = {field.name for field in dataclasses.fields(ALLOCATORS[name])}
+    own = {field.name for field in dataclasses.fields(find_allocator(name))}
     return {key: value for key, value in parameters.items() if key in own}
 
 

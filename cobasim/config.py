@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cobasim.allocation import ALLOCATORS, ESTIMATORS, Limits, make_allocator
+from cobasim.allocation import ESTIMATORS, Limits, find_allocator, make_allocator
 from cobasim.errors import InputError, unknown_name
 
 ORACLE = "oracle-"  # prefix of an allocator that is shown the true pass rates
@@ -145,8 +145,7 @@ class RunConfig(Frozen):
         """The pass-rate rule in use."""
         if self.oracle:
             return "truth"
-        known = ALLOCATORS.get(self.base_allocator)
-        return self.loop.estimator or (known.estimator if known else "last")
+        return self.loop.estimator or find_allocator(self.base_allocator).estimator
 
 
 def validated(kind: type[Config], values: dict[str, Any]) -> Config:

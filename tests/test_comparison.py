@@ -108,7 +108,7 @@ def test_measured_pass_rates_are_where_the_simulated_prompts_start(tmp_path, mon
 
 BAD = {
     "unknown allocator": (["--allocators", "unifrom"], "did you mean 'uniform'"),
-    "unknown oracle": (["--allocators", "oracle-cobra"], "did you mean 'oracle-coba"),
+    "unknown oracle": (["--allocators", "oracle-cobra"], "did you mean 'coba'"),
     "named twice": (["--allocators", "coba,coba"], "twice"),
     "no allocator": (["--allocators", ","], "allocators"),
     "zero seeds": (["--seeds", "0"], "greater than or equal to 1"),

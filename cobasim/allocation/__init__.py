@@ -11,6 +11,7 @@ from cobasim.allocation.allocators import (
     ValueAllocator,
     allocate,
     describe_allocators,
+    find_allocator,
     make_allocator,
 )
 from cobasim.allocation.capability import (
@@ -41,6 +42,7 @@ __all__ = [
     "allocate",
     "beta_shape",
     "describe_allocators",
+    "find_allocator",
     "make_allocator",
     "make_estimator",
     "measured_failure_rate",

@@ -7,6 +7,7 @@ Register a new one in ALLOCATORS; one that has a value function only needs ``val
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -375,15 +376,32 @@ ALLOCATORS: dict[str, type[Allocator]] = {
 }
 
 
+def find_allocator(name: str) -> type[Allocator]:
+    """The allocator class of a name in ALLOCATORS, or of an import path ``module:Class``.
+
+    Raises InputError when there is none.
+    """
+    if name in ALLOCATORS:
+        return ALLOCATORS[name]
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        raise unknown_name("allocator", name, ALLOCATORS)
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"cannot import allocator {name!r}: {error}") from None
+    if not (isinstance(found, type) and issubclass(found, Allocator)):
+        raise InputError(f"{name!r} is no subclass of cobasim.allocation.Allocator")
+    return found
+
+
 def make_allocator(name: str, **parameters: Any) -> Allocator:
-    """Build an allocator by its name in ALLOCATORS.
+    """Build an allocator by its name in ALLOCATORS or its import path ``module:Class``.
 
     Raises InputError for an unknown name or parameter (the nearest is suggested), or a value out
     of bounds.
     """
-    if name not in ALLOCATORS:
-        raise unknown_name("allocator", name, ALLOCATORS)
-    kind = ALLOCATORS[name]
+    kind = find_allocator(name)
     known = [field.name for field in dataclasses.fields(kind)]
     for given in parameters:
         if given not in known:
@@ -431,7 +449,7 @@ def allocate(
     Args:
         pass_rates: (m,) estimates in [0, 1].
         total: rollouts to spend; the budgets sum to exactly this.
-        allocator: a name in ALLOCATORS.
+        allocator: a name in ALLOCATORS, or the import path ``module:Class`` of your own.
         low, high: bounds of each budget.
         failure_rate: the policy's global failure rate in [0, 1]; None: 1 - mean(pass_rates).
         solver: "threshold" (fast), "heap" (Algorithm 1) or "dp" (slow reference).
@@ -475,7 +493,7 @@ def prepare(
         raise InputError("attempts must be one number >= 0 for each pass rate")
     if solver not in SOLVERS:
         raise unknown_name("solver", solver, SOLVERS)
-    if allocator in ALLOCATORS and issubclass(ALLOCATORS[allocator], ValueAllocator):
+    if issubclass(find_allocator(allocator), ValueAllocator):
         parameters = {"solver": solver, **parameters}
     built = make_allocator(allocator, **parameters)
     rate = 1.0 - float(p.mean()) if failure_rate is None else float(failure_rate)

@@ -174,7 +174,7 @@ def _shift(
         moved = gains > last
         moved[(gains == last).nonzero()[0][: missing - np.count_nonzero(moved)]] = True
         return None if last == -np.inf else budgets + moved
-    gains = np.where(budgets > low, value.log_gain(budgets - 1.0), np.inf)
+    gains = np.where(budgets > low, value.log_gain(np.maximum(budgets - 1.0, low)), np.inf)
     last = np.partition(gains, -missing - 1)[-missing - 1]
     moved = gains < last
     moved[(gains == last).nonzero()[0][missing + np.count_nonzero(moved) :]] = True
@@ -186,7 +186,7 @@ def _is_greedy(value: ValueFunction, budgets: FloatArray, low: int, high: int) -
 
     Before means larger, or equal and at a lower index.
     """
-    taken = np.where(budgets > low, value.log_gain(budgets - 1.0), np.inf)
+    taken = np.where(budgets > low, value.log_gain(np.maximum(budgets - 1.0, low)), np.inf)
     open_ = np.where(budgets < high, value.log_gain(budgets), -np.inf)
     least, most = taken.min(), open_.max()
     if least != most:
@@ -212,7 +212,7 @@ def _units_above(value: ValueFunction, log_gain: float, low: int, high: int) -> 
     # fmax: a nan can only come from a gain of -inf, which is above nothing
     n = np.fmin(np.fmax(n, low, out=n), high, out=n)
     for _ in range(3):
-        too_many = (value.log_gain(n - 1.0) <= log_gain) & (n > low)
+        too_many = (value.log_gain(np.maximum(n - 1.0, low)) <= log_gain) & (n > low)
         too_few = (value.log_gain(n) > log_gain) & (n < high)
         if not (too_many | too_few).any():
             return n.astype(np.int64) - low
