@@ -62,6 +62,7 @@ def main() -> None:
     sys.path.insert(0, os.getcwd())  # so that module:Class finds a module in this folder
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()  # a full device shows here rather than at exit
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BrokenPipeError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -231,7 +230,7 @@ def run_all(
     """
     rates = _pass_rates(config.pass_rates)
     configs = list(plan(config))
-    workers = min(jobs or len(os.sched_getaffinity(0)), len(configs))
+    workers = min(jobs or joblib.cpu_count(), len(configs))
     tasks = (joblib.delayed(execute)(one, out, rates) for one in configs)
     finished = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(tasks)
     for _ in finished:

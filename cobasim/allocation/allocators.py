@@ -181,9 +181,9 @@ class ShapeAllocator(ValueAllocator):
 
     tau: float = parameter(8.0, "saturation scale of Eq. 8, in rollouts times p (1-p)", above=0)
 
+    @abstractmethod
     def shape(self, obs: Observation) -> tuple[float, float]:
         """(alpha, beta) of the preference density."""
-        raise NotImplementedError
 
     def value(self, obs: Observation) -> ValueFunction:
         """See ``CobaValue``."""
@@ -322,8 +322,7 @@ class CobaReleased(Coba):
     def shape(self, obs: Observation) -> tuple[float, float]:
         """Eq. 7; alpha = kappa - 2 before anything was seen."""
         if obs.failure_rate is None and self.alpha is None and not obs.seen.any():
-            alpha = min(self.kappa - 2.0, self.kappa - 1.0)
-            return alpha, self.kappa - alpha
+            return self.kappa - 2.0, 2.0
         return super().shape(obs)
 
     def __call__(self, obs: Observation, limits: Limits) -> IntArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from cobasim.allocation.arrays import BoolArray, FloatArray
 
@@ -28,7 +29,7 @@ class Observation:
     progress: float = 0.0
     posterior: tuple[FloatArray, FloatArray] | None = None
 
-    @property
+    @cached_property
     def seen(self) -> BoolArray:
         """(m,) whether the estimate rests on rollouts that may be acted on."""
         return self.attempts > 0
