@@ -415,6 +415,17 @@ def budgets_by_pass_rate(
     first, last = recorded[0], recorded[-1]
     reach = max(1, (last - first) // 25) if window is None else window
     if steps is None:
+        # early means after the first epoch: before it most prompts are unseen, and budgets uniform
+        first = min(
+            (
+                step.step
+                for group in groups.values()
+                for run in group
+                for step in run.steps
+                if step.bins and 2 * step.bins["prompts"][-1] < sum(step.bins["prompts"])
+            ),
+            default=first,
+        )
         middle = (first + last) // 2
         steps = sorted({min(first + reach, middle), middle, max(last - reach, middle)})
     if not steps:
