@@ -330,13 +330,14 @@ def _comparison_tables(result: Comparison) -> list[Table]:
         by_weighting.setdefault(row.weighting, {})[row.allocator] = row
     headline = Table(
         title="Held-out accuracy at the end, %, and its difference to uniform in points\n"
-        "(± half the 95 % interval, paired by seed); loss weighted per ...",
+        "(± half the 95 % interval, paired by seed); loss weighted per rollout, per prompt",
         box=box.SIMPLE,
         pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
     headline.add_column("allocator", no_wrap=True)
     for weighting in by_weighting:
-        headline.add_column(f"... {weighting}", justify="right", no_wrap=True)
+        headline.add_column(f"{weighting} %", justify="right", no_wrap=True)
         headline.add_column("- uniform", justify="right", no_wrap=True)
     for name in dict.fromkeys(row.allocator for row in result.rows):
         cells = [name]
@@ -363,7 +364,7 @@ def _details(weighting: str, group: dict[str, Row]) -> Table:
         "match\nM",
         "mixed\n%",
         "never\nmixed %",
-        "budget\nGini",
+        "Gini",
         "alloc.\nms",
     ):
         detail.add_column(column, justify="right", no_wrap=True)

@@ -59,7 +59,7 @@ def test_table_report_numbers_and_runs_are_left_behind(tmp_path, monkeypatch, ca
     out = tmp_path / "new" / "folder"
     code, text, errors = call(monkeypatch, capsys, *TINY, "--out", str(out))
     assert (code, errors) == (0, "")
-    for word in ("uniform", "coba", "oracle-knapsack", "baseline", "... rollout", "... prompt"):
+    for word in ("uniform", "coba", "oracle-knapsack", "baseline", "rollout %", "prompt %"):
         assert word in text
     stored = json.loads((out / "comparison.json").read_text())
     rows = {(row["weighting"], row["allocator"]): row for row in stored["rows"]}
