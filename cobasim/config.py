@@ -104,7 +104,7 @@ class LoopConfig(Frozen):
 
     @model_validator(mode="after")
     def _feasible(self) -> LoopConfig:
-        self.limits.check(self.batch_size)
+        self.limits.for_batch(self.batch_size)
         if self.estimator is not None and self.estimator not in ESTIMATORS:
             raise unknown_name("estimator", self.estimator, ESTIMATORS)
         return self

@@ -431,7 +431,9 @@ def _sentence(rows: Sequence[Row]) -> str:
     seeds = len(best.seeds)
     level = f"{100 * _mean_heldout(best):.2f} %"
     if len(contenders) == 1:
-        return f"Only {best.allocator} was run ({level}), oracles aside: there is nothing to compare."
+        return (
+            f"Only {best.allocator} was run ({level}), oracles aside: there is nothing to compare."
+        )
     first, close = winner(rows)
     if min(len(row.seeds) for row in contenders) < 2:
         text = (

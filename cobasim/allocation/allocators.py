@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from inspect import isabstract
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cobasim.allocation.arrays import FloatArray, IntArray, as_pass_rates
+from cobasim.allocation.arrays import IntArray, as_pass_rates
 from cobasim.allocation.capability import beta_shape
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Observation
@@ -49,8 +49,11 @@ def _check_parameter(owner: str, field: dataclasses.Field[Any], value: Any) -> N
         if value not in bounds["choices"]:
             raise unknown_name(field.name, str(value), bounds["choices"])
         return
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise InputError(f"{owner}: {field.name} must be a number, got {value!r}")
+    whole = field.type == "int"
+    kinds = (int, np.integer) if whole else (int, float, np.integer, np.floating)
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        what = "a whole number" if whole else "a number"
+        raise InputError(f"{owner}: {field.name} must be {what}, got {value!r}")
     wanted = []
     if "above" in bounds and not value > bounds["above"]:
         wanted.append(f"above {bounds['above']:g}")
@@ -58,7 +61,7 @@ def _check_parameter(owner: str, field: dataclasses.Field[Any], value: Any) -> N
         wanted.append(f"at least {bounds['at_least']:g}")
     if "at_most" in bounds and not value <= bounds["at_most"]:
         wanted.append(f"at most {bounds['at_most']:g}")
-    if not math.isfinite(value):
+    if not -1e300 < value < 1e300:
         wanted.append("finite")
     if wanted:
         raise InputError(f"{owner}: {field.name} must be {' and '.join(wanted)}, got {value}")
@@ -66,7 +69,7 @@ def _check_parameter(owner: str, field: dataclasses.Field[Any], value: Any) -> N
 
 def uniform_budgets(num_prompts: int, limits: Limits) -> IntArray:
     """Equal budgets (m,) under ``limits``; what does not divide is spaced over the batch."""
-    limits.check(num_prompts)
+    limits = limits.for_batch(num_prompts)
     room = np.full(num_prompts, limits.high - limits.low, dtype=np.int64)
     return limits.low + spread_evenly(limits.total - num_prompts * limits.low, room)
 
@@ -151,16 +154,17 @@ class Knapsack(ValueAllocator):
 
     def allocate_seen(self, obs: Observation, limits: Limits) -> IntArray:
         """The solver on the mixed prompts, after the fallback for the excess."""
-        p, low, high = obs.pass_rate, limits.low, limits.high
-        limits.check(p.size)
+        p = obs.pass_rate
+        limits = limits.for_batch(p.size)
+        low, high = limits.low, limits.high
         mixed = (p > 0.0) & (p < 1.0)
         others = ~mixed
         if not others.any():
             return super().allocate_seen(obs, limits)
         budgets = np.full(p.size, low, dtype=np.int64)
         available = limits.total - low * int(others.sum())  # for the mixed prompts, at most
-        with np.errstate(divide="ignore"):
-            cost = np.log(0.1) / np.log(np.maximum(p[mixed], 1.0 - p[mixed]))
+        with np.errstate(over="ignore"):
+            cost = np.log(0.1) / np.log1p(-np.minimum(p[mixed], 1.0 - p[mixed]))
         usable = int(np.clip(np.ceil(np.fmin(cost, high)), low, high).sum())
         excess = max(available - usable, 0)
         for fallback in (p == 0.0, others):
@@ -330,8 +334,8 @@ class CobaReleased(Coba):
         if not obs.seen.any():
             return uniform_budgets(obs.pass_rate.size, limits)
         p = np.where(obs.seen, obs.pass_rate, 0.5)
+        limits = limits.for_batch(p.size)
         low, high = limits.low, limits.high
-        limits.check(p.size)
         hard, easy = p < 0.05, p > 0.99
         explorable = ~(hard | easy)
         share = float(explorable.mean())
@@ -341,7 +345,7 @@ class CobaReleased(Coba):
             part = int((0.8 if share > 0.5 else 0.6 + 0.4 * share) * left)
             part = min(part, int(explorable.sum()) * (high - low))
             wanted = Limits(low * int(explorable.sum()) + part, low, high)
-            budgets[explorable] = solve(self._value(obs, p[explorable]), wanted, self.solver)
+            budgets[explorable] = solve(self.value(obs.take(explorable)), wanted, self.solver)
             left -= part
         for group, weights in (
             (hard, 1.0 - p),
@@ -354,12 +358,14 @@ class CobaReleased(Coba):
             left -= int(extra.sum())
         return budgets
 
-    def _value(self, obs: Observation, explorable: FloatArray) -> ValueFunction:
+    def value(self, obs: Observation) -> ValueFunction:
+        """The value function of explorable prompts; tau follows the variance of their rates."""
+        p = np.where(obs.seen, obs.pass_rate, 0.5)
         alpha, beta = self.shape(obs)
         tau = self.tau
         if tau is None:
-            tau = 3.0 + 9.0 * min(1.0, float(np.var(explorable)) / 0.1667)
-        return CobaValue(np.clip(explorable, 0.01, 0.99), alpha=alpha, beta=beta, tau=tau)
+            tau = 3.0 + 9.0 * min(1.0, float(np.var(p)) / 0.1667)
+        return CobaValue(np.clip(p, 0.01, 0.99), alpha=alpha, beta=beta, tau=tau)
 
 
 ALLOCATORS: dict[str, type[Allocator]] = {
@@ -382,15 +388,18 @@ def find_allocator(name: str) -> type[Allocator]:
     """
     if name in ALLOCATORS:
         return ALLOCATORS[name]
-    module, colon, attribute = name.partition(":")
+    module, colon, attribute = str(name).partition(":")
     if not colon:
         raise unknown_name("allocator", name, ALLOCATORS)
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"cannot import allocator {name!r}: {error}") from None
-    if not (isinstance(found, type) and issubclass(found, Allocator)):
-        raise InputError(f"{name!r} is no subclass of cobasim.allocation.Allocator")
+    except Exception as error:  # importing runs code of others, which may fail in any way
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(f"cannot import allocator {name!r}: {reason}") from error
+    if not (isinstance(found, type) and issubclass(found, Allocator)) or isabstract(found):
+        raise InputError(
+            f"{name!r} is no subclass of cobasim.allocation.Allocator that can be built"
+        )
     return found
 
 
@@ -484,10 +493,13 @@ def prepare(
 ) -> tuple[Observation, Allocator]:
     """The checked observation and allocator behind ``allocate``; arguments as there."""
     p = as_pass_rates(pass_rates)
-    for name, share in (("failure_rate", failure_rate), ("progress", progress)):
-        if share is not None and not 0.0 <= share <= 1.0:
-            raise InputError(f"{name} must lie in [0, 1], got {share}")
-    tried = np.ones_like(p) if attempts is None else np.asarray(attempts, dtype=np.float64)
+    _check_share("progress", progress)
+    if failure_rate is not None:
+        _check_share("failure_rate", failure_rate)
+    try:
+        tried = np.ones_like(p) if attempts is None else np.asarray(attempts, dtype=np.float64)
+    except (TypeError, ValueError):
+        tried = np.empty(0)
     if tried.shape != p.shape or not bool(np.all(tried >= 0.0)):
         raise InputError("attempts must be one number >= 0 for each pass rate")
     if solver not in SOLVERS:
@@ -497,3 +509,9 @@ def prepare(
     built = make_allocator(allocator, **parameters)
     rate = 1.0 - float(p.mean()) if failure_rate is None else float(failure_rate)
     return Observation(p, tried, failure_rate=rate, progress=progress), built
+
+
+def _check_share(name: str, given: object) -> None:
+    kinds = (int, float, np.integer, np.floating)
+    if not (isinstance(given, kinds) and 0.0 <= given <= 1.0):
+        raise InputError(f"{name} must be a number in [0, 1], got {given!r}")

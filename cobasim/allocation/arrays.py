@@ -18,17 +18,21 @@ def as_pass_rates(pass_rates: ArrayLike) -> FloatArray:
     Raises InputError for anything that is not a flat, non-empty list of numbers in [0, 1].
     """
     try:
-        array = np.ascontiguousarray(pass_rates, dtype=np.float64)
+        given = np.asarray(pass_rates)
+        if given.dtype.kind not in "biufO":
+            raise TypeError(f"got {given.dtype}")
+        array = np.ascontiguousarray(given, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"pass rates must be a flat list of numbers in [0, 1]: {error}") from None
-    if array.ndim != 1:
-        raise InputError(f"pass rates must be a flat list, got an array of shape {array.shape}")
+    if given.ndim != 1:
+        raise InputError(f"pass rates must be a flat list, got an array of shape {given.shape}")
     if array.size == 0:
         raise InputError("pass rates are empty: give at least one prompt")
     bad = np.flatnonzero(~((array >= 0.0) & (array <= 1.0)))
     if bad.size:
         raise InputError(
-            f"pass rates must lie in [0, 1]: the one at index {bad[0]} is {array[bad[0]]:g}"
+            f"pass rates must lie in [0, 1]: entry {bad[0]} is {array[bad[0]]:g}"
             + (f" (and {bad.size - 1} more)" if bad.size > 1 else "")
+            + ", counting from 0"
         )
     return array

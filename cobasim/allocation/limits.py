@@ -5,6 +5,8 @@ from __future__ import annotations
 import operator
 from dataclasses import dataclass
 
+import numpy as np
+
 from cobasim.errors import InputError
 
 
@@ -28,6 +30,8 @@ class Limits:
         for name in ("total", "low", "high"):
             given = getattr(self, name)
             try:
+                if isinstance(given, (bool, np.bool_)):
+                    raise TypeError
                 object.__setattr__(self, name, operator.index(given))
             except TypeError:
                 raise InputError(f"{name} must be a whole number, got {given!r}") from None
@@ -38,8 +42,11 @@ class Limits:
                 f"low ({self.low}) is above high ({self.high}): swap them or widen the bounds"
             )
 
-    def check(self, num_prompts: int) -> None:
-        """Raise InputError when ``num_prompts`` prompts cannot be given exactly ``total``."""
+    def for_batch(self, num_prompts: int) -> Limits:
+        """The same limits with ``high`` lowered to what one of ``num_prompts`` prompts can get.
+
+        Raises InputError when ``num_prompts`` prompts cannot be given exactly ``total``.
+        """
         least, most = num_prompts * self.low, num_prompts * self.high
         if not least <= self.total <= most:
             raise InputError(
@@ -47,3 +54,4 @@ class Limits:
                 f"{self.low} to {self.high} rollouts each can spend {least} to {most}; "
                 "change the total or the bounds"
             )
+        return Limits(self.total, self.low, min(self.high, self.low + self.total - least))

@@ -48,15 +48,20 @@ class PassRateEstimator(ABC):
         return {k: v.copy() for k, v in vars(self).items() if isinstance(v, np.ndarray)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore ``state_dict``. Raises InputError when it belongs to another pool."""
-        for name, own in self.state_dict().items():
-            given = np.asarray(state.get(name))
-            if given.shape != own.shape:
+        """Restore ``state_dict``.
+
+        Raises InputError, and changes nothing, when it belongs to another pool or estimator.
+        """
+        own = self.state_dict()
+        for name, array in own.items():
+            shape = np.shape(state[name]) if name in state else None
+            if shape != array.shape:
                 raise InputError(
-                    f"pass-rate counts of another pool: {name} has shape {given.shape}, expected "
-                    f"{own.shape}; resume with the same prompts and estimator"
+                    f"pass-rate counts of another pool or estimator: {name} has shape {shape}, "
+                    f"expected {array.shape}; resume with the same prompts and estimator"
                 )
-            getattr(self, name)[...] = given
+        for name in own:
+            getattr(self, name)[...] = state[name]
 
 
 def _pooled(passes: IntArray, rollouts: IntArray) -> Estimate:

@@ -23,6 +23,7 @@ from cobasim.allocation.values import ValueFunction
 from cobasim.errors import InputError, unknown_name
 
 SAMPLE = 4096  # prompts in the sample that starts the search in a very large batch
+GOLDEN = 2654435761  # a prime near 2^32 divided by the golden ratio
 
 
 def solve(value: ValueFunction, limits: Limits, solver: str = "threshold") -> IntArray:
@@ -39,7 +40,7 @@ def solve(value: ValueFunction, limits: Limits, solver: str = "threshold") -> In
     if solver not in SOLVERS:
         raise unknown_name("solver", solver, SOLVERS)
     num_prompts = value.pass_rate.size
-    limits.check(num_prompts)
+    limits = limits.for_batch(num_prompts)
     low, high = limits.low, limits.high
     if low < value.first:
         raise InputError(
@@ -109,13 +110,15 @@ def threshold(value: ValueFunction, low: int, useful: IntArray, amount: int) -> 
     with np.errstate(over="ignore", invalid="ignore"):
         ceiling = float(value.log_gain(low).max())
         guess, rate, relaxed = _continuous_threshold(value, low, high, amount, ceiling)
-        budgets = _shift(value, np.rint(relaxed), low, high, amount + low * num_prompts)
+        whole = np.rint(relaxed).astype(np.int64)
+        budgets = _shift(value, whole, low, high, amount + low * num_prompts)
         if budgets is not None and _is_greedy(value, budgets, low, high):
-            return np.asarray(budgets - low, dtype=np.int64)
+            return budgets - low
         units, total = count(guess)
         # Bracket: gains above `upper` are fewer than `amount`, gains above `lower` are enough.
         missing = abs(total - amount)
         step = (missing + missing**0.5 + 2.0) / max(rate, 1e-300)
+        step = max(step, math.ulp(guess))
         upper = lower = guess
         at_upper, num_upper = at_lower, num_lower = units, total
         while num_upper >= amount:
@@ -156,8 +159,8 @@ def threshold(value: ValueFunction, low: int, useful: IntArray, amount: int) -> 
 
 
 def _shift(
-    value: ValueFunction, budgets: FloatArray, low: int, high: int, total: int
-) -> FloatArray | None:
+    value: ValueFunction, budgets: IntArray, low: int, high: int, total: int
+) -> IntArray | None:
     """``budgets`` (m,) with the best prompts moved by one rollout so that they sum to ``total``.
 
     None where that takes more than one rollout of some prompt.
@@ -174,19 +177,19 @@ def _shift(
         moved = gains > last
         moved[(gains == last).nonzero()[0][: missing - np.count_nonzero(moved)]] = True
         return None if last == -np.inf else budgets + moved
-    gains = np.where(budgets > low, value.log_gain(np.maximum(budgets - 1.0, low)), np.inf)
+    gains = np.where(budgets > low, value.log_gain(np.maximum(budgets - 1, low)), np.inf)
     last = np.partition(gains, -missing - 1)[-missing - 1]
     moved = gains < last
     moved[(gains == last).nonzero()[0][missing + np.count_nonzero(moved) :]] = True
     return None if last == np.inf else budgets - moved
 
 
-def _is_greedy(value: ValueFunction, budgets: FloatArray, low: int, high: int) -> bool:
+def _is_greedy(value: ValueFunction, budgets: IntArray, low: int, high: int) -> bool:
     """Whether greedy gives these budgets: no gain left is before the least gain that was taken.
 
     Before means larger, or equal and at a lower index.
     """
-    taken = np.where(budgets > low, value.log_gain(np.maximum(budgets - 1.0, low)), np.inf)
+    taken = np.where(budgets > low, value.log_gain(np.maximum(budgets - 1, low)), np.inf)
     open_ = np.where(budgets < high, value.log_gain(budgets), -np.inf)
     least, most = taken.min(), open_.max()
     if least != most:
@@ -208,14 +211,14 @@ def _units_above(value: ValueFunction, log_gain: float, low: int, high: int) -> 
     """
     if log_gain == -np.inf:
         return value.first_below(log_gain, low, high) - low
-    n = np.ceil(value.rollouts_at(log_gain, low, high)[0])
+    exact = np.ceil(value.rollouts_at(log_gain, low, high)[0])
     # fmax: a nan can only come from a gain of -inf, which is above nothing
-    n = np.fmin(np.fmax(n, low, out=n), high, out=n)
+    n = np.fmin(np.fmax(exact, low, out=exact), high, out=exact).astype(np.int64)
     for _ in range(3):
-        too_many = (value.log_gain(np.maximum(n - 1.0, low)) <= log_gain) & (n > low)
+        too_many = (value.log_gain(np.maximum(n - 1, low)) <= log_gain) & (n > low)
         too_few = (value.log_gain(n) > log_gain) & (n < high)
         if not (too_many | too_few).any():
-            return n.astype(np.int64) - low
+            return n - low
         n = n + too_few - too_many
     # Gains flat to rounding: the closed form can be far off there. Bisect.
     return value.first_below(log_gain, low, high) - low
@@ -233,10 +236,12 @@ def _continuous_threshold(
     """
     num_prompts = value.pass_rate.size
     if num_prompts > 4 * SAMPLE:
-        index = np.arange(0, num_prompts, num_prompts // SAMPLE)
-        share = amount * (index.size / num_prompts)
-        guess, _, _ = _newton(value.take(index), low, high, share, ceiling, None)
-        return _newton(value, low, high, amount, ceiling, guess)
+        # scattered over the batch, so that no pattern in it is met at every turn
+        index = np.arange(SAMPLE) * GOLDEN % num_prompts
+        sample = value.take(index)
+        if sample.log_gain(low).max() > -np.inf:
+            guess, _, _ = _newton(sample, low, high, amount * SAMPLE / num_prompts, ceiling, None)
+            return _newton(value, low, high, amount, ceiling, guess)
     return _newton(value, low, high, amount, ceiling, None)
 
 
@@ -249,7 +254,8 @@ def _newton(
     if guess is None:
         # Most of the budget goes to a minority: about what these have at twice the mean.
         kth = (4 * num_prompts) // 5
-        guess = float(np.partition(value.log_gain(low + 2.0 * amount / num_prompts), kth)[kth])
+        twice = low + round(2.0 * amount / num_prompts)
+        guess = float(np.partition(value.log_gain(twice), kth)[kth])
     tolerance = 1.0 + 0.05 * num_prompts
     x = min(guess, upper) if guess > -np.inf else upper
     for _ in range(64):

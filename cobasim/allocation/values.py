@@ -42,6 +42,9 @@ def _log1mexp(x: FloatArray) -> FloatArray:
     return result
 
 
+TINY = 1e-304  # what is below counts as 0: its inverse must be finite
+
+
 class ValueFunction(ABC):
     """The worth of n rollouts for each prompt of a batch, V(n, p), concave in n.
 
@@ -63,7 +66,10 @@ class ValueFunction(ABC):
 
     @abstractmethod
     def log_gain(self, rollouts: ArrayLike) -> FloatArray:
-        """log(V(n+1, p) - V(n, p)), not increasing in n; -inf where the gain is 0."""
+        """log(V(n+1, p) - V(n, p)), not increasing in n; -inf where the gain is 0.
+
+        The solvers ask for whole numbers between ``low`` and ``high`` only.
+        """
 
     def value(self, rollouts: ArrayLike) -> FloatArray:
         """V(n, p), shape as ``log_value``."""
@@ -129,7 +135,7 @@ class CobaValue(ValueFunction):
     With k = p (1-p) / tau and C the density, the marginal gain (Appendix A there) is
     C (1 - exp(-k)) exp(-k n): geometric in n, hence linear in log space. At p = 0 and p = 1 no
     number of rollouts is worth anything, also where alpha or beta below 1 sends the density to
-    infinity (eta vanishes faster there).
+    infinity (eta vanishes faster there). Departure: k below 1e-304 counts as 0.
 
     Args:
         pass_rate: (..., m) in [0, 1].
@@ -148,10 +154,12 @@ class CobaValue(ValueFunction):
         if not 0 < tau < np.inf:
             raise InputError(f"tau must be above 0, got {tau}")
         p = np.asarray(pass_rate, dtype=np.float64)
+        if not (isinstance(a, float) and isinstance(b, float)):
+            p, a, b = np.broadcast_arrays(p, a, b)
         self.pass_rate = p
         q = 1.0 - p
         decay = p * q / tau  # k, (..., m)
-        dead = decay <= 0.0
+        dead = decay < TINY
         any_dead = dead.any()
         if any_dead:
             p, q = np.where(dead, 0.5, p), np.where(dead, 0.5, q)
@@ -209,7 +217,7 @@ class KnapsackValue(ValueFunction):
         with np.errstate(divide="ignore"):
             log_p, log_q = np.log(p), np.log1p(-p)
         log_r, log_s = np.maximum(log_p, log_q), np.minimum(log_p, log_q)
-        self.dead = ~(np.isfinite(log_s) & (log_r < 0.0))
+        self.dead = ~(log_r < -TINY)  # s is then below TINY too, or 0
         self.log_weight = np.where(self.dead, -np.inf, log_p + 2.0 * log_q)
         self.log_r = np.where(self.dead, -1.0, log_r)
         self.log_s = np.where(self.dead, -1.0, log_s)
@@ -231,14 +239,17 @@ class KnapsackValue(ValueFunction):
         return result
 
     def rollouts_at(self, log_gain: float, low: int, high: int) -> tuple[FloatArray, FloatArray]:
-        """Newton from the left on a convex, decreasing function: monotone, three steps."""
+        """Newton from the left on a convex, decreasing function: monotone, few steps."""
         base = self.log_s + self.log_weight - log_gain
         with np.errstate(invalid="ignore", over="ignore"):
             n = np.clip(np.where(self.dead, low, -base / self.log_r), 1.0, high)
             slope = self.log_r
-            for _ in range(3):
+            for _ in range(8):
                 tail = np.exp((n - 1.0) * self.log_ratio)  # (s/r)^(n-1)
                 slope = self.log_r + self.log_ratio * tail / (1.0 + tail)
                 step = (n * self.log_r + np.log1p(tail) + base) / slope
+                before = n
                 n = np.where(self.dead, low, np.clip(n - step, 1.0, 2.0 * high + 2.0))
+                if bool(np.all(np.abs(n - before) < 1e-7)):
+                    break
         return n, -1.0 / slope

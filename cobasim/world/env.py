@@ -32,7 +32,7 @@ def budgets_from_preferences(preferences: FloatArray, limits: Limits) -> IntArra
     Equal preferences give uniform budgets; a difference of 1 gives e times as much of the rest,
     up to ``high``.
     """
-    limits.check(preferences.size)
+    limits = limits.for_batch(preferences.size)
     weights = np.exp(preferences - preferences.max())
     room = np.full(preferences.size, limits.high - limits.low, dtype=np.int64)
     rest = limits.total - preferences.size * limits.low
