@@ -1,0 +1,101 @@
+"""From a training model to named full tensors, and through shared memory to another process."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+
+from cobatrain.engines.base import EngineError
+
+_WRAPPER_PREFIXES = ("_orig_mod.", "_checkpoint_wrapped_module.", "_fsdp_wrapped_module.")
+
+
+def named_weights(
+    model: torch.nn.Module | Mapping[str, torch.Tensor], dtype: torch.dtype | None = None
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield (checkpoint name, detached full tensor) in the order of the model's layers.
+
+    Shared parameters (tied embeddings) appear once, under their first name. Names lose what
+    torch.compile and activation checkpointing add. A sharded parameter is gathered when its turn
+    comes, which is a collective: all ranks must run through the iterator. Floating-point tensors
+    are cast to `dtype` if one is given.
+    """
+    pairs = model.items() if isinstance(model, Mapping) else model.named_parameters()
+    for name, tensor in pairs:
+        for prefix in _WRAPPER_PREFIXES:
+            name = name.replace(prefix, "")
+        full = tensor.detach()
+        if hasattr(full, "full_tensor"):
+            full = full.full_tensor()
+        if dtype is not None and full.is_floating_point():
+            full = full.to(dtype)
+        yield name, full
+
+
+def stored_names(model_path: str | Path) -> set[str]:
+    """Return the tensor names in a model folder's safetensors files (read from the headers)."""
+    folder = Path(model_path)
+    names: set[str] = set()
+    for file in sorted(folder.glob("*.safetensors")):
+        with file.open("rb") as stream:
+            size = int.from_bytes(stream.read(8), "little")
+            names |= set(json.loads(stream.read(size)))
+    return names - {"__metadata__"}
+
+
+def check_names(given: set[str], stored: set[str]) -> None:
+    """Raise ValueError unless the given weights are those of the engine's model.
+
+    lm_head.weight may be missing on one side (tied embeddings). Engines only warn about weights
+    they were not given and keep the old ones, hence this check.
+    """
+    optional = {"lm_head.weight"}
+    missing, unknown = stored - given - optional, given - stored - optional
+    if stored and (missing or unknown):
+        raise ValueError(
+            f"the model's weights do not fit the engine's: {len(missing)} missing "
+            f"({sorted(missing)[:3]}), {len(unknown)} unknown ({sorted(unknown)[:3]}); "
+            f"start the engine from a checkpoint of the same model"
+        )
+
+
+def make_exchange_folder() -> Path:
+    """Make an empty folder, in shared memory where the machine has it, for weights to pass by."""
+    shared = Path("/dev/shm")
+    parent = shared if shared.is_dir() and os.access(shared, os.W_OK) else None
+    return Path(tempfile.mkdtemp(prefix="cobatrain-weights-", dir=parent))
+
+
+def write_weights(folder: Path, weights: Iterator[tuple[str, torch.Tensor]]) -> Path:
+    """Write the weights to folder/weights.safetensors and return that path.
+
+    Raises:
+        EngineError: the folder's file system has no room for them.
+    """
+    from safetensors.torch import save_file
+
+    tensors = {name: tensor.to("cpu").contiguous() for name, tensor in weights}
+    needed = sum(t.numel() * t.element_size() for t in tensors.values())
+    path = folder / "weights.safetensors"
+    path.unlink(missing_ok=True)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise EngineError(
+            f"the weights take {needed / 2**30:.2f} GiB, but {folder} has {free / 2**30:.2f} GiB "
+            f"free; enlarge /dev/shm (docker: --shm-size) or free memory"
+        )
+    save_file(tensors, path)
+    return path
+
+
+def read_weights(path: str | Path) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield (name, tensor) from a safetensors file, in the file's order, one at a time."""
+    from safetensors import safe_open
+
+    with safe_open(str(path), framework="pt") as file:
+        for name in file.keys():  # noqa: SIM118 (not a dict: it has no iterator)
+            yield name, file.get_tensor(name)
