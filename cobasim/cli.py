@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="cobasim",
     help="Study, compare and use rollout-budget allocators for RL with verifiable rewards.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -59,7 +58,9 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print machine-readable J
 def main() -> None:
     """Entry point: every expected failure is one line and exit code 2."""
     code = None
-    sys.path.insert(0, os.getcwd())  # so that module:Class finds a module in this folder
+    sys.path.append("")  # so that module:Class finds a module in the working folder
+    if len(sys.argv) == 1:
+        sys.argv.append("--help")
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()  # a full device shows here rather than at exit

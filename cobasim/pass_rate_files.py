@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def read_pass_rates(source: str) -> FloatArray:
     where there is one, and OSError when the file cannot be read.
     """
     if source == "-":
-        return _named("standard input", lambda: _from_text(sys.stdin.read()))
+        return _named("standard input", lambda: _from_text(_standard_input()))
     path = Path(source)
     if not path.exists():
         raise InputError(f"no such file: {source}")
@@ -46,11 +47,25 @@ def read_pass_rates(source: str) -> FloatArray:
     return _named(source, readers[path.suffix.lower()])
 
 
-def _named(name: str, read: Any) -> FloatArray:
+def _named(name: str, read: Callable[[], Any]) -> FloatArray:
     try:
         return as_pass_rates(read())
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
+    except OSError:
+        raise
+    except Exception as error:  # a damaged file can break a reader in any way
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise InputError(f"{name} cannot be read: {reason}") from error
+
+
+def _standard_input() -> str:
+    if sys.stdin is None:
+        raise InputError("it is closed; pipe pass rates into it, or name a file")
+    try:
+        return sys.stdin.read().removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        raise InputError("this is no text in UTF-8") from None
 
 
 def _text(path: Path) -> str:
@@ -87,23 +102,24 @@ def _from_json(text: str) -> Any:
 
 def _from_csv(text: str) -> Any:
     rows = csv.DictReader(io.StringIO(text))
-    if not rows.fieldnames:
-        raise InputError(f"the file is empty: expected a header with a column {COLUMN!r}")
-    names = [name.strip() for name in rows.fieldnames]
-    if COLUMN not in names:
-        raise InputError(f"no column {COLUMN!r} in the header ({', '.join(names)})")
-    rows.fieldnames = names
     try:
+        names = [name.strip() for name in rows.fieldnames or ()]
+        if not names:
+            raise InputError(f"the file is empty: expected a header with a column {COLUMN!r}")
+        if COLUMN not in names:
+            raise InputError(f"no column {COLUMN!r} in the header ({', '.join(names)})")
+        rows.fieldnames = names
         return _numbers([row[COLUMN] for row in rows], "row")
     except csv.Error as error:
-        raise InputError(f"malformed CSV at line {rows.line_num}: {error}") from None
+        raise InputError(f"malformed CSV at line {rows.reader.line_num}: {error}") from None
 
 
 def _from_npy(path: Path) -> Any:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise InputError(f"this is no .npy file of numbers: {error}") from None
+    with path.open("rb") as file:
+        try:
+            return np.load(file, allow_pickle=False)
+        except Exception as error:  # its header is parsed as Python literals: anything may come
+            raise InputError(f"this is no .npy file of numbers: {error}") from None
 
 
 def _from_parquet(path: Path) -> Any:

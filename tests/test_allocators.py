@@ -590,6 +590,7 @@ def test_allocate_takes_any_array_and_leaves_it_alone():
         (["a", "b"], "numbers"),
         ([None, 0.5], "0 is nan"),
         (None, "pass rates"),
+        ([10**400], "pass rates"),
         ([[0.1], [0.1, 0.2]], "flat"),
         ({"pass_rate": [0.1]}, "flat"),
         (np.array([0.5 + 1j, 0.2]), "numbers"),
