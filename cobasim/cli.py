@@ -15,6 +15,7 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -39,7 +40,6 @@ from cobasim.errors import InputError, unknown_name
 from cobasim.pass_rate_files import read_pass_rates
 
 if TYPE_CHECKING:
-    from cobasim.comparison import Comparison
     from cobasim.scores import Interval, Row
 
 app = typer.Typer(
@@ -57,12 +57,24 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print machine-readable J
 
 def main() -> None:
     """Entry point: every expected failure is one line and exit code 2."""
+    run_app(app)
+
+
+def run_app(
+    command: typer.Typer, expected: Callable[[], tuple[type[Exception], ...]] = lambda: ()
+) -> None:
+    """Run a command line; every expected failure is one line and an exit code that is not 0.
+
+    Args:
+        command: the application.
+        expected: names further exceptions that are no bugs; called only after one was raised.
+    """
     code = None
     sys.path.append("")  # so that module:Class finds a module in the working folder
     if len(sys.argv) == 1:
         sys.argv.append("--help")
     try:
-        code = app(standalone_mode=False)
+        code = command(standalone_mode=False)
         sys.stdout.flush()  # a full device shows here rather than at exit
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -76,9 +88,11 @@ def main() -> None:
         _fail(f"{error.strerror or error}{where}")
     except Exception as error:
         message = getattr(error, "format_message", None)  # a usage error of the library
-        if message is None:
-            raise
-        _fail(message())
+        if message is not None:
+            _fail(message())
+        if isinstance(error, expected()):
+            _fail(f"{type(error).__name__}: {error}", code=1)
+        raise
     if code == INTERRUPTED:
         _fail("interrupted; what was recorded so far is kept", code=INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
@@ -271,7 +285,7 @@ def compare(
     config = comparison.with_pool(validated(comparison.CompareConfig, values))
     folder = Path(out or f"runs/compare-{datetime.now():%Y%m%d-%H%M%S}")
     comparison.claim(folder)
-    with _progress() as progress:
+    with progress_bar() as progress:
         bar = progress.add_task(
             f"{config.world.world} world, {config.loop.steps} steps a run", total=config.num_runs
         )
@@ -285,7 +299,7 @@ def compare(
         print(json.dumps(result.to_json()))
         return
     console = Console()
-    for table in _comparison_tables(result):
+    for table in comparison_tables(result.rows):
         console.print(table)
     for line in result.statements:
         console.print(line, highlight=False)
@@ -299,7 +313,7 @@ def compare(
     )
 
 
-def _progress() -> Progress:
+def progress_bar() -> Progress:
     """A bar on standard error, so that standard output stays clean; silent when piped."""
     return Progress(
         TextColumn("{task.description}"),
@@ -325,9 +339,10 @@ def _weightings(weighting: str) -> tuple[str, ...]:
     return choices[weighting]
 
 
-def _comparison_tables(result: Comparison) -> list[Table]:
+def comparison_tables(rows: Sequence[Row]) -> list[Table]:
+    """A comparison for the terminal: accuracy under all weightings, then details of each."""
     by_weighting: dict[str, dict[str, Row]] = {}
-    for row in result.rows:
+    for row in rows:
         by_weighting.setdefault(row.weighting, {})[row.allocator] = row
     headline = Table(
         title="Held-out accuracy at the end, %, and its difference to uniform in points\n"
@@ -340,7 +355,7 @@ def _comparison_tables(result: Comparison) -> list[Table]:
     for weighting in by_weighting:
         headline.add_column(f"{weighting} %", justify="right", no_wrap=True)
         headline.add_column("- uniform", justify="right", no_wrap=True)
-    for name in dict.fromkeys(row.allocator for row in result.rows):
+    for name in dict.fromkeys(row.allocator for row in rows):
         cells = [name]
         for group in by_weighting.values():
             found = group.get(name)

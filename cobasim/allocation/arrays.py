@@ -22,7 +22,7 @@ def as_pass_rates(pass_rates: ArrayLike) -> FloatArray:
         if given.dtype.kind not in "biufO":
             raise TypeError(f"got {given.dtype}")
         array = np.ascontiguousarray(given, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"pass rates must be a flat list of numbers in [0, 1]: {error}") from None
     if given.ndim != 1:
         raise InputError(f"pass rates must be a flat list, got an array of shape {given.shape}")

@@ -1,0 +1,261 @@
+"""The ``cobatrain`` command: a language model trained with its own budget for every prompt.
+
+    cobatrain prepare CONFIG     make the tiny model of a config
+    cobatrain train CONFIG       train; the tiny model is made first where it is missing
+    cobatrain resume DIR         go on from the newest checkpoint
+    cobatrain evaluate CONFIG    held-out accuracy of a model, or of a run's newest checkpoint
+
+Bad input gives one line on standard error and exit code 2. CONFIG is a YAML file, or the name of
+one that ships: tiny, qwen3-1.7b, qwen2.5-7b.
+"""
+
+from __future__ import annotations
+
+import os
+
+# before torch is imported: threads that spin while they wait starve a second process
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import json
+import shlex
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cobasim.cli import JsonFlag, run_app
+from cobasim.errors import InputError
+from cobasim.records import StepRecord
+
+if TYPE_CHECKING:
+    from cobatrain.config import TrainConfig
+
+app = typer.Typer(
+    name="cobatrain",
+    help="Train a language model with its own rollout budget for every prompt.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[str, typer.Argument(help="A YAML file, or tiny, qwen3-1.7b, qwen2.5-7b.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="a.b=value: any setting of the config. May be repeated."),
+]
+PHASES = ("generate", "reward", "train", "sync")
+
+
+def main() -> None:
+    """Entry point: every expected failure is one line and an exit code that is not 0."""
+    run_app(app, expected=_expected)
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    """Failures of a run that are told in one line; their classes need torch."""
+    from cobatrain.engines import EngineError
+    from cobatrain.learner import SyncError
+    from cobatrain.tasks import RewardError
+    from cobatrain.update import NonFiniteError
+
+    return EngineError, SyncError, RewardError, NonFiniteError, FloatingPointError
+
+
+@app.command()
+def prepare(config: Config, settings: Settings = None) -> None:
+    """Make the tiny model of a config: build it, and warm it up on supervised examples."""
+    from cobatrain import trainer
+    from cobatrain.config import load_config
+
+    trainer.prepare(load_config(config, settings or []), say=print)
+
+
+@app.command()
+def train(
+    config: Config,
+    allocator: Annotated[
+        str | None, typer.Option(help="A name of `cobasim allocators`, or module:Class.")
+    ] = None,
+    weighting: Annotated[
+        str | None, typer.Option(help="Weight in the loss: rollout, token or prompt.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Fixes everything.")] = None,
+    settings: Settings = None,
+    out: Annotated[str | None, typer.Option(help="New folder of the run; runs/train-TIME.")] = None,
+) -> None:
+    """Train; Ctrl-C finishes the step, saves and stops."""
+    from cobatrain import trainer
+    from cobatrain.config import load_config
+
+    chosen = load_config(
+        config, settings or [], allocator=allocator, weighting=weighting, seed=seed
+    )
+    folder = Path(out or f"runs/train-{datetime.now():%Y%m%d-%H%M%S}")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(
+            f"{folder} exists and is not empty; runs are never overwritten: choose another --out, "
+            f"or go on with `cobatrain resume {folder}`"
+        )
+    if chosen.model.tiny is not None and not Path(chosen.model.path).exists():
+        trainer.prepare(chosen, say=print)
+    _run(chosen, folder, resume=False)
+
+
+@app.command()
+def resume(run: Annotated[str, typer.Argument(help="Folder of a run.")]) -> None:
+    """Go on from the newest whole checkpoint; the run then equals an uninterrupted one."""
+    from cobatrain import trainer
+
+    folder = Path(run)
+    _run(trainer.stored_config(folder), folder, resume=True)
+
+
+@app.command()
+def evaluate(
+    config: Config,
+    run: Annotated[
+        str | None, typer.Option(help="Folder of a run: evaluate its newest checkpoint.")
+    ] = None,
+    settings: Settings = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Held-out avg@k and pass@k with intervals, by data set and level."""
+    from cobatrain.checkpoint import checkpoints, load_checkpoint
+    from cobatrain.config import load_config
+    from cobatrain.engines import make_engine
+    from cobatrain.learner import LanguageModelLearner, load_policy
+    from cobatrain.tasks import make_task
+
+    chosen = load_config(config, settings or [])
+    task = make_task(chosen.task, chosen.task_seed)
+    model, tokenizer = load_policy(chosen)
+    if run is not None:
+        saved = checkpoints(Path(run))
+        if not saved:
+            raise InputError(f"{run} has no checkpoint to evaluate")
+        load_checkpoint(saved[-1], model)
+    with make_engine(chosen.engine, chosen.model.path) as engine:
+        engine.sync(model)
+        scores = LanguageModelLearner(model, tokenizer, engine, task, chosen).evaluate()
+    task.close()
+    if as_json:
+        print(json.dumps(scores))
+    else:
+        Console().print(_scores_table(scores))
+
+
+@app.command()
+def compare(
+    config: Config,
+    allocators: Annotated[str, typer.Option(help="Comma-separated.")] = "uniform,knapsack,coba",
+    weightings: Annotated[str, typer.Option(help="Comma-separated.")] = "rollout,prompt",
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds.")] = 4,
+    settings: Settings = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time, one thread each.")] = 1,
+    out: Annotated[str, typer.Option(help="Folder; the same command goes on in it.")] = (
+        "runs/train-compare"
+    ),
+) -> None:
+    """Compare allocators for real, at equal rollouts, paired by seed; resumable."""
+    from cobasim.cli import comparison_tables, progress_bar
+    from cobatrain import comparison, trainer
+    from cobatrain.config import load_config
+
+    base = load_config(config, settings or [])
+    plan = comparison.Plan(
+        config=base,
+        allocators=tuple(name.strip() for name in allocators.split(",") if name.strip()),
+        weightings=tuple(name.strip() for name in weightings.split(",") if name.strip()),
+        seeds=tuple(range(base.seed, base.seed + seeds)),
+    )
+    if not plan.allocators or not plan.weightings:
+        raise InputError("name at least one allocator and one weighting")
+    for weighting, name, _ in plan.runs():  # refused now rather than in the middle
+        load_config(config, settings or [], allocator=name, weighting=weighting)
+    folder = Path(out)
+    comparison.claim(plan, folder)
+    if base.model.tiny is not None and not Path(base.model.path).exists():
+        trainer.prepare(base, say=print)
+    with progress_bar() as progress:
+        bar = progress.add_task(f"{base.loop.steps} steps a run", total=len(list(plan.runs())))
+        comparison.run_all(plan, folder, jobs=jobs, on_finished=lambda: progress.advance(bar))
+    command = shlex.join(["cobatrain", *sys.argv[1:]])
+    rows, verdicts = comparison.score(plan, folder, command=command)
+    console = Console()
+    for table in comparison_tables(rows):
+        console.print(table)
+    for name, text in verdicts.items():
+        console.print(f"Loss weighted per {name}: {text}", highlight=False)
+    console.print(f"report  {folder / comparison.REPORT}", highlight=False, soft_wrap=True)
+
+
+def _run(config: TrainConfig, folder: Path, *, resume: bool) -> None:
+    from cobatrain import trainer
+
+    console = Console(stderr=True)
+    began, done = time.perf_counter(), [0]
+    records: list[StepRecord] = []
+
+    def show(record: StepRecord) -> None:
+        records.append(record)
+        accuracy = (record.evaluation or {}).get("heldout")
+        parts = [f"step {record.step}/{config.loop.steps}"]
+        if record.step > 0:
+            done[0] += 1
+            seconds = record.learner
+            parts.append(f"reward {seconds.get('reward', float('nan')):.3f}")
+            parts.append(f"mixed {record.effective_ratio or 0:.2f}")
+            phases = [f"{p} {seconds.get(f'seconds_{p}', 0.0):.2f}" for p in PHASES]
+            parts.append(f"[{', '.join(phases)} s]")
+            each = (time.perf_counter() - began) / done[0]
+            parts.append(f"left {each * (config.loop.steps - record.step):.0f}s")
+        if accuracy is not None:
+            parts.append(f"held-out {100 * accuracy:.1f} %")
+        console.print("  ".join(parts), highlight=False, markup=False, soft_wrap=True)
+
+    try:
+        trainer.train(config, folder, resume=resume, on_step=show)
+    finally:
+        if records:
+            _summary(config, folder, records, time.perf_counter() - began)
+
+
+def _summary(config: TrainConfig, folder: Path, records: list[StepRecord], seconds: float) -> None:
+    evaluated = [record for record in records if record.evaluation]
+    table = Table(title=f"{config.allocator}, loss weighted per {config.weighting}")
+    for column in ("step", "rollouts", "held-out accuracy, %", "mixed groups, %", "alpha"):
+        table.add_column(column, justify="right")
+    for record in evaluated:
+        assert record.evaluation is not None
+        mixed = record.effective_ratio
+        table.add_row(
+            str(record.step),
+            f"{record.rollouts:,}",
+            f"{100 * record.evaluation['heldout']:.1f}",
+            "-" if mixed is None else f"{100 * mixed:.0f}",
+            "-" if record.alpha is None else f"{record.alpha:.2f}",
+        )
+    console = Console()
+    console.print(table)
+    console.print(f"{seconds:.0f} s; run in {folder}", highlight=False, soft_wrap=True)
+
+
+def _scores_table(scores: dict[str, Any]) -> Table:
+    table = Table(title=f"Held-out accuracy {100 * scores['heldout']:.1f} % (mean of the sets)")
+    for column in ("data set", "level", "avg@k, %", "95 % interval", "pass@k, %"):
+        table.add_column(column, justify="left" if column in ("data set", "level") else "right")
+    for name, found in scores["sets"].items():
+        low, high = found["low"], found["high"]
+        interval = "-" if low is None else f"{100 * low:.1f} to {100 * high:.1f}"
+        best = str(found["samples"])
+        table.add_row(
+            name, "all", f"{100 * found['accuracy']:.1f}", interval,
+            f"{100 * found['pass_at'][best]:.1f}",
+        )  # fmt: skip
+        for level, accuracy in found["levels"].items():
+            table.add_row("", level, f"{100 * accuracy:.1f}", "", "")
+    return table

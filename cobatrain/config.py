@@ -1,0 +1,185 @@
+"""The config of a training run: validated, frozen, read from YAML, changed by ``a.b=value``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from cobasim.allocation import find_allocator, make_allocator
+from cobasim.config import Frozen, LoopConfig, validated
+from cobasim.errors import InputError
+from cobatrain.engines import EngineConfig, SamplingConfig
+from cobatrain.tasks import parse_task_config
+from cobatrain.update import UpdateConfig
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+class TinyConfig(Frozen):
+    """How ``prepare`` makes a tiny model where the model folder is missing."""
+
+    hidden: int = 128
+    layers: int = 4
+    heads: int = 4
+    tied: bool = False
+    target_pass_rate: Annotated[float, Field(gt=0, lt=1)] = 0.35
+    max_steps: Annotated[int, Field(ge=1)] = 2000
+    examples: Annotated[int, Field(ge=1)] = 100_000
+
+
+class ModelConfig(Frozen):
+    """The policy: a folder in the Hugging Face format."""
+
+    path: str
+    tiny: TinyConfig | None = None
+    system: str | None = None  # system message of the chat template
+    device: str = "auto"  # auto: cuda where there is one, else cpu
+    dtype: Literal["float32", "bfloat16"] = "float32"  # of the weights that are trained
+
+
+class UpdateSettings(Frozen):
+    """The policy update; names as in ``cobatrain.update.UpdateConfig``."""
+
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-6
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    advantage: str = "grpo"
+    loss: str = "clip"
+    constant_length: int | None = None
+    clip_low: float = 0.2
+    clip_high: float = 0.28
+    kl_coef: float = 0.0
+    tis_cap: float | None = None
+    old_log_probs: str = "recompute"
+    minibatches: int = 1
+    micro_tokens: int = 16384
+    max_grad_norm: float | None = 1.0
+    gradient_checkpointing: bool = False
+    bf16: bool = False
+
+
+class EvaluationConfig(Frozen):
+    """Held-out accuracy: avg@k over ``samples`` completions of each of ``prompts`` prompts."""
+
+    samples: Annotated[int, Field(ge=1)] = 8
+    prompts: Annotated[int, Field(ge=1)] = 500  # at most, of each data set
+    temperature: Annotated[float, Field(ge=0)] = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
+class CheckpointConfig(Frozen):
+    """When to save all that a resumed run needs, and how many saves to keep."""
+
+    every: Annotated[int, Field(ge=1)] = 10
+    keep: Annotated[int, Field(ge=1)] = 2
+
+
+class TrainConfig(Frozen):
+    """One training run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    model: ModelConfig
+    task: dict[str, Any] = {"kind": "arithmetic"}
+    loop: LoopConfig = LoopConfig()
+    allocator: str = "coba"
+    parameters: dict[str, Any] = {}
+    weighting: Literal["rollout", "token", "prompt"] = "rollout"
+    sampling: SamplingConfig = SamplingConfig()
+    engine: EngineConfig = EngineConfig()
+    update: UpdateSettings = UpdateSettings()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    seed: Annotated[int, Field(ge=0)] = 0  # order of prompts and outcomes of rollouts
+    task_seed: Annotated[int, Field(ge=0)] = 0  # prompts, and which of them are held out
+    log_prob_bound: Annotated[float, Field(gt=0)] = 0.05  # nats, mean over tokens
+    recorded_samples: Annotated[int, Field(ge=0)] = 4  # rollouts a step kept as text
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainConfig:
+        make_allocator(self.allocator, **self.parameters)
+        parse_task_config(self.task)
+        self.update_config()
+        if self.update.kl_coef > 0:
+            raise InputError("update.kl_coef above 0 needs a reference model: not supported yet")
+        if self.sampling.temperature == 0:
+            raise InputError("sampling.temperature must be above 0: greedy groups never differ")
+        return self
+
+    @property
+    def estimator(self) -> str:
+        """The pass-rate rule in use."""
+        return self.loop.estimator or find_allocator(self.allocator).estimator
+
+    def update_config(self) -> UpdateConfig:
+        """The plain values that ``cobatrain.update.update`` takes."""
+        others = {"learning_rate", "weight_decay", "betas", "warmup_steps"}
+        return UpdateConfig(
+            weighting=self.weighting,
+            temperature=self.sampling.temperature,
+            **self.update.model_dump(exclude=others),
+        )
+
+
+def load_config(source: str | Path, settings: Iterable[str] = (), **chosen: Any) -> TrainConfig:
+    """Read a YAML config: a file, or the name of one that ships (``tiny``).
+
+    Args:
+        source: path, or name.
+        settings: ``a.b=value`` changes, values read as JSON, else as text.
+        chosen: changes of top-level keys; None: not chosen.
+
+    Raises InputError for a missing or malformed file and for unknown or wrong settings.
+    """
+    import yaml
+
+    path = Path(source)
+    if not path.exists() and (CONFIGS / f"{path.name.removesuffix('.yaml')}.yaml").exists():
+        path = CONFIGS / f"{path.name.removesuffix('.yaml')}.yaml"
+    if not path.is_file():
+        shipped = ", ".join(sorted(file.stem for file in CONFIGS.glob("*.yaml")))
+        raise InputError(f"no such config: {source}; give a YAML file, or one of {shipped}")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} holds no settings; expected a mapping of names to values")
+    values |= {name: value for name, value in chosen.items() if value is not None}
+    for setting in settings:
+        _change(values, setting)
+    return validated(TrainConfig, values)
+
+
+def _change(values: dict[str, Any], setting: str) -> None:
+    name, equals, text = setting.partition("=")
+    if not equals or not name.strip():
+        raise InputError(f"a setting reads name=value or part.name=value, got {setting!r}")
+    *parts, last = name.strip().split(".")
+    for part in parts:
+        inner = values.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise InputError(f"{setting!r}: {part} has no settings of its own")
+        values = inner
+    try:
+        values[last] = json.loads(text)
+    except json.JSONDecodeError:
+        values[last] = text
+
+
+def difference(one: BaseModel, other: Mapping[str, Any]) -> list[str]:
+    """Dotted names of the settings in which a config differs from a stored one."""
+    return sorted(_different("", one.model_dump(mode="json"), other))
+
+
+def _different(prefix: str, one: Any, other: Any) -> Iterable[str]:
+    if isinstance(one, dict) and isinstance(other, Mapping):
+        for key in {*one, *other}:
+            yield from _different(f"{prefix}{key}.", one.get(key), other.get(key))
+    elif one != other:
+        yield prefix.rstrip(".")

@@ -1,0 +1,65 @@
+"""Held-out accuracy from sampled completions: avg@k and pass@k, with intervals. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.special import gammaln
+
+from cobasim.allocation.arrays import FloatArray, IntArray
+from cobasim.scores import mean_interval
+
+
+def pass_at_k(samples: int, correct: IntArray, k: int) -> FloatArray:
+    """Unbiased pass@k of each prompt (arXiv 2107.03374): 1 - C(n - c, k) / C(n, k), (m,).
+
+    Args:
+        samples: n completions of each prompt.
+        correct: (m,) how many were right.
+        k: 1 <= k <= n.
+    """
+    if not 1 <= k <= samples:
+        raise ValueError(f"pass@k needs 1 <= k <= {samples} samples, got k = {k}")
+    wrong = samples - correct
+    possible = np.maximum(wrong, k)
+
+    def log_choose(n: IntArray | int) -> Any:
+        return gammaln(np.asarray(n) + 1.0) - gammaln(np.asarray(n) - k + 1.0)
+
+    missed = np.exp(log_choose(possible) - log_choose(samples))
+    return np.where(wrong < k, 1.0, 1.0 - missed)
+
+
+def summarise(
+    rewards: FloatArray, levels: Sequence[str], *, at: Sequence[int] = ()
+) -> dict[str, Any]:
+    """Scores of one data set.
+
+    Args:
+        rewards: (m, k) reward of each completion of each prompt; passed means above 0.5.
+        levels: m difficulty levels.
+        at: the k of further pass@k; 1 and all samples are always there.
+
+    Returns accuracy (avg@k) with its 95 % interval over prompts, pass@k, and accuracy by level.
+    """
+    per_prompt = rewards.mean(axis=1)
+    interval = mean_interval(per_prompt)
+    samples = rewards.shape[1]
+    correct = (rewards > 0.5).sum(axis=1)
+    names = np.asarray(levels)
+    return {
+        "accuracy": interval.mean,
+        "low": interval.low,
+        "high": interval.high,
+        "prompts": len(per_prompt),
+        "samples": samples,
+        "pass_at": {
+            str(k): float(pass_at_k(samples, correct, k).mean())
+            for k in sorted({1, samples, *(k for k in at if k <= samples)})
+        },
+        "levels": {
+            str(level): float(per_prompt[names == level].mean()) for level in dict.fromkeys(levels)
+        },
+    }

@@ -1,0 +1,259 @@
+"""The language model as a learner of cobasim's loop: engine, verifier and GRPO update."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from cobasim.allocation.arrays import FloatArray, IntArray
+from cobasim.errors import InputError
+from cobatrain.config import TrainConfig
+from cobatrain.engines import Engine, Rollouts, SamplingConfig
+from cobatrain.evaluation import summarise
+from cobatrain.tasks import Prompt, Task, format_prompt
+from cobatrain.update import Batch, make_optimiser, make_schedule, update
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+ROLLOUTS, EVALUATION = 1, 2  # streams of engine seeds
+
+
+class SyncError(RuntimeError):
+    """The engine's log-probs are not the model's: its weights are stale or its numerics off."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One rollout as text, for people."""
+
+    step: int
+    prompt: str
+    answer: str
+    response: str
+    reward: float
+
+
+class LanguageModelLearner:
+    """Samples with an engine, is rewarded by a task, learns by ``cobatrain.update``.
+
+    Args:
+        model: a causal language model of transformers, on its device.
+        tokenizer: its tokenizer.
+        engine: an engine that was started on the same model folder.
+        task: prompts and rewards; prompt i of the loop is ``task.train[i]``.
+        config: the run.
+        on_samples: gets a few rollouts of each step.
+
+    Raises InputError for a prompt that leaves no room for a completion.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        engine: Engine,
+        task: Task,
+        config: TrainConfig,
+        on_samples: Callable[[list[Sample]], None] | None = None,
+    ) -> None:
+        self.model, self.tokenizer, self.engine = model, tokenizer, engine
+        self.task, self.config, self.on_samples = task, config, on_samples
+        self.num_prompts = len(task.train)
+        self.optimiser = make_optimiser(
+            model, config.update.learning_rate, config.update.weight_decay, config.update.betas
+        )
+        self.schedule = make_schedule(self.optimiser, config.update.warmup_steps)
+        self.step = 0
+        self._tokens: dict[str, list[int]] = {}
+        self._batch: Batch | None = None
+        self._seconds: dict[str, float] = {}
+        self._reward = 0.0
+        for prompts in (task.train, *task.heldout.values()):
+            for prompt in prompts:
+                self._check_room(prompt)
+
+    def tokens_of(self, prompt: Prompt) -> list[int]:
+        """Token ids of a prompt, chat template applied where there is one."""
+        if prompt.text not in self._tokens:
+            text = format_prompt(prompt, self.tokenizer, system=self.config.model.system)
+            special = text == prompt.text  # a template brings its own special tokens
+            ids = self.tokenizer(text, add_special_tokens=special)["input_ids"]
+            self._tokens[prompt.text] = [int(token) for token in ids]
+        return self._tokens[prompt.text]
+
+    def _check_room(self, prompt: Prompt) -> None:
+        room = self.config.engine.max_model_len - len(self.tokens_of(prompt))
+        if room < 1:
+            raise InputError(
+                f"the prompt {prompt.text[:60]!r} has {len(self.tokens_of(prompt))} tokens, but "
+                f"engine.max_model_len is {self.config.engine.max_model_len}: raise it or leave "
+                "the prompt out"
+            )
+
+    def rollout(self, prompts: IntArray, budgets: IntArray) -> IntArray:
+        """Passes (m,) of ``budgets`` completions of each prompt; see cobasim's ``Learner``."""
+        chosen = [self.task.train[int(i)] for i in prompts]
+        began = time.perf_counter()
+        rollouts = self._generate(chosen, budgets, ROLLOUTS, prompts, self.config.sampling)
+        generated = time.perf_counter()
+        rewards, texts = self._score(chosen, rollouts)
+        self._seconds = {
+            "seconds_generate": generated - began,
+            "seconds_reward": time.perf_counter() - generated,
+        }
+        self._reward = float(rewards.mean())
+        self._batch = Batch(
+            prompts=[rollouts.prompt_tokens[i] for i in rollouts.prompt],
+            responses=rollouts.tokens,
+            log_probs=rollouts.log_probs,
+            rewards=rewards,
+            group=prompts[rollouts.prompt],
+        )
+        if self.on_samples is not None:
+            count = min(self.config.recorded_samples, len(rollouts))
+            picked = np.linspace(0, len(rollouts) - 1, count).astype(int)
+            self.on_samples(
+                [
+                    Sample(
+                        step=self.step + 1,
+                        prompt=chosen[rollouts.prompt[j]].text,
+                        answer=chosen[rollouts.prompt[j]].answer,
+                        response=texts[j],
+                        reward=float(rewards[j]),
+                    )
+                    for j in picked
+                ]
+            )
+        passed = (rewards > 0.5).astype(np.float64)
+        counts = np.bincount(rollouts.prompt, weights=passed, minlength=len(chosen))
+        return counts.astype(np.int64)
+
+    def _generate(
+        self,
+        prompts: Sequence[Prompt],
+        budgets: IntArray,
+        purpose: int,
+        index: IntArray,
+        sampling: SamplingConfig,
+    ) -> Rollouts:
+        """Rollouts whose seeds depend on seed, purpose, step and prompt alone."""
+        seeds = np.array(
+            [
+                np.random.SeedSequence(
+                    [self.config.seed, purpose, self.step, int(i)]
+                ).generate_state(1, np.uint64)[0]
+                >> np.uint64(2)
+                for i in index
+            ],
+            dtype=np.int64,
+        )
+        tokens = [self.tokens_of(prompt) for prompt in prompts]
+        return self.engine.generate(tokens, budgets, seeds, sampling)
+
+    def _score(self, prompts: Sequence[Prompt], rollouts: Rollouts) -> tuple[FloatArray, list[str]]:
+        texts = [self.tokenizer.decode(row, skip_special_tokens=True) for row in rollouts.tokens]
+        rewards = self.task.score([prompts[i] for i in rollouts.prompt], texts)
+        return rewards, texts
+
+    def update(self) -> dict[str, float]:
+        """One policy update from the last rollouts, and the new weights to the engine.
+
+        Raises SyncError when the engine sampled from other weights than the model's,
+        ``NonFiniteError`` (with the batch) for NaN or Inf.
+        """
+        if self._batch is None:
+            raise RuntimeError("update() needs rollouts: call rollout() first")
+        batch, self._batch = self._batch, None
+        self.engine.sleep()
+        began = time.perf_counter()
+        metrics = update(
+            self.model, self.optimiser, batch, self.config.update_config(), schedule=self.schedule
+        )
+        gap = metrics.get("log_prob_gap_mean")
+        if gap is not None and gap > self.config.log_prob_bound:
+            raise SyncError(
+                f"the engine's log-probs differ from the model's by {gap:.3g} nats on average, "
+                f"above log_prob_bound = {self.config.log_prob_bound:g}: its weights are stale, "
+                "or its dtype is too coarse; check engine.dtype, or raise the bound"
+            )
+        trained = time.perf_counter()
+        seconds = self.engine.sync(self.model)
+        self._seconds |= {"seconds_train": trained - began, "seconds_sync": seconds}
+        self.step += 1
+        numbers = {name: float(value) for name, value in metrics.items() if value is not None}
+        return (
+            numbers
+            | self._seconds
+            | {
+                "reward": self._reward,
+                "response_length": float(batch.lengths.mean()),
+            }
+        )
+
+    def evaluate(self) -> dict[str, Any]:
+        """avg@k and pass@k on every held-out data set; "heldout" is their mean accuracy."""
+        settings = self.config.evaluation
+        sampling = self.config.sampling.model_copy(
+            update={"temperature": settings.temperature, "top_p": settings.top_p}
+        )
+        began = time.perf_counter()
+        sets: dict[str, Any] = {}
+        for number, (name, prompts) in enumerate(sorted(self.task.heldout.items())):
+            count = min(settings.prompts, len(prompts))
+            picked = np.linspace(0, len(prompts) - 1, count).astype(np.int64)  # all levels
+            chosen = [prompts[int(i)] for i in picked]
+            budgets = np.full(count, settings.samples, dtype=np.int64)
+            index = picked + (number << 40)
+            rollouts = self._generate(chosen, budgets, EVALUATION, index, sampling)
+            rewards, _ = self._score(chosen, rollouts)
+            table = rewards.reshape(count, settings.samples)
+            sets[name] = summarise(table, [prompt.level for prompt in chosen])
+        heldout = float(np.mean([scores["accuracy"] for scores in sets.values()]))
+        return {"heldout": heldout, "sets": sets, "seconds": time.perf_counter() - began}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Step, optimiser and schedule; the model's weights are stored beside them."""
+        return {
+            "step": self.step,
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore ``state_dict``; load the weights first. The engine gets them here."""
+        self.step = int(state["step"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self._batch = None
+        self.engine.sync(self.model)
+
+
+def load_policy(config: TrainConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Model and tokenizer of a local folder, the model on its device.
+
+    Raises InputError for a folder without config, weights or tokenizer.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    path = config.model.path
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            path, dtype=getattr(torch, config.model.dtype), local_files_only=True
+        )
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"{path} is no folder with a causal language model and its tokenizer in the Hugging "
+            f"Face format: {reason}"
+        ) from None
+    device = config.model.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return model.to(device).eval(), tokenizer
