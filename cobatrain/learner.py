@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -242,6 +243,9 @@ def load_policy(config: TrainConfig) -> tuple[PreTrainedModel, PreTrainedTokeniz
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     path = config.model.path
+    vocabularies = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+    if Path(path).is_dir() and not any((Path(path) / name).is_file() for name in vocabularies):
+        raise InputError(f"{path} has no tokenizer: expected one of {', '.join(vocabularies)}")
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
         model = AutoModelForCausalLM.from_pretrained(

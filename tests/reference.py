@@ -11,19 +11,28 @@ DIGITS = 60
 
 
 def exact_exp(log):
-    """exp of a float, to 60 digits, as a Fraction; 0 for -inf. Strictly increasing."""
-    log = float(log)
-    if log == -math.inf:
-        return Fraction(0)
+    """exp of a Fraction, to 60 digits, as a Fraction; strictly increasing over floats."""
     with localcontext() as context:
         context.prec = DIGITS
-        return Fraction(Decimal(log).exp())
+        return Fraction((Decimal(log.numerator) / Decimal(log.denominator)).exp())
 
 
 def exact_gains(value, low, high):
-    """gains[i][j]: what rollout low + j (counted from 0) of prompt i adds, as Fractions."""
+    """(gains, faithful): gains[i][j] is what rollout low + j of prompt i adds, as Fractions.
+
+    ``faithful``: they are the gains of ``value`` up to a common factor. Where these span more than
+    1000 nats, numbers in the same order stand for them: as gains never increase within a prompt,
+    the order alone decides which budgets are best.
+    """
     columns = [value.log_gain(np.int64(n)).tolist() for n in range(low, high)]
-    return [[exact_exp(column[i]) for column in columns] for i in range(value.pass_rate.size)]
+    logs = [[column[i] for column in columns] for i in range(value.pass_rate.size)]
+    finite = [log for row in logs for log in row if log > -math.inf]
+    top, bottom = max(finite, default=0.0), min(finite, default=0.0)
+    if top - bottom <= 1000:
+        return [[exact_exp(Fraction(log) - Fraction(top)) if log > -math.inf else Fraction(0)
+                 for log in row] for row in logs], True  # fmt: skip
+    return [[1 + Fraction(log) - Fraction(bottom) if log > -math.inf else Fraction(0)
+             for log in row] for row in logs], False  # fmt: skip
 
 
 def exact_optimum(gains, amount):
@@ -31,11 +40,12 @@ def exact_optimum(gains, amount):
 
     Assumes nothing about the gains. ``gains[i]`` holds the gains of prompt i in their order.
     """
-    best = [Fraction(0)] + [None] * amount  # best[r]: r rollouts over the prompts so far
+    scale = math.lcm(1, *(gain.denominator for row in gains for gain in row))
+    best = [0] + [None] * amount  # best[r]: r rollouts over the prompts so far, times the scale
     for row in gains:
-        worth = [Fraction(0)]
+        worth = [0]
         for gain in row:
-            worth.append(worth[-1] + gain)
+            worth.append(worth[-1] + gain.numerator * (scale // gain.denominator))
         new = [None] * (amount + 1)
         for spent in range(amount + 1):
             for units in range(min(len(row), spent) + 1):
@@ -46,7 +56,7 @@ def exact_optimum(gains, amount):
                 if new[spent] is None or total > new[spent]:
                     new[spent] = total
         best = new
-    return best[amount]
+    return Fraction(best[amount], scale)
 
 
 def exact_worth(gains, budgets, low):

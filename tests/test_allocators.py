@@ -393,6 +393,28 @@ def test_coba_released_rule_by_rule(p, failure_rate, data):
             assert abs(extra[i] - amount * (1 - p[i]) / weight) < 1 + 1e-9
 
 
+@pytest.mark.parametrize(
+    "rates", [[0.05, 0.05, 0.5, 0.99, 0.0], [0.05, 0.0, 0.0, 1.0], [0.0499, 0.05, 0.99, 0.9901]]
+)
+def test_coba_released_explores_both_ends_of_its_range(rates):
+    limits = Limits(20 * len(rates), 2, 60)
+    obs = observe(rates, failure_rate=0.6)
+    allocator = make_allocator("coba-released")
+    base, on_top = released_reference(rates, limits, *allocator.shape(obs))
+    extra = allocator(obs, limits) - np.array(base)
+    assert [int(extra[group].sum()) for group, _ in on_top] == [amount for _, amount in on_top]
+
+
+@pytest.mark.parametrize(
+    "rates", [[0.3, 0.3], [0.3, 0.5, 0.4], [0.1, 0.8], [0.06, 0.94, 0.06, 0.9]]
+)
+def test_tau_of_coba_released_follows_the_variance(rates):
+    p = np.array(rates)
+    variance = sum((x - sum(rates) / len(rates)) ** 2 for x in rates) / len(rates)
+    value = make_allocator("coba-released").value(observe(rates, failure_rate=0.6))
+    np.testing.assert_allclose(p * (1 - p) / value.decay, 3 + 9 * min(1, variance / 0.1667))
+
+
 def test_coba_released_counts_unseen_prompts_as_one_half():
     released, limits = make_allocator("coba-released"), Limits(80, 2, 30)
     some = observe([0.1, 0.9, 0.0, 1.0, 0.3], [16, 16, 16, 16, 0], failure_rate=0.5)
