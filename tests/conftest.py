@@ -22,3 +22,8 @@ def time_limit():
             signal.signal(signal.SIGALRM, before)
 
     return limited
+
+
+def pytest_collection_modifyitems(items):
+    """Fast tests first: the slow ones run last, each kind in its own order."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)

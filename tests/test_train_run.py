@@ -1,0 +1,356 @@
+"""Real training runs of a very small model: learning, records, resume, stops, refusals."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+pytest.importorskip("transformers", reason="transformers is not installed")
+pytest.importorskip("yaml", reason="pyyaml is not installed")
+
+from cobasim.errors import InputError  # noqa: E402
+from cobasim.loop import Loop  # noqa: E402
+from cobasim.records import read_run  # noqa: E402
+from cobatrain import cli, trainer  # noqa: E402
+from cobatrain.checkpoint import checkpoints  # noqa: E402
+from cobatrain.comparison import Plan, claim, read_runs, run_all, score  # noqa: E402
+from cobatrain.config import load_config  # noqa: E402
+from cobatrain.engines import make_engine  # noqa: E402
+from cobatrain.learner import LanguageModelLearner, SyncError, load_policy  # noqa: E402
+from cobatrain.tasks import make_task  # noqa: E402
+from cobatrain.update import NonFiniteError  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+TINY = {"hidden": 64, "layers": 2, "heads": 2, "target_pass_rate": 0.4, "examples": 20000}
+SMALL = [
+    f"model.tiny={json.dumps(TINY)}",
+    "task.levels=[\"2+1\", \"2-1\"]", "task.train_size=1200", "task.heldout_size=200",
+    "loop.steps=8", "loop.batch_size=24", "loop.total_budget=192", "loop.eval_every=4",
+    "engine.name=transformers", "evaluation.samples=4", "checkpoint.every=3",
+    "update.learning_rate=0.0002", "sampling.max_tokens=5",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A small model after a short supervised warm-up, made by ``prepare`` itself."""
+    path = tmp_path_factory.mktemp("models") / "small"
+    config = load_config("tiny", [*SMALL, f"model.path={path}"])
+    assert trainer.prepare(config) == path
+    assert not list(path.parent.glob(".*"))
+    return path
+
+
+@pytest.fixture
+def config(model):
+    def build(*settings: str, **chosen):
+        return load_config("tiny", [*SMALL, f"model.path={model}", *settings], **chosen)
+
+    return build
+
+
+def plain(run: Path) -> list[dict]:
+    """Records without what may differ between two runs of the same thing: times."""
+    lines = []
+    for step in read_run(run).steps:
+        values = dict(vars(step))
+        values.pop("allocate_ms")
+        values["learner"] = {
+            name: value for name, value in step.learner.items() if "seconds" not in name
+        }
+        if step.evaluation:
+            values["evaluation"] = {k: v for k, v in step.evaluation.items() if k != "seconds"}
+        lines.append(values)
+    return lines
+
+
+def weights(run: Path) -> bytes:
+    return (checkpoints(run)[-1] / "model.safetensors").read_bytes()
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "cobatrain", *arguments]
+
+
+def started(config, out: Path) -> list[str]:
+    path = out.with_suffix(".yaml")
+    import yaml
+
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    return command("train", str(path), "--out", str(out))
+
+
+def wait_for(path: Path, lines: int, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while not (path.exists() and path.read_bytes().count(b"\n") >= lines):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("engine", ["transformers", "vllm"])
+def test_training_really_improves_on_held_out_operands(config, tmp_path, engine):
+    if engine == "vllm":
+        pytest.importorskip("vllm", reason="vllm is not installed")
+    one = config(
+        f"engine.name={engine}", "loop.steps=30", "loop.batch_size=32", "loop.total_budget=256",
+        "loop.eval_every=30", allocator="uniform",
+    )  # fmt: skip
+    trainer.train(one, tmp_path / "run")
+    run = read_run(tmp_path / "run")
+    assert run.header.source == "train"
+    assert [step.rollouts for step in run.steps] == [256 * t for t in range(31)]
+    first, last = (run.steps[i].evaluation for i in (0, -1))
+    assert last["heldout"] > first["heldout"] + 0.02
+    levels = last["sets"].get("arithmetic", None)
+    assert levels is None or set(levels["levels"]) <= {"2+1", "2-1"}
+    for step in run.steps[1:]:
+        assert sum(step.bins["rollouts"]) == 256
+        assert step.budget_min >= 2
+        for name in (
+            "loss",
+            "grad_norm",
+            "entropy",
+            "response_length",
+            "seconds_generate",
+            "seconds_reward",
+            "seconds_train",
+            "seconds_sync",
+            "reward",
+        ):
+            assert np.isfinite(step.learner[name]), name
+        assert step.learner["log_prob_gap_max"] < 1e-3  # the engine has the model's weights
+    samples = [json.loads(line) for line in (tmp_path / "run" / "samples.jsonl").open()]
+    assert {sample["step"] for sample in samples} == set(range(1, 31))
+    assert {"prompt", "answer", "response", "reward"} <= set(samples[0])
+
+
+def test_no_held_out_question_is_ever_trained_on(config, tmp_path):
+    one = config()
+    task = make_task(one.task, one.task_seed)
+    heldout = {p.text for prompts in task.heldout.values() for p in prompts}
+    assert heldout
+    assert not heldout & {p.text for p in task.train}
+    assert not heldout & {
+        text for text, _ in task.supervised_examples(5000, np.random.default_rng(0))
+    }
+
+
+def test_the_same_seed_gives_the_same_run_and_uniform_no_weighting(config, tmp_path):
+    for name, chosen in {
+        "a": {"weighting": "rollout"}, "b": {"weighting": "rollout"}, "c": {"weighting": "prompt"},
+        "d": {"weighting": "rollout", "seed": 1},
+    }.items():  # fmt: skip
+        trainer.train(config(allocator="uniform", **chosen), tmp_path / name)
+    assert plain(tmp_path / "a") == plain(tmp_path / "b")
+    assert weights(tmp_path / "a") == weights(tmp_path / "b")
+    same, other = ([step["bins"] for step in plain(tmp_path / name)] for name in ("a", "c"))
+    assert same == other
+    assert weights(tmp_path / "a") != weights(tmp_path / "d")
+
+
+@pytest.mark.parametrize("allocator", ["coba", "knapsack"])
+def test_after_kill_9_a_resumed_run_equals_an_uninterrupted_one(config, tmp_path, allocator):
+    one = config("loop.steps=10", "loop.estimator=posterior", allocator=allocator)
+    trainer.train(one, tmp_path / "whole")
+    killed = tmp_path / "killed"
+    process = subprocess.Popen(started(one, killed), stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(killed / "steps.jsonl", 6, process)  # step 0 and five more: one was saved
+        process.send_signal(signal.SIGKILL)
+        process.wait(30)
+    finally:
+        process.kill()
+    assert read_run(killed).steps[-1].step < 10
+    done = subprocess.run(command("resume", str(killed)), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert plain(killed) == plain(tmp_path / "whole")
+    assert weights(killed) == weights(tmp_path / "whole")
+    texts = [(run / "samples.jsonl").read_text() for run in (killed, tmp_path / "whole")]
+    assert texts[0] == texts[1]
+    assert len(checkpoints(killed)) == one.checkpoint.keep
+
+
+def test_ctrl_c_finishes_the_step_saves_and_can_be_resumed(config, tmp_path):
+    one = config("loop.steps=60", "loop.eval_every=60", "checkpoint.every=50")
+    out = tmp_path / "run"
+    process = subprocess.Popen(started(one, out), stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(out / "steps.jsonl", 4, process)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "error: interrupted" in errors
+    assert "Traceback" not in errors
+    last = read_run(out).steps[-1].step
+    assert checkpoints(out)[-1].name == f"step-{last:06d}"
+
+
+def test_a_stale_engine_is_noticed(config, tmp_path, monkeypatch):
+    from cobatrain.engines.hf_engine import HfEngine
+
+    real, count = HfEngine.sync, [0]
+
+    def sync_once(self, model):
+        count[0] += 1
+        return real(self, model) if count[0] == 1 else 0.0
+
+    monkeypatch.setattr(HfEngine, "sync", sync_once)
+    one = config("update.learning_rate=0.02", "log_prob_bound=0.01")
+    with pytest.raises(SyncError, match="log_prob_bound"):
+        trainer.train(one, tmp_path / "run")
+    assert len(read_run(tmp_path / "run").steps) >= 2  # what was done is kept
+
+
+def test_nan_stops_with_the_batch_saved(config, tmp_path, monkeypatch):
+    real = LanguageModelLearner.rollout
+
+    def poisoned(self, prompts, budgets):
+        passes = real(self, prompts, budgets)
+        if self.step == 2:
+            with torch.no_grad():
+                next(self.model.parameters()).mul_(float("nan"))
+        return passes
+
+    monkeypatch.setattr(LanguageModelLearner, "rollout", poisoned)
+    with pytest.raises(NonFiniteError):
+        trainer.train(config(), tmp_path / "run")
+    saved = json.loads((tmp_path / "run" / "bad_batch.json").read_text())
+    assert len(saved["rewards"]) == len(saved["responses"]) == 192
+    assert read_run(tmp_path / "run").steps[-1].step == 2
+
+
+def test_what_cannot_be_resumed_is_refused(config, tmp_path):
+    run = tmp_path / "run"
+    one = config("loop.steps=4")
+    trainer.train(one, run)
+    with pytest.raises(InputError, match=r"never overwritten|not empty|exists"):
+        trainer.train(one, run)
+    with pytest.raises(InputError, match=r"allocator.* differ"):
+        trainer.train(config("loop.steps=4", allocator="knapsack"), run, resume=True)
+    last = checkpoints(run)[-1]
+    damaged = tmp_path / "damaged"
+    shutil.copytree(run, damaged)
+    (checkpoints(damaged)[-1] / "state.pt").write_bytes(b"half")
+    with pytest.raises(InputError, match="damaged"):
+        trainer.train(one, damaged, resume=True)
+    (damaged / "checkpoints" / last.name / "meta.json").unlink()  # half-written: not counted
+    assert last.name not in [path.name for path in checkpoints(damaged)]
+
+
+def test_bad_models_and_prompts_are_refused(config, tmp_path, model):
+    broken = tmp_path / "broken"
+    shutil.copytree(model, broken)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (broken / name).unlink()
+    with pytest.raises(InputError, match="tokenizer"):
+        trainer.train(config(f"model.path={broken}"), tmp_path / "a")
+    with pytest.raises(InputError, match="no folder"):
+        trainer.train(config(f"model.path={tmp_path / 'nowhere'}"), tmp_path / "b")
+    with pytest.raises(InputError, match="max_model_len"):
+        trainer.train(config("engine.max_model_len=4", "sampling.max_tokens=2"), tmp_path / "c")
+    with pytest.raises(InputError, match="only 1200 prompts"):
+        trainer.train(config("loop.batch_size=1300", "loop.total_budget=5200"), tmp_path / "d")
+    assert not list(tmp_path.glob("[abd]"))  # nothing was begun
+
+
+def test_command_line_says_what_is_wrong_in_one_line(config, tmp_path, monkeypatch, capsys):
+    cases = [
+        (["train", "nothing.yaml"], "no such config"),
+        (["train", "tiny", "--set", "lop.steps=3"], "lop"),
+        (["train", "tiny", "--allocator", "cobra"], "did you mean 'coba'"),
+        (["resume", str(tmp_path / "none")], "none"),
+        (["evaluate", "tiny", "--set", "model.path=nowhere"], "no folder"),
+        (["compare", "tiny", "--seeds", "0"], "seeds"),
+    ]
+    for arguments, expected in cases:
+        monkeypatch.setattr(sys, "argv", ["cobatrain", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        errors = capsys.readouterr().err
+        assert stop.value.code == 2, arguments
+        assert errors.startswith("error: ")
+        assert errors.count("\n") == 1
+        assert expected in errors
+
+
+def test_the_learner_equals_the_loops_contract(config):
+    """Budgets decide how many rollouts; passes are counted per prompt; seeds per prompt."""
+    one = config()
+    policy, tokenizer = load_policy(one)
+    task = make_task(one.task, one.task_seed)
+    with make_engine(one.engine, one.model.path) as engine:
+        learner = LanguageModelLearner(policy, tokenizer, engine, task, one)
+        prompts, budgets = np.array([5, 0, 9]), np.array([6, 2, 11])
+        passes = learner.rollout(prompts, budgets)
+        assert ((passes >= 0) & (passes <= budgets)).all()
+        assert np.bincount(learner._batch.group, minlength=10)[[5, 0, 9]].tolist() == [6, 2, 11]
+        alone = learner.rollout(np.array([9]), np.array([11]))
+        assert alone[0] == passes[2]  # does not depend on the rest of the batch
+        assert isinstance(Loop(learner, one.loop, seed=0), Loop)
+
+
+def test_comparison_runs_uniform_once_and_goes_on_where_it_was(config, tmp_path):
+    plan = Plan(config("loop.steps=3", "loop.eval_every=3"), ("uniform", "coba"),
+                ("rollout", "prompt"), (0, 1))  # fmt: skip
+    assert len(list(plan.runs())) == 6
+    out = tmp_path / "compare"
+    claim(plan, out)
+    run_all(plan, out, jobs=2)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("steps.jsonl")}
+    assert len(before) == 6
+    claim(plan, out)  # the same plan may go on
+    run_all(plan, out, jobs=2)
+    assert before == {path: path.stat().st_mtime_ns for path in out.rglob("steps.jsonl")}
+    rows, verdicts = score(plan, out, command="test")
+    assert {(row.weighting, row.allocator) for row in rows} == {
+        (weighting, name) for weighting in ("rollout", "prompt") for name in ("uniform", "coba")
+    }
+    assert len(read_runs(plan, out)) == 8
+    assert set(verdicts) == {"rollout", "prompt"}
+    assert (out / "report.html").exists()
+    other = Plan(plan.config, ("uniform", "knapsack"), plan.weightings, plan.seeds)
+    with pytest.raises(InputError, match="another comparison"):
+        claim(other, out)
+
+
+def test_engine_processes_do_not_outlive_the_trainer(config, tmp_path):
+    one = config("engine.subprocess=true", "loop.steps=200")
+    out = tmp_path / "run"
+    process = subprocess.Popen(started(one, out), stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(out / "steps.jsonl", 2, process)
+        children = [
+            int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children")
+            .read_text().split()
+        ]  # fmt: skip
+        assert children
+        process.send_signal(signal.SIGKILL)
+        process.wait(30)
+        deadline = time.monotonic() + 20
+        while any(_alive(pid) for pid in children) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not any(_alive(pid) for pid in children)
+    finally:
+        process.kill()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().split(")")[-1].split()[0] != "Z"
