@@ -526,6 +526,7 @@ def test_an_allocator_module_that_does_not_even_compile(tmp_path, monkeypatch):
         make_allocator("broken_allocator:Mine")
 
 
+@pytest.mark.filterwarnings("error")
 def test_parameters_may_be_any_number():
     for given_ in (9, 9.0, np.float32(9), np.int64(9)):
         assert make_allocator("coba", kappa=given_).shape(observe([0.5], failure_rate=1.0)) == (

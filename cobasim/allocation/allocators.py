@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from inspect import isabstract
@@ -61,10 +62,17 @@ def _check_parameter(owner: str, field: dataclasses.Field[Any], value: Any) -> N
         wanted.append(f"at least {bounds['at_least']:g}")
     if "at_most" in bounds and not value <= bounds["at_most"]:
         wanted.append(f"at most {bounds['at_most']:g}")
-    if not -1e300 < value < 1e300:
+    if not _is_finite(value):
         wanted.append("finite")
     if wanted:
         raise InputError(f"{owner}: {field.name} must be {' and '.join(wanted)}, got {value}")
+
+
+def _is_finite(number: Any) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # a whole number beyond all floats
+        return False
 
 
 def uniform_budgets(num_prompts: int, limits: Limits) -> IntArray:
@@ -142,8 +150,8 @@ class Knapsack(ValueAllocator):
     Fallback, as in its public code: a mixed prompt needs no more than c(p) = ln 0.1 /
     ln max(p, 1-p) rollouts for a 90 % chance of both outcomes. When the total exceeds what the
     mixed prompts can use by that measure, the excess is split evenly over the prompts with
-    p = 0, or over all prompts that are not mixed where there are none; what these cannot take
-    goes back to the mixed ones.
+    p = 0; what these cannot take, or all of it where there are none, over the other prompts that
+    are not mixed; what is left after that goes back to the mixed ones.
     """
 
     source: ClassVar[str] = "Knapsack-RL, arXiv 2509.25849"

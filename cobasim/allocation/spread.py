@@ -39,7 +39,7 @@ def spread_proportionally(amount: int, weights: FloatArray, room: IntArray) -> I
     """Split ``amount`` in proportion to ``weights``, none above its ``room``.
 
     What a full entry cannot take goes to the others in the same proportion; whole numbers by
-    largest remainder, ties to the lower index. Where all weights left are 0, evenly.
+    largest remainder, ties spaced over the entries. Where all weights left are 0, evenly.
 
     Args:
         amount: units to hand out, 0 <= amount <= sum(room).
@@ -65,6 +65,10 @@ def spread_proportionally(amount: int, weights: FloatArray, room: IntArray) -> I
         whole = np.floor(exact).astype(np.int64)
         rest = left - int(whole.sum())
         remainder = np.where(whole < room_left, exact - whole, -1.0)
-        whole[np.argsort(-remainder, kind="stable")[:rest]] += 1
+        if rest > 0:
+            last = np.partition(remainder, remainder.size - rest)[remainder.size - rest]
+            more = remainder > last
+            tied = (remainder == last).astype(np.int64)
+            whole += more + spread_evenly(rest - int(np.count_nonzero(more)), tied)
         return shares + whole
     return shares
