@@ -42,7 +42,7 @@ def _log1mexp(x: FloatArray) -> FloatArray:
     return result
 
 
-TINY = 1e-304  # what is below counts as 0: its inverse must be finite
+TINY = float(np.finfo(np.float64).tiny)  # what is below counts as 0: its inverse must be finite
 
 
 class ValueFunction(ABC):
@@ -135,7 +135,7 @@ class CobaValue(ValueFunction):
     With k = p (1-p) / tau and C the density, the marginal gain (Appendix A there) is
     C (1 - exp(-k)) exp(-k n): geometric in n, hence linear in log space. At p = 0 and p = 1 no
     number of rollouts is worth anything, also where alpha or beta below 1 sends the density to
-    infinity (eta vanishes faster there). Departure: k below 1e-304 counts as 0.
+    infinity (eta vanishes faster there). Departure: k below the smallest normal float counts as 0.
 
     Args:
         pass_rate: (..., m) in [0, 1].
