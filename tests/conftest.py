@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import settings
 
-# CI repeats the same examples, so that a change alone can break it; elsewhere they are new each time
+# CI repeats the same examples, so that only a change can break it; elsewhere they are new
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
