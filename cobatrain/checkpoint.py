@@ -23,18 +23,26 @@ FOLDER = "checkpoints"
 MODEL, STATE, META = "model.safetensors", "state.pt", "meta.json"
 
 
+class CheckpointError(RuntimeError):
+    """A checkpoint could not be written; the ones before it are untouched."""
+
+
 def save_checkpoint(
     run: Path, step: int, model: torch.nn.Module, state: Mapping[str, Any], meta: Mapping[str, Any]
 ) -> Path:
-    """Write the checkpoint of ``step`` below the run's folder; whole or not at all."""
+    """Write the checkpoint of ``step`` below the run's folder; whole or not at all.
+
+    Raises CheckpointError when the disk refuses.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_model
 
     folder = run / FOLDER
     final = folder / f"step-{step:06d}"
     aside = folder / f".{final.name}.{os.getpid()}"
     shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
     try:
+        aside.mkdir(parents=True)
         save_model(model, str(aside / MODEL))
         torch.save(_to_tensors(state), aside / STATE)
         (aside / META).write_text(json.dumps({**meta, "step": step}, indent=1) + "\n")
@@ -44,6 +52,13 @@ def save_checkpoint(
             shutil.rmtree(final)
         aside.rename(final)
         _sync_to_disk(folder)
+    except (OSError, RuntimeError, SafetensorError) as error:  # how torch and safetensors say it
+        shutil.rmtree(aside, ignore_errors=True)
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(
+            f"the checkpoint of step {step} could not be written to {folder} ({reason}); the run "
+            "is kept up to the checkpoint before it: make room, then resume"
+        ) from error
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise

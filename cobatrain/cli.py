@@ -4,6 +4,8 @@
     cobatrain train CONFIG       train; the tiny model is made first where it is missing
     cobatrain resume DIR         go on from the newest checkpoint
     cobatrain evaluate CONFIG    held-out accuracy of a model, or of a run's newest checkpoint
+    cobatrain compare CONFIG     allocators x weightings x seeds, resumable, with table and report
+    cobatrain benchmark CONFIG   what a step costs beside generation and the model itself
 
 Bad input gives one line on standard error and exit code 2. CONFIG is a YAML file, or the name of
 one that ships: tiny, qwen3-1.7b, qwen2.5-7b.
@@ -57,12 +59,15 @@ def main() -> None:
 
 def _expected() -> tuple[type[Exception], ...]:
     """Failures of a run that are told in one line; their classes need torch."""
+    from cobatrain.checkpoint import CheckpointError
+    from cobatrain.comparison import RunFailed
     from cobatrain.engines import EngineError
     from cobatrain.learner import SyncError
     from cobatrain.tasks import RewardError
     from cobatrain.update import NonFiniteError
 
-    return EngineError, SyncError, RewardError, NonFiniteError, FloatingPointError
+    failures = (EngineError, SyncError, RewardError, NonFiniteError, FloatingPointError)
+    return *failures, CheckpointError, RunFailed
 
 
 @app.command()
@@ -95,11 +100,7 @@ def train(
         config, settings or [], allocator=allocator, weighting=weighting, seed=seed
     )
     folder = Path(out or f"runs/train-{datetime.now():%Y%m%d-%H%M%S}")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(
-            f"{folder} exists and is not empty; runs are never overwritten: choose another --out, "
-            f"or go on with `cobatrain resume {folder}`"
-        )
+    trainer.check_new(folder)
     if chosen.model.tiny is not None and not Path(chosen.model.path).exists():
         trainer.prepare(chosen, say=print)
     _run(chosen, folder, resume=False)
@@ -124,24 +125,18 @@ def evaluate(
     as_json: JsonFlag = False,
 ) -> None:
     """Held-out avg@k and pass@k with intervals, by data set and level."""
-    from cobatrain.checkpoint import checkpoints, load_checkpoint
+    from cobatrain import trainer
+    from cobatrain.checkpoint import checkpoints
     from cobatrain.config import load_config
-    from cobatrain.engines import make_engine
-    from cobatrain.learner import LanguageModelLearner, load_policy
-    from cobatrain.tasks import make_task
 
     chosen = load_config(config, settings or [])
-    task = make_task(chosen.task, chosen.task_seed)
-    model, tokenizer = load_policy(chosen)
+    newest = None
     if run is not None:
-        saved = checkpoints(Path(run))
-        if not saved:
+        newest = next(reversed(checkpoints(Path(run))), None)
+        if newest is None:
             raise InputError(f"{run} has no checkpoint to evaluate")
-        load_checkpoint(saved[-1], model)
-    with make_engine(chosen.engine, chosen.model.path) as engine:
-        engine.sync(model)
-        scores = LanguageModelLearner(model, tokenizer, engine, task, chosen).evaluate()
-    task.close()
+    with trainer.open_learner(chosen, checkpoint=newest) as (learner, _):
+        scores = learner.evaluate()
     if as_json:
         print(json.dumps(scores))
     else:
@@ -172,8 +167,6 @@ def compare(
         weightings=tuple(name.strip() for name in weightings.split(",") if name.strip()),
         seeds=tuple(range(base.seed, base.seed + seeds)),
     )
-    if not plan.allocators or not plan.weightings:
-        raise InputError("name at least one allocator and one weighting")
     for weighting, name, _ in plan.runs():  # refused now rather than in the middle
         load_config(config, settings or [], allocator=name, weighting=weighting)
     folder = Path(out)
@@ -191,6 +184,42 @@ def compare(
     for name, text in verdicts.items():
         console.print(f"Loss weighted per {name}: {text}", highlight=False)
     console.print(f"report  {folder / comparison.REPORT}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def benchmark(
+    config: Config = "tiny",
+    steps: Annotated[int, typer.Option(min=1, help="Steps to take the medians of.")] = 15,
+    settings: Settings = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """What a step costs beside generation and the model's forward and backward."""
+    from cobatrain import trainer
+    from cobatrain.benchmark import measure
+    from cobatrain.config import load_config
+
+    chosen = load_config(config, settings or [])
+    if chosen.model.tiny is not None and not Path(chosen.model.path).exists():
+        trainer.prepare(chosen, say=lambda text: print(text, file=sys.stderr))
+    found = measure(chosen, steps=steps, pairs=steps)
+    if as_json:
+        print(json.dumps(found.to_json(), indent=1))
+        return
+    place = "in a process of its own" if found.subprocess else "in the trainer's process"
+    table = Table(
+        title=f"One step: {found.prompts} prompts, {found.rollouts} rollouts, "
+        f"{found.tokens:,.0f} tokens; {found.allocator}; {found.engine} {place}\n"
+        f"{found.step_ms:.0f} ms, median of {found.steps} steps"
+    )
+    for column in ("", "ms", "share", "limit", ""):
+        table.add_column(column, justify="right" if column else "left")
+    for name, ms, figure, limit, met in found.rows():
+        bound = "" if limit is None else f"{limit:g} x" if limit > 1 else f"{100 * limit:g} %"
+        verdict = "" if met is None else "met" if met else "MISSED"
+        table.add_row(name, "" if ms is None else f"{ms:.2f}", figure, bound, verdict)
+    Console().print(table)
+    if found.direct_ratio is None:
+        print("generate / direct was not measured: engine.subprocess is on")
 
 
 def _run(config: TrainConfig, folder: Path, *, resume: bool) -> None:

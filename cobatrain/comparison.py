@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
@@ -25,7 +27,12 @@ from cobasim.scores import Row, comparison_table, verdict
 from cobatrain.config import TrainConfig, difference
 
 BASELINE = "uniform"
+ALIKE = ("rollout", "prompt")  # the same loss for groups of equal size
 PLAN, NUMBERS, REPORT, CONFIG = "plan.json", "comparison.json", "report.html", "config.yaml"
+
+
+class RunFailed(RuntimeError):
+    """A run of a comparison did not end well; the others are kept."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +44,32 @@ class Plan:
     weightings: tuple[str, ...]
     seeds: tuple[int, ...]
 
+    def __post_init__(self) -> None:
+        for kind in ("allocators", "weightings", "seeds"):
+            named: tuple[object, ...] = getattr(self, kind)
+            if not named:
+                raise InputError(f"{kind}: name at least one")
+            if len(set(named)) < len(named):
+                raise InputError(f"{kind}: one is named twice in {', '.join(map(str, named))}")
+
+    def source(self, weighting: str, allocator: str) -> str:
+        """The weighting under which a run is made that stands for ``weighting`` too.
+
+        With groups of one size, per rollout and per prompt are the same loss, so uniform runs
+        once for both. Per token is another loss, and so is every weighting when the total does
+        not divide by the number of prompts.
+        """
+        loop = self.config.loop
+        equal = allocator == BASELINE and loop.total_budget % loop.batch_size == 0
+        shared = [name for name in self.weightings if name in ALIKE]
+        return shared[0] if equal and weighting in ALIKE else weighting
+
     def runs(self) -> Iterator[tuple[str, str, int]]:
-        """(weighting, allocator, seed), seeds slowest. Uniform runs once: weightings do not
-        differ for groups of equal size."""
+        """(weighting, allocator, seed) of every run to be made, seeds slowest."""
         for seed in self.seeds:
             for weighting in self.weightings:
                 for allocator in self.allocators:
-                    if allocator != BASELINE or weighting == self.weightings[0]:
+                    if self.source(weighting, allocator) == weighting:
                         yield weighting, allocator, seed
 
 
@@ -93,26 +119,49 @@ def run_all(
 ) -> None:
     """Run what is not finished yet, ``jobs`` processes at a time, one thread each.
 
-    Raises RuntimeError with the last line of a run that failed; the others are kept.
+    Raises RunFailed with the last line of the runs that failed, once the others are done. On
+    Ctrl-C no run is begun any more, and those under way save and stop.
     """
-    with ThreadPoolExecutor(jobs) as pool:
-        waiting = {pool.submit(_run_one, plan, out, *one): one for one in plan.runs()}
-        failed = []
+    pool = ThreadPoolExecutor(jobs)
+    running: set[subprocess.Popen[str]] = set()
+    stop = threading.Event()
+    failed = []
+    try:
+        waiting = [pool.submit(_run_one, plan, out, running, stop, *one) for one in plan.runs()]
         for future in as_completed(waiting):
             try:
                 future.result()
-            except RuntimeError as error:
+            except RunFailed as error:
                 failed.append(str(error))
             on_finished()
+    except BaseException:
+        stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in tuple(running):
+            process.send_signal(signal.SIGTERM)  # saves, as Ctrl-C does
+        raise
+    finally:
+        pool.shutdown(wait=True)
     if failed:
-        raise RuntimeError("; ".join(failed))
+        raise RunFailed("; ".join(failed))
 
 
-def _run_one(plan: Plan, out: Path, weighting: str, allocator: str, seed: int) -> None:
+def _run_one(
+    plan: Plan,
+    out: Path,
+    running: set[subprocess.Popen[str]],
+    stop: threading.Event,
+    weighting: str,
+    allocator: str,
+    seed: int,
+) -> None:
     folder = run_directory(out, weighting, allocator, seed)
     command = [sys.executable, "-m", "cobatrain"]
     if (folder / HEADER_FILE).exists():
-        steps = read_run(folder).steps
+        try:
+            steps = read_run(folder).steps
+        except InputError as error:
+            raise RunFailed(str(error)) from error
         if steps and steps[-1].step == plan.config.loop.steps:
             return
         command += ["resume", str(folder)]
@@ -120,19 +169,34 @@ def _run_one(plan: Plan, out: Path, weighting: str, allocator: str, seed: int) -
         command += ["train", str(out / CONFIG), "--allocator", allocator]
         command += ["--weighting", weighting, "--seed", str(seed), "--out", str(folder)]
     environment = {"OMP_NUM_THREADS": "1"} | os.environ
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or ["no message"]
-        raise RuntimeError(f"{folder} ended with code {done.returncode}: {lines[-1]}")
+    # in a session of its own: a Ctrl-C reaches it once, through run_all
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    running.add(process)
+    if stop.is_set():
+        process.terminate()
+    _, errors = process.communicate()
+    running.discard(process)
+    if process.returncode != 0:
+        lines = errors.strip().splitlines() or ["no message"]
+        raise RunFailed(f"{folder} ended with code {process.returncode}: {lines[-1]}")
 
 
 def read_runs(plan: Plan, out: Path) -> list[Run]:
-    """All runs; uniform's stand under every weighting, since they are the same there."""
-    runs = []
-    for weighting, allocator, seed in plan.runs():
-        run = read_run(run_directory(out, weighting, allocator, seed))
-        shared = plan.weightings if allocator == BASELINE else (weighting,)
-        runs.extend(replace(run, header=replace(run.header, weighting=name)) for name in shared)
+    """Every allocator under every weighting; a run that stands for two comes twice."""
+    runs: list[Run] = []
+    for seed in plan.seeds:
+        for weighting in plan.weightings:
+            for allocator in plan.allocators:
+                source = plan.source(weighting, allocator)
+                run = read_run(run_directory(out, source, allocator, seed))
+                runs.append(replace(run, header=replace(run.header, weighting=weighting)))
     return runs
 
 

@@ -105,10 +105,13 @@ class TrainConfig(Frozen):
         make_allocator(self.allocator, **self.parameters)
         parse_task_config(self.task)
         self.update_config()
-        if self.update.kl_coef > 0:
-            raise InputError("update.kl_coef above 0 needs a reference model: not supported yet")
         if self.sampling.temperature == 0:
             raise InputError("sampling.temperature must be above 0: greedy groups never differ")
+        if self.sampling.top_p < 1:
+            raise InputError(
+                "sampling.top_p must be 1: the update takes log-probs of the whole distribution "
+                "(evaluation.top_p may be lower)"
+            )
         return self
 
     @property

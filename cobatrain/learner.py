@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,8 @@ class LanguageModelLearner:
         task: prompts and rewards; prompt i of the loop is ``task.train[i]``.
         config: the run.
         on_samples: gets a few rollouts of each step.
+        tokens: what ``prompt_tokens`` gave for the task; made here if not given.
+        reference: the policy that ``update.kl_coef`` above 0 holds on to.
 
     Raises InputError for a prompt that leaves no room for a completion.
     """
@@ -62,6 +65,8 @@ class LanguageModelLearner:
         task: Task,
         config: TrainConfig,
         on_samples: Callable[[list[Sample]], None] | None = None,
+        tokens: Mapping[str, list[int]] | None = None,
+        reference: PreTrainedModel | None = None,
     ) -> None:
         self.model, self.tokenizer, self.engine = model, tokenizer, engine
         self.task, self.config, self.on_samples = task, config, on_samples
@@ -71,37 +76,17 @@ class LanguageModelLearner:
         )
         self.schedule = make_schedule(self.optimiser, config.update.warmup_steps)
         self.step = 0
-        self._tokens: dict[str, list[int]] = {}
+        self.reference = reference
+        self._tokens = prompt_tokens(task, tokenizer, config) if tokens is None else tokens
         self._batch: Batch | None = None
         self._seconds: dict[str, float] = {}
         self._reward = 0.0
-        for prompts in (task.train, *task.heldout.values()):
-            for prompt in prompts:
-                self._check_room(prompt)
-
-    def tokens_of(self, prompt: Prompt) -> list[int]:
-        """Token ids of a prompt, chat template applied where there is one."""
-        if prompt.text not in self._tokens:
-            text = format_prompt(prompt, self.tokenizer, system=self.config.model.system)
-            special = text == prompt.text  # a template brings its own special tokens
-            ids = self.tokenizer(text, add_special_tokens=special)["input_ids"]
-            self._tokens[prompt.text] = [int(token) for token in ids]
-        return self._tokens[prompt.text]
-
-    def _check_room(self, prompt: Prompt) -> None:
-        room = self.config.engine.max_model_len - len(self.tokens_of(prompt))
-        if room < 1:
-            raise InputError(
-                f"the prompt {prompt.text[:60]!r} has {len(self.tokens_of(prompt))} tokens, but "
-                f"engine.max_model_len is {self.config.engine.max_model_len}: raise it or leave "
-                "the prompt out"
-            )
 
     def rollout(self, prompts: IntArray, budgets: IntArray) -> IntArray:
         """Passes (m,) of ``budgets`` completions of each prompt; see cobasim's ``Learner``."""
         chosen = [self.task.train[int(i)] for i in prompts]
         began = time.perf_counter()
-        rollouts = self._generate(chosen, budgets, ROLLOUTS, prompts, self.config.sampling)
+        rollouts = self.generate(prompts, budgets)
         generated = time.perf_counter()
         rewards, texts = self._score(chosen, rollouts)
         self._seconds = {
@@ -135,6 +120,11 @@ class LanguageModelLearner:
         counts = np.bincount(rollouts.prompt, weights=passed, minlength=len(chosen))
         return counts.astype(np.int64)
 
+    def generate(self, prompts: IntArray, budgets: IntArray) -> Rollouts:
+        """This step's rollouts: ``budgets[i]`` completions of train prompt ``prompts[i]``."""
+        chosen = [self.task.train[int(i)] for i in prompts]
+        return self._generate(chosen, budgets, ROLLOUTS, prompts, self.config.sampling)
+
     def _generate(
         self,
         prompts: Sequence[Prompt],
@@ -154,11 +144,13 @@ class LanguageModelLearner:
             ],
             dtype=np.int64,
         )
-        tokens = [self.tokens_of(prompt) for prompt in prompts]
+        tokens = [self._tokens[prompt.text] for prompt in prompts]
         return self.engine.generate(tokens, budgets, seeds, sampling)
 
     def _score(self, prompts: Sequence[Prompt], rollouts: Rollouts) -> tuple[FloatArray, list[str]]:
-        texts = [self.tokenizer.decode(row, skip_special_tokens=True) for row in rollouts.tokens]
+        texts = [
+            str(self.tokenizer.decode(row, skip_special_tokens=True)) for row in rollouts.tokens
+        ]
         rewards = self.task.score([prompts[i] for i in rollouts.prompt], texts)
         return rewards, texts
 
@@ -174,7 +166,12 @@ class LanguageModelLearner:
         self.engine.sleep()
         began = time.perf_counter()
         metrics = update(
-            self.model, self.optimiser, batch, self.config.update_config(), schedule=self.schedule
+            self.model,
+            self.optimiser,
+            batch,
+            self.config.update_config(),
+            schedule=self.schedule,
+            reference=self.reference,
         )
         gap = metrics.get("log_prob_gap_mean")
         if gap is not None and gap > self.config.log_prob_bound:
@@ -235,6 +232,33 @@ class LanguageModelLearner:
         self.engine.sync(self.model)
 
 
+def prompt_tokens(
+    task: Task, tokenizer: PreTrainedTokenizerBase, config: TrainConfig
+) -> dict[str, list[int]]:
+    """Token ids of every prompt of a task by its text, chat template applied where there is one.
+
+    Raises InputError for a prompt that has no tokens, or that leaves no room for a completion of
+    ``sampling.max_tokens``.
+    """
+    found: dict[str, list[int]] = {}
+    for prompt in chain(task.train, *task.heldout.values()):
+        if prompt.text in found:
+            continue
+        text = format_prompt(prompt, tokenizer, system=config.model.system)
+        special = text == prompt.text  # a template brings its own special tokens
+        ids = [int(token) for token in tokenizer(text, add_special_tokens=special)["input_ids"]]
+        room, length = config.engine.max_model_len, config.sampling.max_tokens
+        if not ids or len(ids) + length > room:
+            raise InputError(
+                f"the prompt {prompt.text[:60]!r} ({prompt.source}) has {len(ids)} tokens; with "
+                f"sampling.max_tokens = {length} it needs between 1 and {room - length}, as "
+                f"engine.max_model_len is {room}: raise it, lower max_tokens or leave the "
+                "prompt out"
+            )
+        found[prompt.text] = ids
+    return found
+
+
 def load_policy(config: TrainConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Model and tokenizer of a local folder, the model on its device.
 
@@ -260,4 +284,6 @@ def load_policy(config: TrainConfig) -> tuple[PreTrainedModel, PreTrainedTokeniz
     device = config.model.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    return model.to(device).eval(), tokenizer
+    torch.nn.Module.to(model, device)  # in place
+    torch.nn.Module.train(model, False)
+    return model, tokenizer

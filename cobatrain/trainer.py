@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cobasim.allocation import make_allocator
+from cobasim.allocation import Allocator, make_allocator
 from cobasim.config import validated
 from cobasim.errors import InputError
 from cobasim.loop import Loop
@@ -23,7 +24,7 @@ from cobasim.records import RunHeader, RunWriter, StepRecord, read_header, write
 from cobatrain.checkpoint import checkpoints, load_checkpoint, prune, read_meta, save_checkpoint
 from cobatrain.config import TrainConfig, difference
 from cobatrain.engines import make_engine
-from cobatrain.learner import LanguageModelLearner, Sample, load_policy
+from cobatrain.learner import LanguageModelLearner, Sample, load_policy, prompt_tokens
 from cobatrain.tasks import make_task
 from cobatrain.update import Batch, NonFiniteError
 
@@ -82,6 +83,47 @@ def prepare(config: TrainConfig, *, say: Callable[[str], None] = lambda _: None)
     return path
 
 
+def check_new(out: Path) -> None:
+    """Raise InputError unless ``out`` can become the folder of a new run: missing, or empty."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(
+            f"{out} exists and is not empty; runs are never overwritten: choose another --out, "
+            f"or go on with `cobatrain resume {out}`"
+        )
+
+
+@contextmanager
+def open_learner(
+    config: TrainConfig, *, checkpoint: Path | None = None
+) -> Iterator[tuple[LanguageModelLearner, dict[str, Any] | None]]:
+    """Task, policy, engine and learner of a config; engine and workers end with the block.
+
+    Yields the learner, and the state of the checkpoint whose weights were loaded (None without
+    one), which ``Loop.load_state_dict`` takes. The engine has the policy's weights.
+
+    Raises InputError for what cannot be used, before an engine is started, and EngineError.
+    """
+    task = make_task(config.task, config.task_seed)
+    try:
+        if config.loop.batch_size > len(task.train):
+            raise InputError(
+                f"loop.batch_size is {config.loop.batch_size}, but the task has only "
+                f"{len(task.train)} prompts to train on"
+            )
+        model, tokenizer = load_policy(config)
+        reference = load_policy(config)[0] if config.update.kl_coef > 0 else None
+        state = None if checkpoint is None else load_checkpoint(checkpoint, model)
+        tokens = prompt_tokens(task, tokenizer, config)
+        with make_engine(config.engine, config.model.path) as engine:
+            engine.sync(model)
+            learner = LanguageModelLearner(
+                model, tokenizer, engine, task, config, tokens=tokens, reference=reference
+            )
+            yield learner, state
+    finally:
+        task.close()
+
+
 def train(
     config: TrainConfig,
     out: Path,
@@ -97,65 +139,84 @@ def train(
         resume: go on from the newest whole checkpoint, or from the start where there is none.
         on_step: gets each record once it is on disk.
 
-    Raises InputError for what cannot be used, Stopped after a Ctrl-C, SyncError, EngineError,
-    RewardError and NonFiniteError (the offending batch is then in ``bad_batch.json``). What was
+    Raises InputError for what cannot be used (also a folder that another process writes), Stopped
+    after a Ctrl-C, SyncError, EngineError, RewardError, CheckpointError, OSError for a full disk,
+    and NonFiniteError (the offending batch is then in ``bad_batch.json``). What was
     recorded and saved before stays.
     """
-    task = make_task(config.task, config.task_seed)
-    if config.loop.batch_size > len(task.train):
-        raise InputError(
-            f"loop.batch_size is {config.loop.batch_size}, but the task has only "
-            f"{len(task.train)} prompts to train on"
-        )
-    model, tokenizer = load_policy(config)
-    meta = {"config": config.model_dump(mode="json"), "task": task.fingerprint()}
-    start, state = 0, None
+    with ExitStack() as hold:
+        _train(config, out, resume, on_step, hold)
+
+
+def _train(
+    config: TrainConfig,
+    out: Path,
+    resume: bool,
+    on_step: Callable[[StepRecord], None],
+    hold: ExitStack,
+) -> None:
+    newest = None
     if resume:
         read_header(out)
-        saved = checkpoints(out)
-        if saved:
-            found = read_meta(saved[-1])
-            _check_same(saved[-1], found, config, task.fingerprint())
-            start, state = int(found["step"]), load_checkpoint(saved[-1], model)
-    writer = (
-        RunWriter.resume(out, start if state is not None else -1)
-        if resume
-        else RunWriter(out, _header(config))
-    )
-    samples = _SampleFile(out / SAMPLES, keep=start)
-    with writer, make_engine(config.engine, config.model.path) as engine, _stop_signals() as stop:
-        engine.sync(model)
-        learner = LanguageModelLearner(
-            model, tokenizer, engine, task, config, on_samples=samples.append
-        )
+        hold.enter_context(_alone(out))
+        newest = next(reversed(checkpoints(out)), None)
+        if newest is not None:
+            found = read_meta(newest)
+            _check_same(newest, found, config)
+    else:
+        check_new(out)
+    with open_learner(config, checkpoint=newest) as (learner, state):
+        fingerprint = learner.task.fingerprint()
+        if newest is not None and found.get("task") != fingerprint:
+            raise InputError(
+                f"{newest} was made with other prompts: the task's data has changed since"
+            )
+        meta = {"config": config.model_dump(mode="json"), "task": fingerprint}
         loop = Loop(learner, config.loop, seed=config.seed, estimator=config.estimator)
         allocator = make_allocator(config.allocator, **config.parameters)
         if state is not None:
             loop.load_state_dict(state)
+        if resume:
+            writer = RunWriter.resume(out, -1 if state is None else loop.step)
+        else:
+            writer = RunWriter(out, run_header(config))
+            hold.enter_context(_alone(out))
+        learner.on_samples = SampleFile(out / SAMPLES, keep=loop.step).append
+        with writer, _stop_signals() as stop:
+            try:
+                _steps(loop, allocator, writer, meta, stop, on_step)
+            except NonFiniteError as error:
+                write_atomically(out / BAD_BATCH, json.dumps(_plain_batch(error)) + "\n")
+                raise
 
-        def keep(record: StepRecord) -> None:
-            writer.append(record)
-            on_step(record)
 
-        def save() -> None:
-            save_checkpoint(out, loop.step, model, loop.state_dict(), meta)
-            prune(out, config.checkpoint.keep)
+def _steps(
+    loop: Loop,
+    allocator: Allocator,
+    writer: RunWriter,
+    meta: dict[str, Any],
+    stop: threading.Event,
+    on_step: Callable[[StepRecord], None],
+) -> None:
+    """All steps that are left, each recorded, with a checkpoint when one is due."""
+    learner = loop.learner
+    assert isinstance(learner, LanguageModelLearner)
+    settings = learner.config.checkpoint
 
-        try:
-            if loop.step == 0:
-                keep(loop.start())
-            while loop.step < config.loop.steps:
-                keep(loop.advance(allocator))
-                last = loop.step == config.loop.steps
-                if stop.is_set() or last or loop.step % config.checkpoint.every == 0:
-                    save()
-                if stop.is_set() and not last:
-                    raise Stopped
-        except NonFiniteError as error:
-            write_atomically(out / BAD_BATCH, json.dumps(_plain_batch(error)) + "\n")
-            raise
-        finally:
-            task.close()
+    def keep(record: StepRecord) -> None:
+        writer.append(record)
+        on_step(record)
+
+    if loop.step == 0:
+        keep(loop.start())
+    while loop.step < loop.config.steps:
+        keep(loop.advance(allocator))
+        last = loop.step == loop.config.steps
+        if stop.is_set() or last or loop.step % settings.every == 0:
+            save_checkpoint(writer.path, loop.step, learner.model, loop.state_dict(), meta)
+            prune(writer.path, settings.keep)
+        if stop.is_set() and not last:
+            raise Stopped
 
 
 def stored_config(run: Path) -> TrainConfig:
@@ -166,7 +227,8 @@ def stored_config(run: Path) -> TrainConfig:
     return validated(TrainConfig, dict(header.config))
 
 
-def _header(config: TrainConfig) -> RunHeader:
+def run_header(config: TrainConfig) -> RunHeader:
+    """What is known of a run before its first step."""
     import transformers
 
     return RunHeader.create(
@@ -181,18 +243,12 @@ def _header(config: TrainConfig) -> RunHeader:
     )
 
 
-def _check_same(
-    checkpoint: Path, found: dict[str, Any], config: TrainConfig, fingerprint: str
-) -> None:
+def _check_same(checkpoint: Path, found: dict[str, Any], config: TrainConfig) -> None:
     changed = difference(config, found.get("config", {}))
     if changed:
         raise InputError(
             f"{checkpoint} belongs to another run: {', '.join(changed[:5])} differ; resume with "
             "the stored config, or start a new run"
-        )
-    if found.get("task") != fingerprint:
-        raise InputError(
-            f"{checkpoint} was made with other prompts: the task's data has changed since"
         )
 
 
@@ -208,7 +264,7 @@ def _plain_batch(error: NonFiniteError) -> dict[str, Any]:
     }
 
 
-class _SampleFile:
+class SampleFile:
     """A few rollouts of each step as text, one JSON object a line, append-only."""
 
     def __init__(self, path: Path, keep: int) -> None:
@@ -220,8 +276,28 @@ class _SampleFile:
             write_atomically(path, "".join(kept))
 
     def append(self, samples: list[Sample]) -> None:
+        """Write the samples of one step."""
         with self._path.open("a", encoding="utf-8") as file:
             file.write("".join(json.dumps(asdict(sample)) + "\n" for sample in samples))
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold the run's folder: two processes must not write one run. Ends with the process."""
+    folder = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(folder)
+        raise InputError(
+            f"{out} is being written by another process; wait for it or stop it"
+        ) from None
+    except OSError:
+        pass  # a file system without locks
+    try:
+        yield
+    finally:
+        os.close(folder)
 
 
 @contextmanager

@@ -14,6 +14,8 @@ pytest.importorskip("transformers", reason="transformers is not installed")
 pytest.importorskip("yaml", reason="pyyaml is not installed")
 
 from cobasim.errors import InputError
+from cobatrain.advantages import token_weights
+from cobatrain.comparison import Plan
 from cobatrain.config import CONFIGS, TrainConfig, difference, load_config
 from cobatrain.evaluation import pass_at_k, summarise
 
@@ -64,7 +66,8 @@ def test_settings_change_the_config():
         (["loop.steps"], {}, "name=value"),
         (["seed.x=3"], {}, "seed"),
         (["update.advantage=grop"], {}, "did you mean 'grpo'"),
-        (["update.kl_coef=0.1"], {}, "reference"),
+        (["update.kl_coef=-0.1"], {}, "kl_coef"),
+        (["sampling.top_p=0.9"], {}, "top_p must be 1"),
         (["sampling.temperature=0"], {}, "above 0"),
         (["task.kind=aritmetic"], {}, "did you mean 'arithmetic'"),
         (['task.levels=["9+9"]'], {}, "level"),
@@ -104,3 +107,38 @@ def test_evaluation_scores():
     assert scores["low"] < 0.5 < scores["high"]
     assert scores["pass_at"] == pytest.approx({"1": 0.5, "2": (5 / 6 + 0 + 1) / 3, "4": 2 / 3})
     assert scores["levels"] == pytest.approx({"a": 0.75, "b": 0.0})
+
+
+def runs(weightings, *settings):
+    return set(Plan(load_config("tiny", settings), ("uniform", "coba"), weightings, (0,)).runs())
+
+
+def test_uniform_runs_once_only_where_weightings_cannot_differ():
+    both = ("rollout", "prompt")
+    coba = {(weighting, "coba", 0) for weighting in both}
+    assert runs(both) == coba | {("rollout", "uniform", 0)}
+    assert runs(both[::-1]) == coba | {("prompt", "uniform", 0)}
+    # 500 rollouts over 64 prompts: groups of 7 and 8
+    uneven = {(weighting, "uniform", 0) for weighting in both}
+    assert runs(both, "loop.total_budget=500") == coba | uneven
+    # per token, long responses weigh more
+    token = {("token", name, 0) for name in ("uniform", "coba")}
+    assert runs((*both, "token")) == coba | {("rollout", "uniform", 0)} | token
+
+
+def test_groups_of_one_size_weigh_the_same_per_rollout_and_per_prompt():
+    lengths = np.array([3, 1, 4, 1, 5, 9])
+    even, uneven = np.array([0, 0, 1, 1, 2, 2]), np.array([0, 0, 0, 1, 2, 2])
+    for group, alike in ((even, True), (uneven, False)):
+        one, other = (token_weights(group, lengths, name) for name in ("rollout", "prompt"))
+        assert np.allclose(one, other) == alike
+    assert not np.allclose(*(token_weights(even, lengths, name) for name in ("rollout", "token")))
+
+
+@pytest.mark.parametrize(
+    ("allocators", "weightings"),
+    [((), ("rollout",)), (("coba",), ()), (("coba", "coba"), ("rollout",))],
+)
+def test_comparisons_of_nothing_are_refused(allocators, weightings):
+    with pytest.raises(InputError, match=r"at least one|twice"):
+        Plan(load_config("tiny"), allocators, weightings, (0,))

@@ -23,9 +23,17 @@ from cobasim.loop import Loop  # noqa: E402
 from cobasim.records import read_run  # noqa: E402
 from cobatrain import cli, trainer  # noqa: E402
 from cobatrain.checkpoint import checkpoints  # noqa: E402
-from cobatrain.comparison import Plan, claim, read_runs, run_all, score  # noqa: E402
+from cobatrain.comparison import (  # noqa: E402
+    Plan,
+    RunFailed,
+    claim,
+    read_runs,
+    run_all,
+    run_directory,
+    score,
+)
 from cobatrain.config import load_config  # noqa: E402
-from cobatrain.engines import make_engine  # noqa: E402
+from cobatrain.engines import EngineError, make_engine  # noqa: E402
 from cobatrain.learner import LanguageModelLearner, SyncError, load_policy  # noqa: E402
 from cobatrain.tasks import make_task  # noqa: E402
 from cobatrain.update import NonFiniteError  # noqa: E402
@@ -264,7 +272,11 @@ def test_bad_models_and_prompts_are_refused(config, tmp_path, model):
         trainer.train(config("engine.max_model_len=4", "sampling.max_tokens=2"), tmp_path / "c")
     with pytest.raises(InputError, match="only 1200 prompts"):
         trainer.train(config("loop.batch_size=1300", "loop.total_budget=5200"), tmp_path / "d")
-    assert not list(tmp_path.glob("[abd]"))  # nothing was begun
+    with pytest.raises(EngineError, match=r"did not (start|answer to 'start')"):
+        trainer.train(
+            config("engine.subprocess=true", "engine.start_timeout=0.001"), tmp_path / "e"
+        )
+    assert not list(tmp_path.glob("?"))  # nothing was begun
 
 
 def test_command_line_says_what_is_wrong_in_one_line(config, tmp_path, monkeypatch, capsys):
@@ -327,16 +339,118 @@ def test_comparison_runs_uniform_once_and_goes_on_where_it_was(config, tmp_path)
         claim(other, out)
 
 
+def test_ctrl_c_in_a_comparison_begins_no_further_run(config, tmp_path, model):
+    import yaml
+
+    path = tmp_path / "plan.yaml"
+    one = config("loop.steps=400", "loop.eval_every=400")
+    path.write_text(yaml.safe_dump(one.model_dump(mode="json")))
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        command("compare", str(path), "--seeds", "4", "--jobs", "1", "--out", str(out)),
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    first = out / "rollout" / "uniform" / "seed-000"
+    try:
+        wait_for(first / "steps.jsonl", 4, process)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert [found.parent for found in out.rglob("steps.jsonl")] == [first]
+    done = read_run(first).steps[-1].step
+    assert done < 400
+    assert checkpoints(first)[-1].name == f"step-{done:06d}"
+
+
+def test_a_failed_run_of_a_comparison_is_named_and_the_others_are_kept(config, tmp_path, model):
+    plan = Plan(config("loop.steps=2"), ("uniform", "coba"), ("rollout",), (0,))
+    out = tmp_path / "compare"
+    claim(plan, out)
+    broken = run_directory(out, "rollout", "coba", 0)
+    broken.mkdir(parents=True)
+    (broken / "header.json").write_text("{")
+    with pytest.raises(RunFailed, match="coba") as stop:
+        run_all(plan, out)
+    assert str(stop.value).count("\n") == 0
+    assert read_run(run_directory(out, "rollout", "uniform", 0)).steps[-1].step == 2
+
+
+def test_two_processes_never_write_one_run(config, tmp_path):
+    one = config("loop.steps=400", "loop.eval_every=400", "checkpoint.every=2")
+    out = tmp_path / "run"
+    process = subprocess.Popen(started(one, out), stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(out / "steps.jsonl", 4, process)
+        with pytest.raises(InputError, match="another process"):
+            trainer.train(trainer.stored_config(out), out, resume=True)
+    finally:
+        process.kill()
+        process.wait(30)
+
+
+def test_an_engine_that_dies_is_one_line_and_the_run_goes_on_later(config, tmp_path):
+    one = config(
+        "engine.subprocess=true", "loop.steps=12", "loop.eval_every=12", "checkpoint.every=2"
+    )
+    out = tmp_path / "run"
+    process = subprocess.Popen(started(one, out), stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(out / "steps.jsonl", 4, process)
+        os.kill(engine_of(process.pid), signal.SIGKILL)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 1
+    assert "Traceback" not in errors
+    assert "died" in errors.splitlines()[-1]
+    assert len(read_run(out).steps) >= 4  # what was done is kept
+    trainer.train(one, out, resume=True)
+    trainer.train(one, tmp_path / "whole")
+    assert plain(out) == plain(tmp_path / "whole")
+    assert weights(out) == weights(tmp_path / "whole")
+
+
+def test_a_disk_that_refuses_a_checkpoint_is_one_line(config, tmp_path):
+    """A limit on the size of files stands for a full disk: writes fail in the middle."""
+    one = config("loop.steps=6", "checkpoint.every=2")
+    out = tmp_path / "run"
+    limited = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)); "
+        "from cobatrain.cli import main; main()"
+    )
+    arguments = started(one, out)[3:]
+    done = subprocess.run(
+        [sys.executable, "-c", limited, *arguments], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "checkpoint of step 2 could not be written" in done.stderr.splitlines()[-1]
+    assert not list((out / "checkpoints").iterdir())
+    assert read_run(out).steps[-1].step == 2
+    trainer.train(one, out, resume=True)  # with room again
+    assert read_run(out).steps[-1].step == 6
+
+
+def test_kl_holds_the_policy_near_the_reference(config, tmp_path):
+    far = {}
+    for strength in (1e-6, 1.0):
+        run = tmp_path / str(strength)
+        trainer.train(config(f"update.kl_coef={strength}", "update.learning_rate=0.001"), run)
+        far[strength] = [step.learner["kl"] for step in read_run(run).steps[1:]]
+        assert far[strength][0] == pytest.approx(0, abs=1e-6)  # the reference is the start
+    assert 0 < np.mean(far[1.0][2:]) < np.mean(far[1e-6][2:])
+
+
 def test_engine_processes_do_not_outlive_the_trainer(config, tmp_path):
     one = config("engine.subprocess=true", "loop.steps=200")
     out = tmp_path / "run"
     process = subprocess.Popen(started(one, out), stderr=subprocess.PIPE, text=True)
     try:
         wait_for(out / "steps.jsonl", 2, process)
-        children = [
-            int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children")
-            .read_text().split()
-        ]  # fmt: skip
+        children = children_of(process.pid)
         assert children
         process.send_signal(signal.SIGKILL)
         process.wait(30)
@@ -346,6 +460,18 @@ def test_engine_processes_do_not_outlive_the_trainer(config, tmp_path):
         assert not any(_alive(pid) for pid in children)
     finally:
         process.kill()
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def engine_of(pid: int) -> int:
+    [engine] = [
+        child for child in children_of(pid)
+        if b"cobatrain.engines.process" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]  # fmt: skip
+    return engine
 
 
 def _alive(pid: int) -> bool:
