@@ -471,7 +471,7 @@ def _run(
             loss = _micro_loss(
                 model, reference, micro, before, signal, config, sums, first_step=number == 0
             )
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             finite.append(torch.isfinite(loss.detach()))
         for parameter in parameters:
             if parameter.grad is None:

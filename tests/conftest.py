@@ -5,6 +5,9 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import settings
 
+# idle OpenMP threads sleep rather than spin: tests run several processes on few cores
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # CI repeats the same examples, so that only a change can break it; elsewhere they are new
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):

@@ -213,7 +213,7 @@ def _units_above(value: ValueFunction, log_gain: float, low: int, high: int) -> 
         return value.first_below(log_gain, low, high) - low
     exact = np.ceil(value.rollouts_at(log_gain, low, high)[0])
     # fmax: a nan can only come from a gain of -inf, which is above nothing
-    n = np.fmin(np.fmax(exact, low, out=exact), high, out=exact).astype(np.int64)
+    n: IntArray = np.fmin(np.fmax(exact, low, out=exact), high, out=exact).astype(np.int64)
     for _ in range(3):
         too_many = (value.log_gain(np.maximum(n - 1, low)) <= log_gain) & (n > low)
         too_few = (value.log_gain(n) > log_gain) & (n < high)

@@ -175,7 +175,8 @@ class CobaValue(ValueFunction):
     def log_value(self, rollouts: ArrayLike) -> FloatArray:
         """log V(n, p); see the class."""
         with np.errstate(divide="ignore"):  # V(0, p) = 0
-            return self.log_density + _log1mexp(self.decay * np.asarray(rollouts))
+            result: FloatArray = self.log_density + _log1mexp(self.decay * np.asarray(rollouts))
+        return result
 
     def log_gain(self, rollouts: ArrayLike) -> FloatArray:
         """log gain, linear in n; see the class."""
@@ -229,7 +230,9 @@ class KnapsackValue(ValueFunction):
         with np.errstate(divide="ignore"):
             mixed = -np.expm1(n * self.log_r) - np.exp(n * self.log_s)
             # at n = 1 the two terms cancel to rounding: the value is exactly 0 there
-            return np.where(n <= 1, -np.inf, np.log(np.maximum(mixed, 0.0))) + self.log_weight
+            log_mixed = np.where(n <= 1, -np.inf, np.log(np.maximum(mixed, 0.0)))
+        result: FloatArray = log_mixed + self.log_weight
+        return result
 
     def log_gain(self, rollouts: ArrayLike) -> FloatArray:
         """log gain; see the class. Defined for n >= 1."""

@@ -44,9 +44,9 @@ class HfEngine(ClosingEngine):
         self._end_ids = end_token_ids(model_path)
         self._stored = stored_names(model_path)
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._model: Any = AutoModelForCausalLM.from_pretrained(
-            model_path, dtype=config.dtype, local_files_only=True
-        ).to(device)
+        auto: Any = AutoModelForCausalLM
+        self._model = auto.from_pretrained(model_path, dtype=config.dtype, local_files_only=True)
+        self._model.to(device)
         self._model.eval().requires_grad_(False)
         self._tokenizer: PreTrainedTokenizerBase | None = None
 
