@@ -157,11 +157,12 @@ def validated(kind: type[Config], values: dict[str, Any]) -> Config:
 
 
 def _field_names(kind: type[BaseModel]) -> list[str]:
+    """Every setting, as a dotted path."""
     names = []
     for name, field in kind.model_fields.items():
         names.append(name)
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            names.extend(_field_names(field.annotation))
+            names.extend(f"{name}.{inner}" for inner in _field_names(field.annotation))
     return names
 
 
@@ -170,8 +171,9 @@ def one_line(error: ValidationError, known: Iterable[str] = ()) -> str:
     problem = error.errors()[0]
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key.rsplit(".", 1)[-1], list(known), n=1, cutoff=0.5)
-        return f"unknown setting {key!r}" + (f": did you mean {near[0]!r}?" if near else "")
+        last = {name.rsplit(".", 1)[-1]: name for name in reversed([*known])}
+        near = difflib.get_close_matches(key.rsplit(".", 1)[-1], last, n=1, cutoff=0.5)
+        return f"unknown setting {key!r}" + (f": did you mean {last[near[0]]!r}?" if near else "")
     message = problem["msg"].removeprefix("Value error, ")
     if not key or problem["type"] == "value_error":
         return message

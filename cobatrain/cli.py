@@ -3,7 +3,8 @@
     cobatrain prepare CONFIG     make the tiny model of a config
     cobatrain train CONFIG       train; the tiny model is made first where it is missing
     cobatrain resume DIR         go on from the newest checkpoint
-    cobatrain evaluate CONFIG    held-out accuracy of a model, or of a run's newest checkpoint
+    cobatrain evaluate CONFIG    held-out accuracy of a model, or of a run (give its folder)
+    cobatrain measure CONFIG     its pass rates on all training prompts, beside a run's estimates
     cobatrain compare CONFIG     allocators x weightings x seeds, resumable, with table and report
     cobatrain benchmark CONFIG   what a step costs beside generation and the model itself
 
@@ -30,9 +31,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cobasim.cli import JsonFlag, run_app
+from cobasim.cli import JsonFlag, progress_bar, run_app
 from cobasim.errors import InputError
-from cobasim.records import StepRecord
+from cobasim.records import HEADER_FILE, StepRecord
 
 if TYPE_CHECKING:
     from cobatrain.config import TrainConfig
@@ -45,6 +46,12 @@ app = typer.Typer(
 )
 
 Config = Annotated[str, typer.Argument(help="A YAML file, or tiny, qwen3-1.7b, qwen2.5-7b.")]
+ConfigOrRun = Annotated[
+    str, typer.Argument(help="A config as for train, or a run's folder: its config and checkpoint.")
+]
+RunOption = Annotated[
+    str | None, typer.Option(help="A run's folder: take its newest checkpoint, but CONFIG's rest.")
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="a.b=value: any setting of the config. May be repeated."),
@@ -109,38 +116,89 @@ def train(
 @app.command()
 def resume(run: Annotated[str, typer.Argument(help="Folder of a run.")]) -> None:
     """Go on from the newest whole checkpoint; the run then equals an uninterrupted one."""
-    from cobatrain import trainer
+    from cobatrain.config import stored_config
 
     folder = Path(run)
-    _run(trainer.stored_config(folder), folder, resume=True)
+    _run(stored_config(folder), folder, resume=True)
 
 
 @app.command()
 def evaluate(
-    config: Config,
-    run: Annotated[
-        str | None, typer.Option(help="Folder of a run: evaluate its newest checkpoint.")
-    ] = None,
+    config: ConfigOrRun,
+    run: RunOption = None,
     settings: Settings = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Held-out avg@k and pass@k with intervals, by data set and level."""
     from cobatrain import trainer
-    from cobatrain.checkpoint import checkpoints
     from cobatrain.config import load_config
 
-    chosen = load_config(config, settings or [])
-    newest = None
-    if run is not None:
-        newest = next(reversed(checkpoints(Path(run))), None)
-        if newest is None:
-            raise InputError(f"{run} has no checkpoint to evaluate")
+    chosen, newest = load_config(config, settings or []), _newest(config, run)
     with trainer.open_learner(chosen, checkpoint=newest) as (learner, _):
         scores = learner.evaluate()
     if as_json:
         print(json.dumps(scores))
     else:
         Console().print(_scores_table(scores))
+
+
+@app.command()
+def measure(
+    config: ConfigOrRun,
+    run: RunOption = None,
+    rollouts: Annotated[int, typer.Option(min=1, help="Fresh rollouts of each prompt.")] = 64,
+    out: Annotated[
+        str | None, typer.Option(help="CSV file to write, for cobasim's --pass-rates.")
+    ] = None,
+    settings: Settings = None,
+) -> None:
+    """Pass rates of all training prompts, measured afresh, beside a run's estimates."""
+    from cobatrain import measure as measuring
+    from cobatrain import trainer
+    from cobatrain.config import load_config
+
+    chosen, newest = load_config(config, settings or []), _newest(config, run)
+    if out is not None:
+        measuring.check_new(Path(out))
+    opened = trainer.open_learner(chosen, checkpoint=newest)
+    with opened as (learner, state), progress_bar() as bar:
+        ticks = bar.add_task("measuring", total=learner.num_prompts)
+        found = measuring.measure(
+            learner, state, rollouts=rollouts, on_chunk=lambda n: bar.advance(ticks, n)
+        )
+    table = Table(
+        title=f"{found.passes.size} prompts, {rollouts} fresh rollouts each: "
+        f"mean pass rate {100 * found.pass_rate.mean():.1f} %"
+    )
+    for column in ("estimate", "prompts", "rollouts\nbehind it", "mean\nestimate, %"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for column in ("measured,\n%", "middle 80 %\nof prompts, %", "mixed groups\nof 8, %"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in found.against_estimates():
+        mean = row["mean_estimate"]
+        table.add_row(
+            row["estimate"], str(row["prompts"]), f"{row['attempts']:.1f}",
+            "" if mean is None else f"{100 * mean:.1f}", f"{100 * row['pass_rate']:.1f}",
+            f"{100 * row['low']:.0f} to {100 * row['high']:.0f}", f"{100 * row['mixed']:.1f}",
+        )  # fmt: skip
+    console = Console()
+    console.print(table if table.rows else table.title)
+    if out is not None:
+        measuring.write(found, Path(out))
+        console.print(f"pass rates  {out}", highlight=False, soft_wrap=True)
+
+
+def _newest(config: str, run: str | None) -> Path | None:
+    """The newest checkpoint of the run that is named, if one is."""
+    from cobatrain.checkpoint import checkpoints
+
+    folder = run if run is not None else config if (Path(config) / HEADER_FILE).exists() else None
+    if folder is None:
+        return None
+    found = next(reversed(checkpoints(Path(folder))), None)
+    if found is None:
+        raise InputError(f"{folder} has no checkpoint yet")
+    return found
 
 
 @app.command()

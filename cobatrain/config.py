@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from cobasim.allocation import find_allocator, make_allocator
 from cobasim.config import Frozen, LoopConfig, validated
 from cobasim.errors import InputError
+from cobasim.records import HEADER_FILE, read_header
 from cobatrain.engines import EngineConfig, SamplingConfig
 from cobatrain.tasks import parse_task_config
 from cobatrain.update import UpdateConfig
@@ -130,7 +131,7 @@ class TrainConfig(Frozen):
 
 
 def load_config(source: str | Path, settings: Iterable[str] = (), **chosen: Any) -> TrainConfig:
-    """Read a YAML config: a file, or the name of one that ships (``tiny``).
+    """Read a config: a YAML file, the name of one that ships (``tiny``), or a run's folder.
 
     Args:
         source: path, or name.
@@ -142,17 +143,35 @@ def load_config(source: str | Path, settings: Iterable[str] = (), **chosen: Any)
     import yaml
 
     path = Path(source)
-    if not path.exists() and (CONFIGS / f"{path.name.removesuffix('.yaml')}.yaml").exists():
+    if (path / HEADER_FILE).is_file():
+        return _changed(dict(stored_config(path).model_dump(mode="json")), settings, chosen)
+    if not path.is_file() and (CONFIGS / f"{path.name.removesuffix('.yaml')}.yaml").exists():
         path = CONFIGS / f"{path.name.removesuffix('.yaml')}.yaml"
     if not path.is_file():
         shipped = ", ".join(sorted(file.stem for file in CONFIGS.glob("*.yaml")))
-        raise InputError(f"no such config: {source}; give a YAML file, or one of {shipped}")
+        raise InputError(
+            f"no such config: {source}; give a YAML file, a run's folder, or one of {shipped}"
+        )
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is no YAML: {error}") from None
     if not isinstance(values, dict):
         raise InputError(f"{path} holds no settings; expected a mapping of names to values")
+    return _changed(values, settings, chosen)
+
+
+def stored_config(run: Path) -> TrainConfig:
+    """The config that a run was started with; InputError when it is no training run."""
+    header = read_header(run)
+    if header.source != "train":
+        raise InputError(f"{run} is a simulated run; expected one of cobatrain")
+    return validated(TrainConfig, dict(header.config))
+
+
+def _changed(
+    values: dict[str, Any], settings: Iterable[str], chosen: Mapping[str, Any]
+) -> TrainConfig:
     values |= {name: value for name, value in chosen.items() if value is not None}
     for setting in settings:
         _change(values, setting)

@@ -23,7 +23,7 @@ from cobatrain.update import Batch, make_optimiser, make_schedule, update
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-ROLLOUTS, EVALUATION = 1, 2  # streams of engine seeds
+ROLLOUTS, EVALUATION, MEASUREMENT = 1, 2, 3  # streams of engine seeds
 
 
 class SyncError(RuntimeError):
@@ -124,6 +124,15 @@ class LanguageModelLearner:
         """This step's rollouts: ``budgets[i]`` completions of train prompt ``prompts[i]``."""
         chosen = [self.task.train[int(i)] for i in prompts]
         return self._generate(chosen, budgets, ROLLOUTS, prompts, self.config.sampling)
+
+    def measure(self, prompts: IntArray, rollouts: int) -> IntArray:
+        """Passes (m,) of ``rollouts`` fresh completions of each train prompt; nothing is learnt."""
+        chosen = [self.task.train[int(i)] for i in prompts]
+        budgets = np.full(prompts.size, rollouts, dtype=np.int64)
+        fresh = self._generate(chosen, budgets, MEASUREMENT, prompts, self.config.sampling)
+        rewards, _ = self._score(chosen, fresh)
+        passed: IntArray = (rewards.reshape(prompts.size, rollouts) > 0.5).sum(axis=1)
+        return passed
 
     def _generate(
         self,
@@ -268,6 +277,8 @@ def load_policy(config: TrainConfig) -> tuple[PreTrainedModel, PreTrainedTokeniz
 
     path = config.model.path
     vocabularies = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+    if not Path(path).exists() and config.model.tiny is not None:
+        raise InputError(f"{path} does not exist; `cobatrain prepare` makes this tiny model")
     if Path(path).is_dir() and not any((Path(path) / name).is_file() for name in vocabularies):
         raise InputError(f"{path} has no tokenizer: expected one of {', '.join(vocabularies)}")
     try:

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 
 from cobasim.allocation import Allocator, make_allocator
-from cobasim.config import validated
 from cobasim.errors import InputError
 from cobasim.loop import Loop
 from cobasim.records import RunHeader, RunWriter, StepRecord, read_header, write_atomically
@@ -217,14 +216,6 @@ def _steps(
             prune(writer.path, settings.keep)
         if stop.is_set() and not last:
             raise Stopped
-
-
-def stored_config(run: Path) -> TrainConfig:
-    """The config of a run folder. Raises InputError for a folder of something else."""
-    header = read_header(run)
-    if header.source != "train":
-        raise InputError(f"{run} is a simulated run; only training runs can be resumed")
-    return validated(TrainConfig, dict(header.config))
 
 
 def run_header(config: TrainConfig) -> RunHeader:

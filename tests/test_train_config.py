@@ -59,7 +59,7 @@ def test_settings_change_the_config():
     ("settings", "chosen", "message"),
     [
         (["lop.steps=3"], {}, "lop"),
-        (["loop.stepz=3"], {}, "did you mean 'steps'"),
+        (["loop.stepz=3"], {}, "did you mean 'loop.steps'"),
         (["loop.steps=0"], {}, "loop.steps"),
         (["loop.total_budget=3"], {}, "can spend 128 to 8192"),
         (["loop.low=9", "loop.high=8"], {}, "low"),

@@ -285,7 +285,7 @@ def test_command_line_says_what_is_wrong_in_one_line(config, tmp_path, monkeypat
         (["train", "tiny", "--set", "lop.steps=3"], "lop"),
         (["train", "tiny", "--allocator", "cobra"], "did you mean 'coba'"),
         (["resume", str(tmp_path / "none")], "none"),
-        (["evaluate", "tiny", "--set", "model.path=nowhere"], "no folder"),
+        (["evaluate", "tiny", "--set", "model.path=nowhere"], "cobatrain prepare"),
         (["compare", "tiny", "--seeds", "0"], "seeds"),
     ]
     for arguments, expected in cases:
@@ -385,7 +385,7 @@ def test_two_processes_never_write_one_run(config, tmp_path):
     try:
         wait_for(out / "steps.jsonl", 4, process)
         with pytest.raises(InputError, match="another process"):
-            trainer.train(trainer.stored_config(out), out, resume=True)
+            trainer.train(load_config(out), out, resume=True)
     finally:
         process.kill()
         process.wait(30)
@@ -480,3 +480,56 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return Path(f"/proc/{pid}/stat").read_text().split(")")[-1].split()[0] != "Z"
+
+
+def test_measured_pass_rates_stand_beside_the_estimates(config, tmp_path, monkeypatch, capsys):
+    from cobasim.pass_rate_files import read_pass_rates
+    from cobatrain import measure as measuring
+
+    run = tmp_path / "run"
+    trainer.train(config("loop.steps=4", "loop.estimator=window"), run)
+    stored = load_config(run)
+    assert stored == config("loop.steps=4", "loop.estimator=window")
+
+    def measured(chunk, checkpoint):
+        monkeypatch.setattr(measuring, "CHUNK", chunk)
+        with trainer.open_learner(stored, checkpoint=checkpoint) as (learner, state):
+            return measuring.measure(learner, state, rollouts=4)
+
+    newest = checkpoints(run)[-1]
+    one, other = measured(8192, newest), measured(1000, newest)
+    assert np.array_equal(one.passes, other.passes)  # however it is cut
+    classes = one.against_estimates()
+    assert sum(row["prompts"] for row in classes) == stored.task["train_size"]
+    assert classes[0]["estimate"] == "unseen"
+    assert classes[0]["prompts"] == stored.task["train_size"] - 4 * 24
+    seen = one.attempts > 0
+    assert np.corrcoef(one.estimate[seen], one.pass_rate[seen])[0, 1] > 0.3  # by chance: 0.1
+    assert measured(8192, None).against_estimates() == []
+
+    out = tmp_path / "rates.csv"
+    arguments = ["cobatrain", "measure", str(run), "--rollouts", "4", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert not stop.value.code
+    assert "unseen" in capsys.readouterr().out
+    assert read_pass_rates(str(out)) == pytest.approx(one.pass_rate)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    assert "exists" in capsys.readouterr().err
+
+
+def test_a_run_folder_stands_for_its_config_and_checkpoint(config, tmp_path, monkeypatch, capsys):
+    run = tmp_path / "run"
+    trainer.train(config(), run)
+    monkeypatch.setattr(sys, "argv", ["cobatrain", "evaluate", str(run), "--json"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert not stop.value.code
+    printed = capsys.readouterr().out
+    alone = json.loads(printed[printed.index("{") :])
+    last = read_run(run).steps[-1].evaluation
+    assert alone["heldout"] > 0
+    assert abs(alone["heldout"] - last["heldout"]) < 0.1  # the same policy, other samples
