@@ -282,6 +282,7 @@ def benchmark(
 
 def _run(config: TrainConfig, folder: Path, *, resume: bool) -> None:
     from cobatrain import trainer
+    from cobatrain.tracking import tracking
 
     console = Console(stderr=True)
     began, done = time.perf_counter(), [0]
@@ -305,7 +306,13 @@ def _run(config: TrainConfig, folder: Path, *, resume: bool) -> None:
         console.print("  ".join(parts), highlight=False, markup=False, soft_wrap=True)
 
     try:
-        trainer.train(config, folder, resume=resume, on_step=show)
+        with tracking(config.track, folder) as track:
+
+            def keep(record: StepRecord) -> None:
+                show(record)
+                track(record)
+
+            trainer.train(config, folder, resume=resume, on_step=keep)
     finally:
         if records:
             _summary(config, folder, records, time.perf_counter() - began)

@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cobasim.allocation import find_allocator, make_allocator
 from cobasim.config import Frozen, LoopConfig, validated
-from cobasim.errors import InputError
+from cobasim.errors import InputError, unknown_name
 from cobasim.records import HEADER_FILE, read_header
 from cobatrain.engines import EngineConfig, SamplingConfig
 from cobatrain.tasks import parse_task_config
+from cobatrain.tracking import TRACKERS
 from cobatrain.update import UpdateConfig
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -99,6 +100,7 @@ class TrainConfig(Frozen):
     seed: Annotated[int, Field(ge=0)] = 0  # order of prompts and outcomes of rollouts
     task_seed: Annotated[int, Field(ge=0)] = 0  # prompts, and which of them are held out
     log_prob_bound: Annotated[float, Field(gt=0)] = 0.05  # nats, mean over tokens
+    track: tuple[str, ...] = ()  # tensorboard, wandb: copies of the records
     recorded_samples: Annotated[int, Field(ge=0)] = 4  # rollouts a step kept as text
 
     @model_validator(mode="after")
@@ -106,6 +108,9 @@ class TrainConfig(Frozen):
         make_allocator(self.allocator, **self.parameters)
         parse_task_config(self.task)
         self.update_config()
+        for name in self.track:
+            if name not in TRACKERS:
+                raise unknown_name("tracker", name, TRACKERS)
         if self.sampling.temperature == 0:
             raise InputError("sampling.temperature must be above 0: greedy groups never differ")
         if self.sampling.top_p < 1:

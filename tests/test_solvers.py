@@ -275,6 +275,12 @@ def test_permuting_prompts_permutes_budgets(order, m, kind, solver, data):
     assert budgets(p)[shuffled].tolist() == budgets(p[shuffled]).tolist()
 
 
+def test_the_dynamic_program_refuses_what_memory_cannot_hold():
+    p = np.full(17_000, 0.5)
+    with pytest.raises(InputError, match="threshold or heap"):
+        solve(KnapsackValue(p), Limits(16 * p.size, 2, 128), "dp")
+
+
 @pytest.mark.parametrize("constant", [-600.0, -1.0, 0.5, 40.0, 600.0])
 @pytest.mark.parametrize("solver", ["threshold", "heap", "dp"])
 def test_scaling_the_value_changes_no_budget(constant, solver):

@@ -67,6 +67,7 @@ def test_settings_change_the_config():
         (["seed.x=3"], {}, "seed"),
         (["update.advantage=grop"], {}, "did you mean 'grpo'"),
         (["update.kl_coef=-0.1"], {}, "kl_coef"),
+        (['track=["tensorbord"]'], {}, "did you mean 'tensorboard'"),
         (["sampling.top_p=0.9"], {}, "top_p must be 1"),
         (["sampling.temperature=0"], {}, "above 0"),
         (["task.kind=aritmetic"], {}, "did you mean 'arithmetic'"),

@@ -22,6 +22,8 @@ from cobasim.allocation.spread import spread_evenly
 from cobasim.allocation.values import ValueFunction
 from cobasim.errors import InputError, unknown_name
 
+DP_CELLS = 500_000_000  # the most that the dynamic program may keep, 4 bytes each
+
 SAMPLE = 4096  # prompts in the sample that starts the search in a very large batch
 GOLDEN = 2654435761  # a prime near 2^32 divided by the golden ratio
 
@@ -288,9 +290,15 @@ def dp(value: ValueFunction, low: int, useful: IntArray, amount: int) -> IntArra
 
     Assumes nothing about the gains. Values are summed in floating point after scaling by the
     largest gain, so gains below 1e-16 of it count as 0, and of several optima any may come out.
-    Arguments and result as ``heap``.
+    Arguments and result as ``heap``. Raises InputError above DP_CELLS cells (2 GB).
     """
     num_prompts, top = useful.size, int(useful.max())
+    cells = num_prompts * (amount + 1)
+    if cells > DP_CELLS:
+        raise InputError(
+            f"the dynamic program keeps prompts x (rollouts + 1) = {cells:,} cells, more than "
+            f"{DP_CELLS:,}; take solver threshold or heap, which give the same budgets"
+        )
     log_gains = value.log_gain(low + np.arange(top)[:, None])  # (top, m)
     gains = np.exp(log_gains - log_gains.max())
     worth = np.vstack([np.zeros(num_prompts), np.cumsum(gains, axis=0)])  # (top + 1, m)
