@@ -28,7 +28,7 @@ from cobasim.allocation import make_allocator
 from cobasim.errors import InputError
 from cobasim.loop import Loop
 from cobasim.records import RunWriter
-from cobatrain.checkpoint import save_checkpoint
+from cobatrain.checkpoint import save_checkpoint, whole_weights
 from cobatrain.config import TrainConfig
 from cobatrain.engines import HfEngine, Rollouts, VllmEngine
 from cobatrain.engines.hf_engine import sample
@@ -166,7 +166,8 @@ def measure(
         for number in range(3):
             began = time.perf_counter()
             meta = {"config": config.model_dump(mode="json"), "task": "benchmark"}
-            save_checkpoint(folder, number, learner.model, loop.state_dict(), meta)
+            weights = whole_weights(learner.model)
+            save_checkpoint(folder, number, weights, loop.state_dict(), meta)
             saves.append(time.perf_counter() - began)
         ratio = _direct_ratio(learner, loop, allocator, pairs)
     if not any(step.model for step in found):
@@ -324,9 +325,9 @@ def _transformers_calls(
         open_engine: Any = engine
         real = engine.generate
 
-        def catch(tokens: Any, budgets: Any, seeds: Any, sampling: Any) -> Rollouts:
-            caught[:] = [tokens, budgets, seeds, sampling]
-            return real(tokens, budgets, seeds, sampling)
+        def catch(*arguments: Any) -> Rollouts:
+            caught[:] = arguments
+            return real(*arguments)
 
         open_engine.generate = catch
         try:

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 
 from cobasim.errors import InputError
+from cobatrain.distributed import full_parameters
 
 FOLDER = "checkpoints"
 MODEL, STATE, META = "model.safetensors", "state.pt", "meta.json"
@@ -28,14 +30,18 @@ class CheckpointError(RuntimeError):
 
 
 def save_checkpoint(
-    run: Path, step: int, model: torch.nn.Module, state: Mapping[str, Any], meta: Mapping[str, Any]
+    run: Path,
+    step: int,
+    weights: Mapping[str, torch.Tensor],
+    state: Mapping[str, Any],
+    meta: Mapping[str, Any],
 ) -> Path:
     """Write the checkpoint of ``step`` below the run's folder; whole or not at all.
 
-    Raises CheckpointError when the disk refuses.
+    ``weights`` is what ``whole_weights`` gives. Raises CheckpointError when the disk refuses.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import save_model
+    from safetensors.torch import save_file
 
     folder = run / FOLDER
     final = folder / f"step-{step:06d}"
@@ -43,7 +49,7 @@ def save_checkpoint(
     shutil.rmtree(aside, ignore_errors=True)
     try:
         aside.mkdir(parents=True)
-        save_model(model, str(aside / MODEL))
+        save_file(dict(weights), aside / MODEL)
         torch.save(_to_tensors(state), aside / STATE)
         (aside / META).write_text(json.dumps({**meta, "step": step}, indent=1) + "\n")
         for name in (MODEL, STATE, META):
@@ -63,6 +69,20 @@ def save_checkpoint(
         shutil.rmtree(aside, ignore_errors=True)
         raise
     return final
+
+
+def whole_weights(model: torch.nn.Module, keep: bool = True) -> dict[str, torch.Tensor]:
+    """Parameters and persistent buffers by name, whole and on the CPU; shared ones once.
+
+    Collective for a sharded model. ``keep`` false: take part, but keep nothing.
+    """
+    shared = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    buffers = ((name, value) for name, value in model.state_dict().items() if name not in shared)
+    found = {}
+    for name, value in chain(full_parameters(model), buffers):
+        if keep:
+            found[name] = value.detach().cpu().contiguous()
+    return found
 
 
 def prune(run: Path, keep: int) -> None:

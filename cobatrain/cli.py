@@ -100,16 +100,12 @@ def train(
     out: Annotated[str | None, typer.Option(help="New folder of the run; runs/train-TIME.")] = None,
 ) -> None:
     """Train; Ctrl-C finishes the step, saves and stops."""
-    from cobatrain import trainer
     from cobatrain.config import load_config
 
     chosen = load_config(
         config, settings or [], allocator=allocator, weighting=weighting, seed=seed
     )
     folder = Path(out or f"runs/train-{datetime.now():%Y%m%d-%H%M%S}")
-    trainer.check_new(folder)
-    if chosen.model.tiny is not None and not Path(chosen.model.path).exists():
-        trainer.prepare(chosen, say=print)
     _run(chosen, folder, resume=False)
 
 
@@ -133,6 +129,7 @@ def evaluate(
     from cobatrain import trainer
     from cobatrain.config import load_config
 
+    _one_process("evaluate")
     chosen, newest = load_config(config, settings or []), _newest(config, run)
     with trainer.open_learner(chosen, checkpoint=newest) as (learner, _):
         scores = learner.evaluate()
@@ -157,6 +154,7 @@ def measure(
     from cobatrain import trainer
     from cobatrain.config import load_config
 
+    _one_process("measure")
     chosen, newest = load_config(config, settings or []), _newest(config, run)
     if out is not None:
         measuring.check_new(Path(out))
@@ -186,6 +184,15 @@ def measure(
     if out is not None:
         measuring.write(found, Path(out))
         console.print(f"pass rates  {out}", highlight=False, soft_wrap=True)
+
+
+def _one_process(command: str) -> None:
+    from cobatrain.distributed import processes
+
+    if processes() > 1:
+        raise InputError(
+            f"{command} runs in one process; torchrun starts `train` and `resume` only"
+        )
 
 
 def _newest(config: str, run: str | None) -> Path | None:
@@ -282,6 +289,7 @@ def benchmark(
 
 def _run(config: TrainConfig, folder: Path, *, resume: bool) -> None:
     from cobatrain import trainer
+    from cobatrain.distributed import PeerError
     from cobatrain.tracking import tracking
 
     console = Console(stderr=True)
@@ -312,7 +320,9 @@ def _run(config: TrainConfig, folder: Path, *, resume: bool) -> None:
                 show(record)
                 track(record)
 
-            trainer.train(config, folder, resume=resume, on_step=keep)
+            trainer.train(config, folder, resume=resume, on_step=keep, say=print)
+    except PeerError:  # said by the rank that failed
+        raise typer.Exit(1) from None
     finally:
         if records:
             _summary(config, folder, records, time.perf_counter() - began)

@@ -97,6 +97,7 @@ class TrainConfig(Frozen):
     update: UpdateSettings = UpdateSettings()
     evaluation: EvaluationConfig = EvaluationConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
+    parallel: Literal["replicate", "shard"] = "replicate"  # of the model, under torchrun
     seed: Annotated[int, Field(ge=0)] = 0  # order of prompts and outcomes of rollouts
     task_seed: Annotated[int, Field(ge=0)] = 0  # prompts, and which of them are held out
     log_prob_bound: Annotated[float, Field(gt=0)] = 0.05  # nats, mean over tokens

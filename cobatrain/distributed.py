@@ -7,8 +7,10 @@ the loss weights of ``cobatrain.advantages`` are shares of the whole batch, over
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -17,10 +19,12 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
-from torch.distributed.tensor import DTensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from cobasim.allocation.arrays import IntArray
 from cobasim.errors import InputError
+
+Result = TypeVar("Result")
 
 BUCKET_ELEMENTS = 2**24
 """Gradients are all-reduced in buckets of about this many numbers."""
@@ -146,10 +150,67 @@ class Ranks:
                 gradient.copy_(part.view_as(gradient))
 
 
-def start(device: str = "cpu") -> torch.device:
+class PeerError(RuntimeError):
+    """Another rank failed, and has said why; this one only stops with it."""
+
+
+def together(parallel: Parallel, act: Callable[[], Result]) -> Result:
+    """``act()`` on every rank, or a failure on every rank. Collective.
+
+    ``act`` must not itself wait for other ranks after the point where it may fail alone.
+    The rank that fails raises its own error, the others PeerError.
+    """
+    result: Result | None = None
+    failure: Exception | None = None
+    try:
+        result = act()
+    except Exception as error:
+        failure = error
+    said = parallel.gather(None if failure is None else f"{type(failure).__name__}: {failure}")
+    if failure is not None:
+        raise failure
+    for rank, words in enumerate(said):
+        if words is not None:
+            raise PeerError(f"rank {rank} failed: {words}")
+    return result  # type: ignore[return-value]
+
+
+def processes() -> int:
+    """How many torchrun started; 1 without torchrun."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+@contextmanager
+def joined(device: str, *, sharded: bool, timeout: float) -> Iterator[Parallel]:
+    """The ranks that torchrun started, or ``Single``; the group is left with the block.
+
+    Args:
+        device: ``cpu``, ``cuda`` or ``auto``.
+        sharded: whether parameters will be sharded.
+        timeout: seconds that a rank waits for the others before it gives up.
+    """
+    if processes() == 1:
+        yield Single()
+        return
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    start(device, timeout)
+    try:
+        yield Ranks(sharded)
+    except RuntimeError as error:
+        # left without a farewell: leaving the group waits for ranks that may be gone
+        if isinstance(error, dist.DistError) or "gloo" in str(error):
+            reason = " ".join(str(error).split())[:200]
+            raise PeerError(f"lost the connection to another rank: {reason}") from error
+        raise
+    stop()
+
+
+def start(device: str = "cpu", timeout: float = 1800.0) -> torch.device:
     """Join torchrun's process group (gloo on CPU, nccl on GPUs) and return this rank's device.
 
-    ``device`` is ``cpu`` or ``cuda``. Raises InputError when not started by torchrun.
+    ``device`` is ``cpu`` or ``cuda``; ``timeout`` in seconds. Raises InputError when not started
+    by torchrun.
     """
     missing = [name for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK") if name not in os.environ]
     if missing:
@@ -159,9 +220,9 @@ def start(device: str = "cpu") -> torch.device:
         )
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        dist.init_process_group("nccl")
+        dist.init_process_group("nccl", timeout=timedelta(seconds=timeout))
         return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("gloo")
+    dist.init_process_group("gloo", timeout=timedelta(seconds=timeout))
     return torch.device("cpu")
 
 
@@ -216,6 +277,45 @@ def full_parameters(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     for name, parameter in model.named_parameters():
         value = parameter.detach()
         yield name, value.full_tensor() if isinstance(value, DTensor) else value
+
+
+def whole(value: Any, keep: bool = True) -> Any:
+    """A nest of dicts and lists with every sharded tensor gathered, on the CPU. Collective.
+
+    ``keep`` false: take part in the gathering, but keep no tensor (None in its place).
+    """
+    if isinstance(value, Mapping):
+        return {name: whole(item, keep) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [whole(item, keep) for item in value]
+    if isinstance(value, Tensor):
+        full = value.detach()
+        if isinstance(full, DTensor):
+            full = full.full_tensor()
+        return full.cpu() if keep else None
+    return value
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """``optimiser.load_state_dict`` of a state of whole tensors, sharded as the parameters are.
+
+    Collective where they are sharded; every rank must give the same state.
+    """
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    found = {}
+    for index, values in state["state"].items():
+        parameter = parameters[int(index)]
+        found[index] = {
+            name: distribute_tensor(
+                value.to(parameter.device), parameter.device_mesh, parameter.placements
+            )
+            if isinstance(parameter, DTensor)
+            and isinstance(value, Tensor)
+            and value.shape == parameter.shape
+            else value
+            for name, value in values.items()
+        }
+    optimiser.load_state_dict({**state, "state": found})
 
 
 def _buckets(gradients: list[Tensor]) -> Iterator[list[Tensor]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,15 @@ import torch
 from cobasim.allocation.arrays import FloatArray, IntArray
 from cobasim.errors import InputError
 from cobatrain.config import TrainConfig
+from cobatrain.distributed import (
+    Parallel,
+    Single,
+    balance,
+    first_rollouts,
+    load_optimiser,
+    together,
+    whole,
+)
 from cobatrain.engines import Engine, Rollouts, SamplingConfig
 from cobatrain.evaluation import summarise
 from cobatrain.tasks import Prompt, Task, format_prompt
@@ -50,11 +59,15 @@ class LanguageModelLearner:
         engine: an engine that was started on the same model folder.
         task: prompts and rewards; prompt i of the loop is ``task.train[i]``.
         config: the run.
-        on_samples: gets a few rollouts of each step.
+        on_samples: gets a few of this rank's rollouts of each step.
         tokens: what ``prompt_tokens`` gave for the task; made here if not given.
         reference: the policy that ``update.kl_coef`` above 0 holds on to.
+        parallel: the other ranks, where there are some, each with a learner like this one and an
+            engine of its own. The rollouts of a step are dealt to them whatever the budgets, and
+            every method is collective: all ranks go through the same steps.
 
-    Raises InputError for a prompt that leaves no room for a completion.
+    Raises InputError for a prompt that leaves no room for a completion, PeerError when another
+    rank failed.
     """
 
     def __init__(
@@ -67,7 +80,9 @@ class LanguageModelLearner:
         on_samples: Callable[[list[Sample]], None] | None = None,
         tokens: Mapping[str, list[int]] | None = None,
         reference: PreTrainedModel | None = None,
+        parallel: Parallel | None = None,
     ) -> None:
+        self.parallel: Parallel = parallel or Single()
         self.model, self.tokenizer, self.engine = model, tokenizer, engine
         self.task, self.config, self.on_samples = task, config, on_samples
         self.num_prompts = len(task.train)
@@ -77,23 +92,29 @@ class LanguageModelLearner:
         self.schedule = make_schedule(self.optimiser, config.update.warmup_steps)
         self.step = 0
         self.reference = reference
+        self._settings = config.update_config()
+        if self.parallel.sharded:  # bfloat16 is then FSDP's own policy: see ``shard``
+            self._settings = replace(self._settings, bf16=False)
         self._tokens = prompt_tokens(task, tokenizer, config) if tokens is None else tokens
         self._batch: Batch | None = None
         self._seconds: dict[str, float] = {}
-        self._reward = 0.0
+        self._rewards: FloatArray = np.zeros(0)
 
     def rollout(self, prompts: IntArray, budgets: IntArray) -> IntArray:
         """Passes (m,) of ``budgets`` completions of each prompt; see cobasim's ``Learner``."""
         chosen = [self.task.train[int(i)] for i in prompts]
         began = time.perf_counter()
-        rollouts = self.generate(prompts, budgets)
-        generated = time.perf_counter()
-        rewards, texts = self._score(chosen, rollouts)
+
+        def act() -> tuple[Rollouts, FloatArray, list[str], float]:
+            made = self.generate(prompts, budgets)
+            generated = time.perf_counter()
+            return made, *self._score(chosen, made), generated
+
+        rollouts, rewards, texts, generated = together(self.parallel, act)
         self._seconds = {
             "seconds_generate": generated - began,
             "seconds_reward": time.perf_counter() - generated,
         }
-        self._reward = float(rewards.mean())
         self._batch = Batch(
             prompts=[rollouts.prompt_tokens[i] for i in rollouts.prompt],
             responses=rollouts.tokens,
@@ -116,22 +137,47 @@ class LanguageModelLearner:
                     for j in picked
                 ]
             )
-        passed = (rewards > 0.5).astype(np.float64)
-        counts = np.bincount(rollouts.prompt, weights=passed, minlength=len(chosen))
-        return counts.astype(np.int64)
+        owner, self._rewards = self._everywhere(rollouts, rewards)
+        passed = (self._rewards > 0.5).astype(np.float64)
+        return np.bincount(owner, weights=passed, minlength=len(chosen)).astype(np.int64)
+
+    def _everywhere(self, rollouts: Rollouts, rewards: FloatArray) -> tuple[IntArray, FloatArray]:
+        """Prompt (n,) and reward (n,) of all ranks' rollouts, by prompt, then by rollout."""
+        if self.parallel.world == 1:
+            return rollouts.prompt, rewards
+        parts = self.parallel.gather((rollouts.prompt, rewards))
+        owner, found = (np.concatenate([part[k] for part in parts]) for k in range(2))
+        order = np.argsort(owner, kind="stable")
+        return owner[order], found[order]
+
+    def _sampled(
+        self,
+        prompts: Sequence[Prompt],
+        samples: int,
+        purpose: int,
+        index: IntArray,
+        sampling: SamplingConfig,
+    ) -> FloatArray:
+        """Rewards (m, samples) of ``samples`` completions of each prompt, made by all ranks."""
+        budgets = np.full(len(prompts), samples, dtype=np.int64)
+
+        def act() -> tuple[Rollouts, FloatArray]:
+            made = self._generate(prompts, budgets, purpose, index, sampling)
+            return made, self._score(prompts, made)[0]
+
+        _, rewards = self._everywhere(*together(self.parallel, act))
+        return rewards.reshape(len(prompts), samples)
 
     def generate(self, prompts: IntArray, budgets: IntArray) -> Rollouts:
-        """This step's rollouts: ``budgets[i]`` completions of train prompt ``prompts[i]``."""
+        """This rank's share of ``budgets[i]`` completions of each train prompt ``prompts[i]``."""
         chosen = [self.task.train[int(i)] for i in prompts]
         return self._generate(chosen, budgets, ROLLOUTS, prompts, self.config.sampling)
 
     def measure(self, prompts: IntArray, rollouts: int) -> IntArray:
         """Passes (m,) of ``rollouts`` fresh completions of each train prompt; nothing is learnt."""
         chosen = [self.task.train[int(i)] for i in prompts]
-        budgets = np.full(prompts.size, rollouts, dtype=np.int64)
-        fresh = self._generate(chosen, budgets, MEASUREMENT, prompts, self.config.sampling)
-        rewards, _ = self._score(chosen, fresh)
-        passed: IntArray = (rewards.reshape(prompts.size, rollouts) > 0.5).sum(axis=1)
+        rewards = self._sampled(chosen, rollouts, MEASUREMENT, prompts, self.config.sampling)
+        passed: IntArray = (rewards > 0.5).sum(axis=1)
         return passed
 
     def _generate(
@@ -142,7 +188,7 @@ class LanguageModelLearner:
         index: IntArray,
         sampling: SamplingConfig,
     ) -> Rollouts:
-        """Rollouts whose seeds depend on seed, purpose, step and prompt alone."""
+        """This rank's rollouts; their seeds depend on seed, purpose, step, prompt and number."""
         seeds = np.array(
             [
                 np.random.SeedSequence(
@@ -154,12 +200,17 @@ class LanguageModelLearner:
             dtype=np.int64,
         )
         tokens = [self._tokens[prompt.text] for prompt in prompts]
-        return self.engine.generate(tokens, budgets, seeds, sampling)
+        assigned = balance(budgets, self.parallel.world)
+        first = first_rollouts(assigned)
+        own = self.parallel.rank
+        return self.engine.generate(tokens, assigned[own], seeds, sampling, first[own])
 
     def _score(self, prompts: Sequence[Prompt], rollouts: Rollouts) -> tuple[FloatArray, list[str]]:
         texts = [
             str(self.tokenizer.decode(row, skip_special_tokens=True)) for row in rollouts.tokens
         ]
+        if not texts:  # more ranks than rollouts
+            return np.zeros(0), texts
         rewards = self.task.score([prompts[i] for i in rollouts.prompt], texts)
         return rewards, texts
 
@@ -178,9 +229,10 @@ class LanguageModelLearner:
             self.model,
             self.optimiser,
             batch,
-            self.config.update_config(),
+            self._settings,
             schedule=self.schedule,
             reference=self.reference,
+            parallel=self.parallel,
         )
         gap = metrics.get("log_prob_gap_mean")
         if gap is not None and gap > self.config.log_prob_bound:
@@ -190,7 +242,7 @@ class LanguageModelLearner:
                 "or its dtype is too coarse; check engine.dtype, or raise the bound"
             )
         trained = time.perf_counter()
-        seconds = self.engine.sync(self.model)
+        seconds = together(self.parallel, lambda: self.engine.sync(self.model))
         self._seconds |= {"seconds_train": trained - began, "seconds_sync": seconds}
         self.step += 1
         numbers = {name: float(value) for name, value in metrics.items() if value is not None}
@@ -198,8 +250,8 @@ class LanguageModelLearner:
             numbers
             | self._seconds
             | {
-                "reward": self._reward,
-                "response_length": float(batch.lengths.mean()),
+                "reward": float(self._rewards.mean()),
+                "response_length": numbers["tokens"] / numbers["rollouts"],
             }
         )
 
@@ -215,30 +267,30 @@ class LanguageModelLearner:
             count = min(settings.prompts, len(prompts))
             picked = np.linspace(0, len(prompts) - 1, count).astype(np.int64)  # all levels
             chosen = [prompts[int(i)] for i in picked]
-            budgets = np.full(count, settings.samples, dtype=np.int64)
             index = picked + (number << 40)
-            rollouts = self._generate(chosen, budgets, EVALUATION, index, sampling)
-            rewards, _ = self._score(chosen, rollouts)
-            table = rewards.reshape(count, settings.samples)
+            table = self._sampled(chosen, settings.samples, EVALUATION, index, sampling)
             sets[name] = summarise(table, [prompt.level for prompt in chosen])
         heldout = float(np.mean([scores["accuracy"] for scores in sets.values()]))
         return {"heldout": heldout, "sets": sets, "seconds": time.perf_counter() - began}
 
     def state_dict(self) -> dict[str, Any]:
-        """Step, optimiser and schedule; the model's weights are stored beside them."""
+        """Step, optimiser and schedule; the model's weights are stored beside them.
+
+        The optimiser's tensors are whole, on rank 0 only: any number of processes can go on.
+        """
         return {
             "step": self.step,
-            "optimiser": self.optimiser.state_dict(),
+            "optimiser": whole(self.optimiser.state_dict(), keep=self.parallel.rank == 0),
             "schedule": self.schedule.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore ``state_dict``; load the weights first. The engine gets them here."""
         self.step = int(state["step"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        load_optimiser(self.optimiser, state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         self._batch = None
-        self.engine.sync(self.model)
+        together(self.parallel, lambda: self.engine.sync(self.model))
 
 
 def prompt_tokens(

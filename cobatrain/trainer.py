@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,16 @@ from cobasim.allocation import Allocator, make_allocator
 from cobasim.errors import InputError
 from cobasim.loop import Loop
 from cobasim.records import RunHeader, RunWriter, StepRecord, read_header, write_atomically
-from cobatrain.checkpoint import checkpoints, load_checkpoint, prune, read_meta, save_checkpoint
+from cobatrain.checkpoint import (
+    checkpoints,
+    load_checkpoint,
+    prune,
+    read_meta,
+    save_checkpoint,
+    whole_weights,
+)
 from cobatrain.config import TrainConfig, difference
+from cobatrain.distributed import Parallel, Single, joined, replicate, shard, together
 from cobatrain.engines import make_engine
 from cobatrain.learner import LanguageModelLearner, Sample, load_policy, prompt_tokens
 from cobatrain.tasks import make_task
@@ -93,34 +101,64 @@ def check_new(out: Path) -> None:
 
 @contextmanager
 def open_learner(
-    config: TrainConfig, *, checkpoint: Path | None = None
+    config: TrainConfig, *, checkpoint: Path | None = None, parallel: Parallel | None = None
 ) -> Iterator[tuple[LanguageModelLearner, dict[str, Any] | None]]:
     """Task, policy, engine and learner of a config; engine and workers end with the block.
 
     Yields the learner, and the state of the checkpoint whose weights were loaded (None without
-    one), which ``Loop.load_state_dict`` takes. The engine has the policy's weights.
+    one), which ``Loop.load_state_dict`` takes. The engine has the policy's weights. With
+    ``parallel`` every rank has all of these, and the policy is replicated or sharded over them.
 
-    Raises InputError for what cannot be used, before an engine is started, and EngineError.
+    Raises InputError for what cannot be used, before an engine is started, EngineError and
+    PeerError.
     """
-    task = make_task(config.task, config.task_seed)
-    try:
-        if config.loop.batch_size > len(task.train):
-            raise InputError(
-                f"loop.batch_size is {config.loop.batch_size}, but the task has only "
-                f"{len(task.train)} prompts to train on"
-            )
-        model, tokenizer = load_policy(config)
-        reference = load_policy(config)[0] if config.update.kl_coef > 0 else None
-        state = None if checkpoint is None else load_checkpoint(checkpoint, model)
-        tokens = prompt_tokens(task, tokenizer, config)
-        with make_engine(config.engine, config.model.path) as engine:
-            engine.sync(model)
-            learner = LanguageModelLearner(
-                model, tokenizer, engine, task, config, tokens=tokens, reference=reference
-            )
-            yield learner, state
-    finally:
-        task.close()
+    ranks = parallel or Single()
+    _check_engine(config, ranks.world)
+    with ExitStack() as hold:
+
+        def load() -> tuple[Any, ...]:
+            task = make_task(config.task, config.task_seed)
+            hold.callback(task.close)
+            if config.loop.batch_size > len(task.train):
+                raise InputError(
+                    f"loop.batch_size is {config.loop.batch_size}, but the task has only "
+                    f"{len(task.train)} prompts to train on"
+                )
+            model, tokenizer = load_policy(config)
+            reference = load_policy(config)[0] if config.update.kl_coef > 0 else None
+            state = None if checkpoint is None else load_checkpoint(checkpoint, model)
+            return task, model, reference, state, tokenizer, prompt_tokens(task, tokenizer, config)
+
+        task, model, reference, state, tokenizer, tokens = together(ranks, load)
+        if ranks.world > 1:
+            for policy in (model, reference):
+                if policy is not None and ranks.sharded:
+                    shard(policy, bf16=config.update.bf16)
+                elif policy is not None:
+                    replicate(policy)
+        engine = together(
+            ranks, lambda: hold.enter_context(make_engine(config.engine, config.model.path))
+        )
+        together(ranks, lambda: engine.sync(model))
+        learner = LanguageModelLearner(
+            model, tokenizer, engine, task, config,
+            tokens=tokens, reference=reference, parallel=ranks,
+        )  # fmt: skip
+        yield learner, state
+
+
+def _check_engine(config: TrainConfig, world: int) -> None:
+    engine = config.engine
+    if world > 1 and engine.name == "vllm" and not engine.subprocess:
+        raise InputError(
+            "engine.subprocess must be true with several processes: inside the trainer vLLM would "
+            "take its process group"
+        )
+    if world > 1 and engine.tensor_parallel_size > 1:
+        raise InputError(
+            "engine.tensor_parallel_size must be 1 with several processes: every rank has an "
+            "engine on a GPU of its own"
+        )
 
 
 def train(
@@ -129,22 +167,32 @@ def train(
     *,
     resume: bool = False,
     on_step: Callable[[StepRecord], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Run (or go on with) the training run in the folder ``out``.
+    """Run a config to its last step in the run folder ``out``; started by torchrun, on all ranks.
+
+    The tiny model of a config is made first where its folder is missing.
 
     Args:
         config: the run; when resuming, the stored one (see ``stored_config``).
-        out: a new folder, or one to resume.
-        resume: go on from the newest whole checkpoint, or from the start where there is none.
-        on_step: gets each record once it is on disk.
+        out: a new folder, or the one to resume; rank 0's counts.
+        resume: go on from the newest whole checkpoint, or from the start where there is none. The
+            number of processes need not be the same.
+        on_step: gets each record once it is on disk; on rank 0 only.
+        say: gets a line about what takes long before the first step.
 
     Raises InputError for what cannot be used (also a folder that another process writes), Stopped
     after a Ctrl-C, SyncError, EngineError, RewardError, CheckpointError, OSError for a full disk,
-    and NonFiniteError (the offending batch is then in ``bad_batch.json``). What was
-    recorded and saved before stays.
+    NonFiniteError (the offending batch is then in ``bad_batch.json``), and PeerError where it was
+    another rank that raised one of these. What was recorded and saved before stays.
     """
-    with ExitStack() as hold:
-        _train(config, out, resume, on_step, hold)
+    group = joined(
+        config.model.device,
+        sharded=config.parallel == "shard",
+        timeout=config.engine.call_timeout + config.engine.start_timeout,
+    )
+    with group as parallel, ExitStack() as hold:
+        _train(config, out, resume, on_step, say, parallel, hold)
 
 
 def _train(
@@ -152,21 +200,32 @@ def _train(
     out: Path,
     resume: bool,
     on_step: Callable[[StepRecord], None],
+    say: Callable[[str], None],
+    parallel: Parallel,
     hold: ExitStack,
 ) -> None:
-    newest = None
-    if resume:
+    head = parallel.rank == 0
+
+    def claim() -> Path | None:
+        """The newest checkpoint; what is wrong with the folder is found here, by rank 0."""
+        if not head:
+            return None
+        if not resume:
+            check_new(out)
+            if config.model.tiny is not None and not Path(config.model.path).exists():
+                prepare(config, say=say)
+            return None
         read_header(out)
         hold.enter_context(_alone(out))
-        newest = next(reversed(checkpoints(out)), None)
-        if newest is not None:
-            found = read_meta(newest)
-            _check_same(newest, found, config)
-    else:
-        check_new(out)
-    with open_learner(config, checkpoint=newest) as (learner, state):
+        found = next(reversed(checkpoints(out)), None)
+        if found is not None:
+            _check_same(found, read_meta(found), config)
+        return found
+
+    newest = parallel.gather(together(parallel, claim))[0]
+    with open_learner(config, checkpoint=newest, parallel=parallel) as (learner, state):
         fingerprint = learner.task.fingerprint()
-        if newest is not None and found.get("task") != fingerprint:
+        if newest is not None and read_meta(newest).get("task") != fingerprint:
             raise InputError(
                 f"{newest} was made with other prompts: the task's data has changed since"
             )
@@ -175,46 +234,73 @@ def _train(
         allocator = make_allocator(config.allocator, **config.parameters)
         if state is not None:
             loop.load_state_dict(state)
-        if resume:
-            writer = RunWriter.resume(out, -1 if state is None else loop.step)
-        else:
-            writer = RunWriter(out, run_header(config))
-            hold.enter_context(_alone(out))
-        learner.on_samples = SampleFile(out / SAMPLES, keep=loop.step).append
-        with writer, _stop_signals() as stop:
+
+        def begin() -> RunWriter | None:
+            if not head:
+                return None
+            if resume:
+                made = RunWriter.resume(out, -1 if state is None else loop.step)
+            else:
+                made = RunWriter(out, run_header(config))
+                hold.enter_context(_alone(out))
+            learner.on_samples = SampleFile(out / SAMPLES, keep=loop.step).append
+            return made
+
+        writer = together(parallel, begin)
+        with writer or nullcontext(), _stop_signals() as stop:
             try:
                 _steps(loop, allocator, writer, meta, stop, on_step)
             except NonFiniteError as error:
-                write_atomically(out / BAD_BATCH, json.dumps(_plain_batch(error)) + "\n")
+                name = BAD_BATCH if head else f"bad_batch-rank{parallel.rank}.json"
+                folder = parallel.gather(out)[0]
+                write_atomically(folder / name, json.dumps(_plain_batch(error)) + "\n")
                 raise
 
 
 def _steps(
     loop: Loop,
     allocator: Allocator,
-    writer: RunWriter,
+    writer: RunWriter | None,
     meta: dict[str, Any],
     stop: threading.Event,
     on_step: Callable[[StepRecord], None],
 ) -> None:
-    """All steps that are left, each recorded, with a checkpoint when one is due."""
+    """All steps that are left, each recorded, with a checkpoint when one is due.
+
+    The rank with a writer does the writing.
+    """
     learner = loop.learner
     assert isinstance(learner, LanguageModelLearner)
-    settings = learner.config.checkpoint
+    settings, parallel = learner.config.checkpoint, learner.parallel
 
     def keep(record: StepRecord) -> None:
-        writer.append(record)
-        on_step(record)
+        def write() -> None:
+            if writer is not None:
+                writer.append(record)
+                on_step(record)
+
+        together(parallel, write)
+
+    def save() -> None:
+        weights = whole_weights(learner.model, keep=writer is not None)
+        state = loop.state_dict()
+
+        def write() -> None:
+            if writer is not None:
+                save_checkpoint(writer.path, loop.step, weights, state, meta)
+                prune(writer.path, settings.keep)
+
+        together(parallel, write)
 
     if loop.step == 0:
         keep(loop.start())
     while loop.step < loop.config.steps:
         keep(loop.advance(allocator))
         last = loop.step == loop.config.steps
-        if stop.is_set() or last or loop.step % settings.every == 0:
-            save_checkpoint(writer.path, loop.step, learner.model, loop.state_dict(), meta)
-            prune(writer.path, settings.keep)
-        if stop.is_set() and not last:
+        stopped = any(parallel.gather(stop.is_set()))
+        if stopped or last or loop.step % settings.every == 0:
+            save()
+        if stopped and not last:
             raise Stopped
 
 

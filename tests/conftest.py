@@ -34,6 +34,33 @@ def time_limit():
     return limited
 
 
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    """A small language model after a short supervised warm-up, made by ``prepare`` itself."""
+    from training import SMALL
+
+    from cobatrain import trainer
+    from cobatrain.config import load_config
+
+    path = tmp_path_factory.mktemp("models") / "small"
+    assert trainer.prepare(load_config("tiny", [*SMALL, f"model.path={path}"])) == path
+    assert not list(path.parent.glob(".*"))
+    return path
+
+
+@pytest.fixture
+def config(model):
+    """``config("loop.steps=4", ...)``: a short training run of that model."""
+    from training import SMALL
+
+    from cobatrain.config import load_config
+
+    def build(*settings, **chosen):
+        return load_config("tiny", [*SMALL, f"model.path={model}", *settings], **chosen)
+
+    return build
+
+
 def pytest_collection_modifyitems(items):
     """Fast tests first: the slow ones run last, each kind in its own order."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)

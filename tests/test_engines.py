@@ -118,7 +118,7 @@ def check_form(rollouts: Rollouts, prompts, budgets, sampling) -> None:
 def test_budgets_must_be_one_nonnegative_integer_per_prompt(budgets, m):
     prompts, seeds, array = [[1]] * m, np.zeros(m, dtype=int), np.array(budgets)
     if len(budgets) == m and min(budgets) >= 0:
-        checked, _ = check_requests(prompts, array, seeds, SAMPLING, 64)
+        checked, _, _ = check_requests(prompts, array, seeds, SAMPLING, 64)
         assert np.array_equal(checked, array)
     else:
         with pytest.raises(ValueError, match="budgets"):

@@ -126,6 +126,7 @@ class Engine(Protocol):
         budgets: IntArray,
         seeds: IntArray,
         sampling: SamplingConfig,
+        first: IntArray | None = None,
     ) -> Rollouts:
         """Sample exactly budgets[i] completions of prompt i.
 
@@ -136,6 +137,9 @@ class Engine(Protocol):
                 rollouts, and rollout j does not depend on the budget. Not used if the engine's
                 config says `seeded: false`.
             sampling: how to sample.
+            first: (m,) the number, within its group, of each prompt's first rollout here, where
+                several engines share a group; None: 0. Rollout j of the call is then number
+                first[i] + j of the group, with that number's outcome.
 
         Raises:
             ValueError: bad shapes or values, or a prompt that leaves no room in max_model_len.
@@ -194,8 +198,9 @@ def check_requests(
     seeds: IntArray,
     sampling: SamplingConfig,
     max_model_len: int,
-) -> tuple[IntArray, IntArray]:
-    """Return budgets and seeds as (m,) int64 arrays.
+    first: IntArray | None = None,
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Return budgets, seeds and first as (m,) int64 arrays; see ``Engine.generate``.
 
     Raises:
         ValueError: shapes other than (m,), negative or fractional values, an empty prompt, or a
@@ -203,7 +208,8 @@ def check_requests(
     """
     m = len(prompt_tokens)
     checked = []
-    for name, given in (("budgets", budgets), ("seeds", seeds)):
+    start = np.zeros(m, dtype=np.int64) if first is None else first
+    for name, given in (("budgets", budgets), ("seeds", seeds), ("first", start)):
         array = np.asarray(given)
         if array.shape != (m,) or (m and array.dtype.kind not in "iu"):
             raise ValueError(
@@ -222,7 +228,7 @@ def check_requests(
                 f"{sampling.max_tokens} exceeds max_model_len = {max_model_len}; drop the prompt, "
                 f"lower max_tokens or raise max_model_len"
             )
-    return checked[0], checked[1]
+    return checked[0], checked[1], checked[2]
 
 
 def end_token_ids(model_path: str | Path) -> tuple[int, ...]:

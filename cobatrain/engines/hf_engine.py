@@ -56,11 +56,12 @@ class HfEngine(ClosingEngine):
         budgets: IntArray,
         seeds: IntArray,
         sampling: SamplingConfig,
+        first: IntArray | None = None,
     ) -> Rollouts:
         """See `Engine.generate`. With `seeded: false` the seeds are drawn from the system."""
         model = self._open_model()
-        budgets, seeds = check_requests(
-            prompt_tokens, budgets, seeds, sampling, self._config.max_model_len
+        budgets, seeds, first = check_requests(
+            prompt_tokens, budgets, seeds, sampling, self._config.max_model_len, first
         )
         if not self._config.seeded:
             seeds = np.random.default_rng().integers(2**62, size=len(budgets))
@@ -74,6 +75,7 @@ class HfEngine(ClosingEngine):
             budgets,
             seeds,
             sampling,
+            first,
             end_ids=self._end_ids,
             max_num_seqs=self._config.max_num_seqs,
             tokenizer=self._tokenizer,
@@ -116,6 +118,7 @@ def sample(
     budgets: IntArray,
     seeds: IntArray,
     sampling: SamplingConfig,
+    first: IntArray | None = None,
     *,
     end_ids: Sequence[int],
     max_num_seqs: int,
@@ -131,6 +134,8 @@ def sample(
     owner = np.repeat(np.arange(len(budgets)), budgets)  # (n,) prompt of each rollout
     starts = np.cumsum(budgets) - budgets
     within = np.arange(len(owner)) - np.repeat(starts, budgets)  # (n,) index in its group
+    if first is not None:
+        within += np.repeat(first, budgets)
     lengths = np.array([len(t) for t in prompt_tokens], dtype=np.int64)
     by_length = np.argsort(lengths[owner], kind="stable")
     tokens: list[list[int]] = [[] for _ in owner]
@@ -139,8 +144,8 @@ def sample(
     was_training = model.training
     model.eval()
     try:
-        for first in range(0, len(owner), max_num_seqs):
-            rows = by_length[first : first + max_num_seqs]
+        for begin in range(0, len(owner), max_num_seqs):
+            rows = by_length[begin : begin + max_num_seqs]
             uniforms = np.stack(
                 [
                     np.random.default_rng([seeds[owner[r]], within[r]]).random(sampling.max_tokens)

@@ -79,15 +79,7 @@ class SubprocessEngine(ClosingEngine):
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the engine)
         self._broken: str | None = None
         ours, theirs = Pipe()
-        environment = {k: v for k, v in os.environ.items() if k not in _TORCHRUN_VARIABLES}
-        environment = {k: v for k, v in environment.items() if not k.startswith("TORCHELASTIC_")}
-        # Threads that spin while they wait for each other make small operations ten times slower
-        # as soon as anything else uses the cores.
-        environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        if config.threads is not None:
-            environment["OMP_NUM_THREADS"] = str(config.threads)
-        if config.visible_devices is not None:
-            environment["CUDA_VISIBLE_DEVICES"] = config.visible_devices
+        environment = engine_environment(config, os.environ)
         self._process = subprocess.Popen(
             [
                 sys.executable,
@@ -125,12 +117,15 @@ class SubprocessEngine(ClosingEngine):
         budgets: IntArray,
         seeds: IntArray,
         sampling: SamplingConfig,
+        first: IntArray | None = None,
     ) -> Rollouts:
         """See `Engine.generate`."""
-        budgets, seeds = check_requests(
-            prompt_tokens, budgets, seeds, sampling, self._config.max_model_len
+        budgets, seeds, first = check_requests(
+            prompt_tokens, budgets, seeds, sampling, self._config.max_model_len, first
         )
-        rollouts: Rollouts = self._call("generate", (prompt_tokens, budgets, seeds, sampling))
+        rollouts: Rollouts = self._call(
+            "generate", (prompt_tokens, budgets, seeds, sampling, first)
+        )
         return rollouts
 
     def sync(self, model: "torch.nn.Module | Mapping[str, torch.Tensor]") -> float:
@@ -203,6 +198,29 @@ class SubprocessEngine(ClosingEngine):
             _end(self._process, self._connection, self._folder, patience=0.0)
         log = "\n".join(lines) or "(empty)"
         raise EngineError(f"{self._broken}. Last lines of its log:\n{log}")
+
+
+def engine_environment(config: EngineConfig, given: Mapping[str, str]) -> dict[str, str]:
+    """The environment of an engine process, from that of the trainer (``given``).
+
+    Under torchrun the engine of a rank gets the one GPU of that rank, unless the config says
+    ``visible_devices``, and nothing of the trainer's process group.
+    """
+    found = {k: v for k, v in given.items() if k not in _TORCHRUN_VARIABLES}
+    found = {k: v for k, v in found.items() if not k.startswith("TORCHELASTIC_")}
+    # Threads that spin while they wait for each other make small operations ten times slower
+    # as soon as anything else uses the cores.
+    found.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if config.threads is not None:
+        found["OMP_NUM_THREADS"] = str(config.threads)
+    if config.visible_devices is not None:
+        found["CUDA_VISIBLE_DEVICES"] = config.visible_devices
+    elif "LOCAL_RANK" in given:
+        listed = given.get("CUDA_VISIBLE_DEVICES")
+        devices = listed.split(",") if listed else []
+        local = int(given["LOCAL_RANK"])
+        found["CUDA_VISIBLE_DEVICES"] = devices[local] if local < len(devices) else str(local)
+    return found
 
 
 def _end(

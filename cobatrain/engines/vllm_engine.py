@@ -103,6 +103,7 @@ class VllmEngine(ClosingEngine):
         budgets: IntArray,
         seeds: IntArray,
         sampling: SamplingConfig,
+        first: IntArray | None = None,
     ) -> Rollouts:
         """See `Engine.generate`.
 
@@ -110,8 +111,8 @@ class VllmEngine(ClosingEngine):
         so the rollouts of neighbouring seeds do not overlap.
         """
         llm = self._open_llm()
-        budgets, seeds = check_requests(
-            prompt_tokens, budgets, seeds, sampling, self._config.max_model_len
+        budgets, seeds, first = check_requests(
+            prompt_tokens, budgets, seeds, sampling, self._config.max_model_len, first
         )
         if self._asleep:
             if self._config.sleep_level == 2:
@@ -125,7 +126,7 @@ class VllmEngine(ClosingEngine):
         params = [
             SamplingParams(
                 n=1 if greedy else int(budgets[i]),
-                seed=_wide_seed(int(seeds[i])) if self._config.seeded else None,
+                seed=_wide_seed(int(seeds[i])) + int(first[i]) if self._config.seeded else None,
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,
                 max_tokens=sampling.max_tokens,

@@ -1,0 +1,246 @@
+"""Training on two gloo processes under torchrun: the same run as on one, and one clear end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+pytest.importorskip("transformers", reason="transformers is not installed")
+pytest.importorskip("yaml", reason="pyyaml is not installed")
+
+from safetensors.numpy import load_file  # noqa: E402
+from training import command, plain, started, wait_for  # noqa: E402
+
+from cobasim.errors import InputError  # noqa: E402
+from cobasim.records import read_run  # noqa: E402
+from cobatrain import trainer  # noqa: E402
+from cobatrain.checkpoint import checkpoints  # noqa: E402
+from cobatrain.distributed import PeerError, Single, together  # noqa: E402
+from cobatrain.engines import EngineConfig  # noqa: E402
+from cobatrain.engines.process import engine_environment  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+UNEVEN = ("loop.steps=6", "loop.total_budget=199", "loop.batch_size=12", "loop.window=2",
+          "checkpoint.every=2", "loop.eval_every=3", "task.train_size=36")  # fmt: skip
+
+
+def two(arguments: list[str]) -> list[str]:
+    """The same command on two processes."""
+    assert arguments[:2] == [sys.executable, "-m"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--log-dir"]
+    return [*torchrun, os.devnull, "--nproc-per-node", "2", *arguments[1:]]
+
+
+def launched(arguments: list[str]) -> subprocess.Popen:
+    environment = {"OMP_NUM_THREADS": "1"} | os.environ
+    return subprocess.Popen(
+        two(arguments)[:4] + two(arguments)[6:], stderr=subprocess.PIPE, text=True,
+        env=environment, start_new_session=True,
+    )  # fmt: skip
+
+
+def finished(process: subprocess.Popen, code: int = 0) -> str:
+    try:
+        _, errors = process.communicate(timeout=180)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert (process.returncode == 0) == (code == 0), errors
+    return errors
+
+
+def same_run(one: Path, other: Path) -> None:
+    """Budgets, passes, tokens: equal. Floats: up to the order in which gradients are summed."""
+    for first, second in zip(plain(one), plain(other), strict=True):
+        learnt, again = first.pop("learner"), second.pop("learner")
+        for name in ("micro_batches", "padding_share"):  # of one rank
+            learnt.pop(name, None), again.pop(name, None)
+        assert learnt == pytest.approx(again, rel=1e-3, abs=2e-5)
+        assert first == second
+    ours, theirs = (load_file(checkpoints(run)[-1] / "model.safetensors") for run in (one, other))
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        np.testing.assert_allclose(value, theirs[name], rtol=0, atol=2e-5, err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def alone(model, tmp_path_factory):
+    """Runs on one process, by their settings."""
+    from training import SMALL
+
+    from cobatrain.config import load_config
+
+    known = {}
+
+    def run(*settings: str) -> Path:
+        if settings not in known:
+            known[settings] = tmp_path_factory.mktemp("alone") / "run"
+            one = load_config("tiny", [*SMALL, f"model.path={model}", *UNEVEN, *settings])
+            trainer.train(one, known[settings])
+        return known[settings]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("parallel", "further"),
+    [("replicate", ()), ("shard", ()), ("shard", ("update.kl_coef=0.05", "weighting=prompt"))],
+)
+def test_two_processes_make_the_run_of_one(config, tmp_path, alone, parallel, further):
+    out = tmp_path / "run"
+    finished(launched(started(config(*UNEVEN, f"parallel={parallel}", *further), out)))
+    same_run(out, alone(*further))
+    last = read_run(out).steps[-1]
+    assert last.budget_max > last.budget_min  # unequal groups were dealt
+    assert len(list((out / "checkpoints").iterdir())) == 2
+
+
+def test_two_processes_with_vllm_make_the_run_of_one(config, tmp_path, alone):
+    pytest.importorskip("vllm", reason="vllm is not installed")
+    vllm = ("engine.name=vllm", "engine.subprocess=true", "engine.threads=1", "loop.steps=3")
+    out = tmp_path / "run"
+    finished(launched(started(config(*UNEVEN, *vllm), out)))
+    same_run(out, alone(*vllm))
+
+
+@pytest.mark.parametrize("then", ["two", "one"])
+def test_a_killed_run_goes_on_with_two_processes_or_one(config, tmp_path, alone, then):
+    out = tmp_path / "run"
+    process = launched(started(config(*UNEVEN, "parallel=shard"), out))
+    try:
+        wait_for(out / "steps.jsonl", 4, process)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        for worker in workers(process.pid):
+            os.kill(worker, signal.SIGKILL)
+        process.wait(30)
+    if then == "two":
+        finished(launched(command("resume", str(out))))
+    else:
+        done = subprocess.run(command("resume", str(out)), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    same_run(out, alone())
+
+
+def workers(agent: int) -> list[int]:
+    """Processes of the trainer that torchrun started, in sessions of their own."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                if b"cobatrain" in words and parent in (agent, 1):
+                    found.append(int(entry.name))
+    return found
+
+
+REWARD = """
+import os
+def reward(prompt, answer, response, **_):
+    if os.environ.get("RANK") == "1" and os.path.exists({flag!r}):
+        raise RuntimeError("no more rewards here")
+    return float(response.strip() == answer)
+"""
+
+
+def test_a_failure_of_one_rank_ends_all_with_its_reason(config, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    process = launched(started(config(*UNEVEN, "loop.steps=400", "engine.subprocess=true"), out))
+    try:
+        wait_for(out / "steps.jsonl", 3, process)
+        engine = next(
+            int(entry.name)
+            for entry in Path("/proc").iterdir()
+            if entry.name.isdigit() and is_engine_of(entry, workers(process.pid)[-1])
+        )
+        os.kill(engine, signal.SIGKILL)
+        errors = finished(process, code=1)
+    finally:
+        process.kill()
+    said = [line for line in errors.splitlines() if line.startswith("error:")]
+    assert len(said) == 1, errors
+    assert "died" in said[0]
+    assert "Traceback (most recent call last)" not in errors.split("torch.distributed")[0]
+    assert len(read_run(out).steps) >= 3
+
+
+def is_engine_of(entry: Path, parent: int) -> bool:
+    try:
+        own = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+        return own == parent and b"cobatrain.engines.process" in (entry / "cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def test_ctrl_c_saves_on_all_ranks(config, tmp_path):
+    out = tmp_path / "run"
+    process = launched(started(config(*UNEVEN, "loop.steps=400", "checkpoint.every=400"), out))
+    try:
+        wait_for(out / "steps.jsonl", 4, process)
+        process.send_signal(signal.SIGINT)
+        finished(process, code=130)
+    finally:
+        process.kill()
+    done = read_run(out).steps[-1].step
+    assert 3 <= done < 400
+    assert checkpoints(out)[-1].name == f"step-{done:06d}"
+
+
+def test_what_cannot_run_on_several_processes_is_refused(config, tmp_path, monkeypatch):
+    for settings, words in (
+        (("engine.name=vllm", "engine.subprocess=false"), "engine.subprocess must be true"),
+        (("engine.name=vllm", "engine.tensor_parallel_size=2", "engine.subprocess=true"), "tensor"),
+    ):
+        with pytest.raises(InputError, match=words):
+            trainer._check_engine(config(*settings), 2)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    done = subprocess.run(command("evaluate", "tiny"), capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "one process" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("given", "config", "devices"),
+    [
+        ({"LOCAL_RANK": "1", "WORLD_SIZE": "2", "CUDA_VISIBLE_DEVICES": "4,6"}, {}, "6"),
+        ({"LOCAL_RANK": "3", "MASTER_ADDR": "x"}, {}, "3"),
+        ({"LOCAL_RANK": "1"}, {"visible_devices": "0,1"}, "0,1"),
+        ({"CUDA_VISIBLE_DEVICES": "4,6"}, {}, "4,6"),
+        ({}, {}, None),
+    ],
+)
+def test_an_engine_gets_the_gpu_of_its_rank_and_nothing_of_its_group(given, config, devices):
+    found = engine_environment(EngineConfig(**config), given)
+    assert found.get("CUDA_VISIBLE_DEVICES") == devices
+    assert not {"LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR"} & found.keys()
+
+
+class Peers(Single):
+    """Two ranks of which the other says what it is told to."""
+
+    world = 2
+
+    def __init__(self, said):
+        self.said = said
+
+    def gather(self, value):
+        return [value, self.said]
+
+
+def test_together_fails_everywhere_or_nowhere():
+    assert together(Single(), lambda: 3) == 3
+    assert together(Peers(None), lambda: 3) == 3
+    with pytest.raises(PeerError, match="rank 1 failed: full"):
+        together(Peers("full"), lambda: 3)
+    with pytest.raises(ZeroDivisionError):
+        together(Peers("full"), lambda: 1 // 0)
