@@ -33,18 +33,13 @@ UNEVEN = ("loop.steps=6", "loop.total_budget=199", "loop.batch_size=12", "loop.w
           "checkpoint.every=2", "loop.eval_every=3", "task.train_size=36")  # fmt: skip
 
 
-def two(arguments: list[str]) -> list[str]:
+def launched(arguments: list[str]) -> subprocess.Popen:
     """The same command on two processes."""
     assert arguments[:2] == [sys.executable, "-m"]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--log-dir"]
-    return [*torchrun, os.devnull, "--nproc-per-node", "2", *arguments[1:]]
-
-
-def launched(arguments: list[str]) -> subprocess.Popen:
-    environment = {"OMP_NUM_THREADS": "1"} | os.environ
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     return subprocess.Popen(
-        two(arguments)[:4] + two(arguments)[6:], stderr=subprocess.PIPE, text=True,
-        env=environment, start_new_session=True,
+        [*torchrun, "--nproc-per-node", "2", *arguments[1:]], stderr=subprocess.PIPE, text=True,
+        env={"OMP_NUM_THREADS": "1"} | os.environ, start_new_session=True,
     )  # fmt: skip
 
 
@@ -144,16 +139,7 @@ def workers(agent: int) -> list[int]:
     return found
 
 
-REWARD = """
-import os
-def reward(prompt, answer, response, **_):
-    if os.environ.get("RANK") == "1" and os.path.exists({flag!r}):
-        raise RuntimeError("no more rewards here")
-    return float(response.strip() == answer)
-"""
-
-
-def test_a_failure_of_one_rank_ends_all_with_its_reason(config, tmp_path, monkeypatch):
+def test_a_failure_of_one_rank_ends_all_with_its_reason(config, tmp_path):
     out = tmp_path / "run"
     process = launched(started(config(*UNEVEN, "loop.steps=400", "engine.subprocess=true"), out))
     try:
@@ -170,7 +156,7 @@ def test_a_failure_of_one_rank_ends_all_with_its_reason(config, tmp_path, monkey
     said = [line for line in errors.splitlines() if line.startswith("error:")]
     assert len(said) == 1, errors
     assert "died" in said[0]
-    assert "Traceback (most recent call last)" not in errors.split("torch.distributed")[0]
+    assert "/cobatrain/" not in errors  # no traceback of ours: torchrun's own remains
     assert len(read_run(out).steps) >= 3
 
 
