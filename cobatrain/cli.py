@@ -83,6 +83,7 @@ def prepare(config: Config, settings: Settings = None) -> None:
     from cobatrain import trainer
     from cobatrain.config import load_config
 
+    _one_process("prepare")
     trainer.prepare(load_config(config, settings or []), say=print)
 
 
@@ -225,6 +226,7 @@ def compare(
     from cobatrain import comparison, trainer
     from cobatrain.config import load_config
 
+    _one_process("compare")
     base = load_config(config, settings or [])
     plan = comparison.Plan(
         config=base,
@@ -263,6 +265,7 @@ def benchmark(
     from cobatrain.benchmark import measure
     from cobatrain.config import load_config
 
+    _one_process("benchmark")
     chosen = load_config(config, settings or [])
     if chosen.model.tiny is not None and not Path(chosen.model.path).exists():
         trainer.prepare(chosen, say=lambda text: print(text, file=sys.stderr))

@@ -190,9 +190,10 @@ def test_what_cannot_run_on_several_processes_is_refused(config, tmp_path, monke
         with pytest.raises(InputError, match=words):
             trainer._check_engine(config(*settings), 2)
     monkeypatch.setenv("WORLD_SIZE", "2")
-    done = subprocess.run(command("evaluate", "tiny"), capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "one process" in done.stderr.splitlines()[-1]
+    for name in ("prepare", "evaluate", "measure", "compare", "benchmark"):
+        done = subprocess.run(command(name, "tiny"), capture_output=True, text=True)
+        assert done.returncode == 2
+        assert "one process" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
