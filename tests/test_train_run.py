@@ -203,7 +203,9 @@ def test_bad_models_and_prompts_are_refused(config, tmp_path, model):
     with pytest.raises(InputError, match="tokenizer"):
         trainer.train(config(f"model.path={broken}"), tmp_path / "a")
     with pytest.raises(InputError, match="no folder"):
-        trainer.train(config(f"model.path={tmp_path / 'nowhere'}"), tmp_path / "b")
+        trainer.train(
+            config(f"model.path={tmp_path / 'nowhere'}", "model.tiny=null"), tmp_path / "b"
+        )
     with pytest.raises(InputError, match="max_model_len"):
         trainer.train(config("engine.max_model_len=4", "sampling.max_tokens=2"), tmp_path / "c")
     with pytest.raises(InputError, match="only 1200 prompts"):
