@@ -14,7 +14,7 @@ import joblib
 from pydantic import Field, model_validator
 from threadpoolctl import threadpool_limits
 
-from cobasim.allocation import ALLOCATORS, find_allocator, make_allocator
+from cobasim.allocation import ALLOCATORS, find_allocator, make_allocator, own_parameters
 from cobasim.allocation.arrays import FloatArray
 from cobasim.config import ORACLE, Frozen, LoopConfig, RunConfig, WorldConfig
 from cobasim.errors import InputError, unknown_name
@@ -49,7 +49,7 @@ class CompareConfig(Frozen):
             raise InputError(f"an allocator is named twice: {', '.join(self.allocators)}")
         for name in self.allocators:
             base = name.removeprefix(ORACLE)
-            make_allocator(base, **_own_parameters(base, self.parameters))
+            make_allocator(base, **own_parameters(base, self.parameters))
         return self
 
     @property
@@ -132,17 +132,12 @@ def plan(config: CompareConfig) -> Iterator[RunConfig]:
             for name in config.allocators:
                 yield RunConfig(
                     allocator=name,
-                    parameters=_own_parameters(name.removeprefix(ORACLE), config.parameters),
+                    parameters=own_parameters(name.removeprefix(ORACLE), config.parameters),
                     seed=seed,
                     pass_rates=config.pass_rates,
                     loop=config.loop,
                     world=config.world.model_copy(update={"weighting": weighting}),
                 )
-
-
-def _own_parameters(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    own = {field.name for field in dataclasses.fields(find_allocator(name))}
-    return {key: value for key, value in parameters.items() if key in own}
 
 
 def run_directory(out: Path, config: RunConfig) -> Path:

@@ -64,6 +64,11 @@ def colour_of(allocator: str) -> str:
     return _style(allocator)[0]
 
 
+def marker_of(allocator: str) -> str:
+    """Return the plotly marker symbol of an allocator."""
+    return _style(allocator)[1]
+
+
 def _style(allocator: str) -> tuple[str, str]:
     name = allocator.removeprefix(ORACLE_PREFIX)
     if name in STYLES:
@@ -73,12 +78,13 @@ def _style(allocator: str) -> tuple[str, str]:
     return _SPARE_COLOURS[number % spare], _SPARE_MARKERS[number // spare % len(_SPARE_MARKERS)]
 
 
-def _faint(colour: str, opacity: float) -> str:
+def faint(colour: str, opacity: float) -> str:
+    """Return a colour ``#rrggbb`` with an opacity in [0, 1]."""
     red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity})"
 
 
-def _label(text: str) -> str:
+def label(text: str) -> str:
     """Escape a name from outside: plotly reads some HTML in labels."""
     return html.escape(text, quote=False)
 
@@ -112,7 +118,7 @@ def _by_allocator(runs: Iterable[Run]) -> dict[str, list[Run]]:
 
 def _weighting(groups: Mapping[str, Sequence[Run]]) -> str:
     name = next(iter(groups.values()))[0].header.weighting
-    return f"weighted per {_label(name)}"
+    return f"weighted per {label(name)}"
 
 
 def _seeds(groups: Mapping[str, Sequence[Run]]) -> str:
@@ -177,7 +183,8 @@ def _step_series(runs: Sequence[Run], name: str) -> tuple[Array, Array, int] | N
 # --- drawing ---------------------------------------------------------------------------------
 
 
-def _layout(figure: go.Figure, title: str, height: int = 460) -> go.Figure:
+def lay_out(figure: go.Figure, title: str, height: int = 460) -> go.Figure:
+    """Give a figure the house's margins, colours and legend; returns it."""
     figure.update_layout(
         title={"text": title, "x": 0, "xanchor": "left", "xref": "paper", "font": {"size": 16}},
         height=height,
@@ -227,7 +234,7 @@ def _add_curve(
                 mode="lines",
                 line={"width": 0},
                 fill="toself",
-                fillcolor=_faint(colour, 0.07 if is_oracle(name) else 0.12),
+                fillcolor=faint(colour, 0.07 if is_oracle(name) else 0.12),
                 hoverinfo="skip",
                 legendgroup=name,
                 showlegend=False,
@@ -239,13 +246,13 @@ def _add_curve(
             x=points,
             y=mean,
             customdata=half,
-            name=_label(name),
+            name=label(name),
             mode="lines+markers" if markers else "lines",
             line={"color": colour, "width": 2, "dash": "dash" if is_oracle(name) else "solid"},
             marker={"symbol": marker, "size": 7},
             legendgroup=name,
             visible=visible,
-            hovertemplate=f"<b>{_label(name)}</b><br>{hover}<extra></extra>",
+            hovertemplate=f"<b>{label(name)}</b><br>{hover}<extra></extra>",
         )
     )
 
@@ -286,7 +293,7 @@ def accuracy(runs: Iterable[Run], key: str = "heldout") -> go.Figure:
         curves = [curve for run in group if (curve := accuracy_curve(run, key))[0].size]
         return _on_grid(curves) if curves else None
 
-    kind = _KEY_NAMES.get(key, _label(key))
+    kind = _KEY_NAMES.get(key, label(key))
     figure = _curves(
         groups,
         series,
@@ -297,7 +304,7 @@ def accuracy(runs: Iterable[Run], key: str = "heldout") -> go.Figure:
     )
     figure.update_xaxes(title="rollouts sampled so far")
     figure.update_yaxes(title=f"{kind.lower()} accuracy (%)")
-    return _layout(figure, f"{kind} accuracy, {_weighting(groups)} ({_seeds(groups)})")
+    return lay_out(figure, f"{kind} accuracy, {_weighting(groups)} ({_seeds(groups)})")
 
 
 def difference_to_baseline(
@@ -338,11 +345,11 @@ def difference_to_baseline(
         markers=True,
     )
     figure.add_hline(y=0, line={"color": colour_of(baseline), "width": 2})
-    kind = _KEY_NAMES.get(key, _label(key))
-    name = _label(baseline)
+    kind = _KEY_NAMES.get(key, label(key))
+    name = label(baseline)
     figure.update_xaxes(title="rollouts sampled so far")
     figure.update_yaxes(title=f"minus {name} (percentage points)")
-    return _layout(figure, f"{kind} accuracy minus {name}'s, {_weighting(groups)}")
+    return lay_out(figure, f"{kind} accuracy minus {name}'s, {_weighting(groups)}")
 
 
 def _per_step(
@@ -362,7 +369,7 @@ def _per_step(
     note = f", means of {max(blocks)}" if max(blocks) > 1 else ""
     figure.update_xaxes(title=f"step (policy updates{note})")
     figure.update_yaxes(title=axis)
-    return _layout(figure, f"{title}, {_weighting(groups)}")
+    return lay_out(figure, f"{title}, {_weighting(groups)}")
 
 
 def alpha_over_time(runs: Iterable[Run]) -> go.Figure:
@@ -450,7 +457,7 @@ def budgets_by_pass_rate(
                     y=mean,
                     customdata=np.column_stack([prompts / prompts.sum() * 100]),
                     text=PASS_RATE_BINS,
-                    name=_label(name),
+                    name=label(name),
                     legendgroup=name,
                     showlegend=name not in labelled,
                     visible="legendonly" if hidden else True,
@@ -458,7 +465,7 @@ def budgets_by_pass_rate(
                     line={"color": colour, "dash": "dash" if is_oracle(name) else "solid"},
                     marker={"symbol": marker, "size": 7},
                     hovertemplate=(
-                        f"<b>{_label(name)}</b><br>pass rate %{{text}}: %{{y:.1f}} rollouts a "
+                        f"<b>{label(name)}</b><br>pass rate %{{text}}: %{{y:.1f}} rollouts a "
                         "prompt<br>%{customdata[0]:.1f} % of the prompts<extra></extra>"
                     ),
                 ),
@@ -482,7 +489,7 @@ def budgets_by_pass_rate(
     figure.update_yaxes(type="log", tickvals=powers, ticktext=[str(power) for power in powers])
     figure.update_yaxes(title="rollouts per prompt (log scale)", col=1)
     title = f"Budgets by estimated pass rate, {_weighting(groups)}"
-    return _legend_below(_layout(figure, title, height=480), -0.36, top=80)
+    return _legend_below(lay_out(figure, title, height=480), -0.36, top=80)
 
 
 def _legend_below(figure: go.Figure, y: float, top: int) -> go.Figure:
@@ -521,7 +528,7 @@ def transition_matrices(runs: Iterable[Run], columns: int = 3) -> go.Figure:
     figure = make_subplots(
         rows=rows,
         cols=columns,
-        subplot_titles=[_label(name) for name in counts],
+        subplot_titles=[label(name) for name in counts],
         shared_xaxes=True,
         shared_yaxes=True,
         horizontal_spacing=0.025,
@@ -559,7 +566,7 @@ def transition_matrices(runs: Iterable[Run], columns: int = 3) -> go.Figure:
             row=number // columns + 1,
             col=number % columns + 1,
         )
-    _layout(figure, f"Difficulty classes, first to last, {_weighting(groups)}", height)
+    lay_out(figure, f"Difficulty classes, first to last, {_weighting(groups)}", height)
     figure.update_yaxes(autorange="reversed", showgrid=False, showline=False)
     figure.update_xaxes(showgrid=False, showline=False, tickangle=-45)
     figure.update_yaxes(title_text="class at step 0", col=1)
@@ -567,6 +574,149 @@ def transition_matrices(runs: Iterable[Run], columns: int = 3) -> go.Figure:
         lowest = (len(counts) - column) // columns + 1
         figure.update_xaxes(title_text="class now", showticklabels=True, row=lowest, col=column)
     return figure.update_layout(margin={"t": 84})
+
+
+def budget_heatmap(runs: Iterable[Run], allocator: str, step: int | None = None) -> go.Figure:
+    """Draw mean rollouts per prompt over steps (x) and estimated pass rates (y), seeds pooled.
+
+    runs: of one weighting.  allocator: the one to draw.  step: where to draw a line.
+    Raises ValueError if that allocator has no run that records budgets.
+    """
+    groups = _by_allocator(runs)
+    if allocator not in groups:
+        raise InputError(f"there is no run of {allocator!r} among {', '.join(groups)}")
+    group = groups[allocator]
+    last = max((item.step for run in group for item in run.steps if item.bins), default=0)
+    if not last:
+        raise InputError("no run records its budgets by pass rate; nothing to draw yet")
+    block = -(-last // _MAX_POINTS)
+    blocks = (last - 1) // block + 1
+    total = np.zeros((2, blocks, len(PASS_RATE_BINS)))
+    for run in group:
+        for item in run.steps:
+            if item.bins is not None:
+                total[:, (item.step - 1) // block] += (item.bins["prompts"], item.bins["rollouts"])
+    mean = np.divide(total[1], total[0], out=np.full(total[0].shape, np.nan), where=total[0] > 0)
+    ticks = [value for value in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512) if value <= np.nanmax(mean)]
+    figure = go.Figure(
+        go.Heatmap(
+            z=np.log2(mean.T),
+            x=np.arange(blocks) * block + (block + 1) / 2,
+            y=["0", *(f"≤{high / 10:.1f}" for high in range(1, 10)), "<1", "1", "unseen"],
+            customdata=np.stack([mean.T, total[0].T], axis=-1),
+            colorscale="Cividis",
+            colorbar={
+                "title": {"text": "rollouts per prompt", "side": "right"},
+                "tickvals": np.log2(ticks),
+                "ticktext": [str(value) for value in ticks],
+                "thickness": 12,
+                "outlinewidth": 0,
+            },
+            hovertemplate=(
+                "step %{x:.0f}, pass rate %{y}<br>%{customdata[0]:.1f} rollouts a prompt, "
+                "%{customdata[1]:,} prompts<extra></extra>"
+            ),
+        )
+    )
+    if step is not None:
+        figure.add_vline(x=step, line={"color": "#d55e00", "width": 2})
+    figure.update_xaxes(title="step (policy updates)", showgrid=False)
+    figure.update_yaxes(title="estimated pass rate", type="category", showgrid=False)
+    title = f"Budgets of {label(allocator)} over time, {_weighting(groups)}"
+    return lay_out(figure, title, height=430)
+
+
+_AGAINST: Final = {"step": "step (policy updates)", "rollouts": "rollouts sampled so far"}
+
+
+def run_curves(
+    runs: Mapping[str, Run],
+    column: str,
+    *,
+    against: str = "step",
+    title: str | None = None,
+    axis: str | None = None,
+    scale: float = 1.0,
+) -> go.Figure:
+    """Draw one column of ``records.columns`` for each run, one line a run, nothing pooled.
+
+    runs: label -> run, of any source or weighting.  against: ``step`` or ``rollouts``.
+    Runs of one allocator have its colour and differ in dash.  Raises ValueError if no run has it.
+    """
+    figure = go.Figure()
+    used: dict[str, int] = {}
+    dashes = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+    for name, run in runs.items():
+        table = columns(run)
+        values = table.get(column)
+        known = np.isfinite(values) if values is not None else np.zeros(0, dtype=bool)
+        if values is None or not known.any():
+            continue
+        allocator = run.header.allocator
+        number = used[allocator] = used.get(allocator, -1) + 1
+        colour, marker = _style(allocator)
+        sparse = int(known.sum()) <= 60
+        figure.add_trace(
+            go.Scatter(
+                x=table[against][known],
+                y=scale * values[known],
+                name=label(name),
+                mode="lines+markers" if sparse else "lines",
+                line={"color": colour, "width": 2, "dash": dashes[number % len(dashes)]},
+                marker={"symbol": marker, "size": 6},
+                hovertemplate=f"<b>{label(name)}</b><br>%{{y:.4g}} at %{{x:,.0f}}<extra></extra>",
+            )
+        )
+    if not used:
+        raise InputError(f"no run records {column!r}; nothing to draw yet")
+    figure.update_xaxes(title=_AGAINST[against])
+    figure.update_yaxes(title=axis or label(column))
+    figure.update_layout(showlegend=True)
+    return lay_out(figure, title or label(column), height=380)
+
+
+PHASES: Final = {
+    "allocate": ("allocation", "#d55e00"),
+    "generate": ("generation", "#0072b2"),
+    "reward": ("rewards", "#cc79a7"),
+    "train": ("forward and backward", "#009e73"),
+    "sync": ("weight sync", "#e69f00"),
+}
+
+
+def phase_seconds(run: Run) -> go.Figure:
+    """Draw the seconds of each phase of a real run's steps, stacked.
+
+    Raises ValueError for a run without times, such as a simulation.
+    """
+    table = columns(run)
+    series = {name: table.get(f"learner.seconds_{name}") for name in PHASES}
+    if table["allocate_ms"].size:
+        series["allocate"] = table["allocate_ms"] / 1e3
+    if all(series[name] is None for name in ("generate", "train")):
+        raise InputError("this run records no times of its phases")
+    figure = go.Figure()
+    for name, values in series.items():
+        if values is None:
+            continue
+        known = np.isfinite(values)
+        text, colour = PHASES[name]
+        figure.add_trace(
+            go.Scatter(
+                x=table["step"][known],
+                y=values[known],
+                name=text,
+                mode="lines",
+                stackgroup="seconds",
+                line={"width": 0.5, "color": colour},
+                fillcolor=faint(colour, 0.6),
+                hovertemplate=f"{text}: %{{y:.3f}} s<extra></extra>",
+            )
+        )
+    figure.update_layout(hovermode="x")
+    figure.update_xaxes(title="step (policy updates)")
+    figure.update_yaxes(title="seconds")
+    return lay_out(figure, "Where the time of a step goes", height=380)
 
 
 def final_differences(rows: Iterable[Row]) -> go.Figure:
@@ -585,7 +735,7 @@ def final_differences(rows: Iterable[Row]) -> go.Figure:
         cols=len(weightings),
         shared_xaxes="all",
         shared_yaxes=True,
-        subplot_titles=[f"weighted per {_label(name)}" for name in weightings],
+        subplot_titles=[f"weighted per {label(name)}" for name in weightings],
         horizontal_spacing=0.04,
     )
     for row in table:
@@ -601,10 +751,10 @@ def final_differences(rows: Iterable[Row]) -> go.Figure:
     figure.update_xaxes(title="percentage points", zeroline=False)
     figure.update_yaxes(
         categoryorder="array",
-        categoryarray=[_label(name) for name in reversed(names)],
+        categoryarray=[label(name) for name in reversed(names)],
         range=[-0.6, len(names) - 0.4],
     )
-    _layout(figure, "Final held-out accuracy minus the baseline's", 190 + 34 * len(names))
+    lay_out(figure, "Final held-out accuracy minus the baseline's", 190 + 34 * len(names))
     return figure.update_layout(showlegend=False, margin={"t": 84})
 
 
@@ -615,14 +765,14 @@ def _forest_point(row: Row, interval: Interval, colour: str, marker: str) -> Any
     symbol = f"{marker}-open" if row.oracle else marker
     return go.Scatter(
         x=[100 * interval.mean],
-        y=[_label(row.allocator)],
+        y=[label(row.allocator)],
         mode="markers",
         marker={"color": colour, "symbol": symbol, "size": 11},
         error_x={"type": "data", "array": [half], "color": colour, "thickness": 2, "width": 5}
         if known
         else None,
         hovertemplate=(
-            f"<b>{_label(row.allocator)}</b><br>%{{x:+.2f}} {spread} points, "
+            f"<b>{label(row.allocator)}</b><br>%{{x:+.2f}} {spread} points, "
             f"{interval.n} seeds<extra></extra>"
         ),
     )

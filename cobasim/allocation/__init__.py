@@ -13,6 +13,7 @@ from cobasim.allocation.allocators import (
     describe_allocators,
     find_allocator,
     make_allocator,
+    own_parameters,
 )
 from cobasim.allocation.capability import (
     CapabilityWindow,
@@ -46,6 +47,7 @@ __all__ = [
     "make_allocator",
     "make_estimator",
     "measured_failure_rate",
+    "own_parameters",
     "solve",
     "transformed_failure_rate",
 ]

@@ -10,6 +10,7 @@ import dataclasses
 import importlib
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from inspect import isabstract
 from typing import Any, ClassVar
@@ -425,6 +426,12 @@ def make_allocator(name: str, **parameters: Any) -> Allocator:
                 raise InputError(f"allocator {name!r} takes no parameters, got {given!r}")
             raise unknown_name(f"parameter of allocator {name!r}", given, known)
     return kind(**parameters)
+
+
+def own_parameters(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of ``parameters`` that the allocator of this name takes. Raises as find_allocator."""
+    own = {field.name for field in dataclasses.fields(find_allocator(name))}
+    return {key: value for key, value in parameters.items() if key in own}
 
 
 def describe_allocators() -> list[dict[str, Any]]:

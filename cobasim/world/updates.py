@@ -14,6 +14,7 @@ and 0 for a group of one outcome.
 from __future__ import annotations
 
 import numpy as np
+from scipy import stats
 
 from cobasim.allocation.arrays import FloatArray, IntArray
 
@@ -52,3 +53,36 @@ def group_weights(budgets: IntArray, weighting: str) -> FloatArray:
     if weighting == "rollout":
         return np.asarray(budgets / budgets.sum(), dtype=np.float64)
     return np.full(budgets.shape, 1.0 / budgets.size)
+
+
+def expected_group_update(
+    pass_rate: FloatArray, budgets: IntArray, kind: str = "grpo"
+) -> FloatArray:
+    """E[``group_update``] over m ~ Binomial(B, p), exactly, elementwise; (m,).
+
+    For dr-grpo this is p (1-p) (B-1)/B and for rloo p (1-p), in closed form; for grpo the sum over
+    m is taken, once for each distinct pair (p, B). Memory: pairs x largest budget, in chunks.
+
+    Args:
+        pass_rate: (m,) true pass rates in [0, 1].
+        budgets: (m,) rollouts; 0 and 1 give 0.
+        kind: a name in UPDATES.
+    """
+    p, n = np.asarray(pass_rate, dtype=np.float64), np.asarray(budgets, dtype=np.int64)
+    variance = p * (1.0 - p)
+    if kind != "grpo":
+        share = (n - 1) / np.maximum(n, 1) if kind == "dr-grpo" else n >= 2
+        return np.asarray(variance * np.maximum(share, 0.0))
+    pairs, where = np.unique(np.stack([p, n]), axis=1, return_inverse=True)
+    rates, sizes = pairs[0], pairs[1].astype(np.int64)
+    found = np.zeros(rates.size)
+    passes = np.arange(int(n.max(initial=0)) + 1)
+    rows = max(1, _CHUNK // passes.size)
+    for first in range(0, rates.size, rows):
+        q, size = rates[first : first + rows, None], sizes[first : first + rows, None]
+        spread = np.sqrt(np.maximum(passes * (size - passes), 0)) / np.maximum(size, 1)
+        found[first : first + rows] = (stats.binom.pmf(passes, size, q) * spread).sum(axis=1)
+    return np.asarray(found[where.reshape(-1)])
+
+
+_CHUNK = 2_000_000  # elements of one table of probabilities
