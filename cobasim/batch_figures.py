@@ -15,6 +15,7 @@ from cobasim.figures import AXIS, colour_of, faint, label, lay_out, marker_of
 from cobasim.records import DIFFICULTY_CLASSES
 from cobasim.whatif import Outcome
 from cobasim.world.prompts import difficulty_class
+from cobasim.world.updates import expected_group_update, group_weights
 
 _POINTS = 400
 
@@ -219,6 +220,32 @@ def marginal_gains(
     figure.update_xaxes(title="rollouts that the prompt has")
     figure.update_yaxes(title="log10 of the gain of one more")
     return lay_out(figure, f"Marginal gains, {label(outcome.allocator)}", height=400)
+
+
+def pulls(outcomes: Sequence[Outcome], obs: Observation, weighting: str) -> go.Figure:
+    """Expected pull of each prompt on the update, w_i E[u_i], relative to a mean weight of 1 / m.
+
+    weighting: "rollout" or "prompt"; see ``cobasim.world.updates``.
+    """
+    figure = go.Figure()
+    order = np.argsort(obs.pass_rate, kind="stable")
+    for outcome in outcomes:
+        weights = group_weights(outcome.budgets, weighting) * outcome.budgets.size
+        pull = weights * expected_group_update(obs.pass_rate, outcome.budgets)
+        name = label(outcome.allocator)
+        figure.add_trace(
+            go.Scatter(
+                x=obs.pass_rate[order],
+                y=pull[order],
+                name=name,
+                mode="lines",
+                line={"color": colour_of(outcome.allocator), "width": 2},
+                hovertemplate=f"<b>{name}</b><br>at p = %{{x:.3f}}: %{{y:.3f}}<extra></extra>",
+            )
+        )
+    figure.update_xaxes(title="pass rate", range=[0, 1])
+    figure.update_yaxes(title="weight x expected update (logits)", rangemode="tozero")
+    return lay_out(figure, f"Expected pull, weighted per {weighting}", height=400)
 
 
 def summary(outcomes: Sequence[Outcome]) -> list[Mapping[str, object]]:

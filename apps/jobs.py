@@ -1,0 +1,138 @@
+"""A ``cobasim`` command in a process of its own, whose records the page reads while it goes on."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import streamlit as st
+
+from cobasim.errors import InputError
+from cobasim.records import STEPS_FILE
+
+MOST_AT_A_TIME = 4  # of all sessions together
+
+
+@dataclass
+class Job:
+    """One command and the folder that it writes to."""
+
+    token: str
+    arguments: list[str]  # without "cobasim" and "--out"
+    folder: Path
+    process: subprocess.Popen[bytes]
+    stopped: bool = False
+    saved: Path | None = None
+    extra: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is still there."""
+        return self.process.poll() is None
+
+    def stop(self) -> None:
+        """Ctrl-C for the whole group; kill it if that takes more than five seconds."""
+        self.stopped = True
+        for number in (signal.SIGINT, signal.SIGKILL):
+            if not self.running:
+                return
+            os.killpg(self.process.pid, number)
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                continue
+
+    def error(self) -> str | None:
+        """The last line of standard error after a failure; None otherwise."""
+        if self.running or self.stopped or self.process.returncode == 0:
+            return None
+        lines = (self.folder / "stderr.txt").read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else f"exit code {self.process.returncode}"
+
+    @property
+    def out(self) -> Path:
+        """What the command was told to write to."""
+        return self.folder / "out"
+
+    def steps_done(self) -> int:
+        """Recorded policy updates, over all runs."""
+        files = self.out.rglob(STEPS_FILE)
+        return sum(max(file.read_bytes().count(b"\n") - 1, 0) for file in files)
+
+
+class Jobs:
+    """All jobs of this server, by their token; ended with it."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Job] = {}
+        self.root = Path(tempfile.mkdtemp(prefix="cobasim-explore-"))
+        atexit.register(self.close)
+
+    def start(self, arguments: list[str]) -> Job:
+        """Start ``cobasim ARGUMENTS --out FOLDER``. Raises InputError when enough are running."""
+        running = sum(job.running for job in self.known.values())
+        if running >= MOST_AT_A_TIME:
+            raise InputError(
+                f"{running} simulations are running on this server already; stop one, or wait"
+            )
+        token = secrets.token_hex(6)
+        folder = self.root / token
+        folder.mkdir()
+        with (folder / "stderr.txt").open("wb") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "cobasim", *arguments, "--out", str(folder / "out")],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                start_new_session=True,
+            )
+        self.known[token] = Job(token, arguments, folder, process)
+        return self.known[token]
+
+    def forget(self, job: Job) -> None:
+        """Stop a job and remove what it wrote."""
+        job.stop()
+        self.known.pop(job.token, None)
+        shutil.rmtree(job.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Stop all and clean up."""
+        for job in [*self.known.values()]:
+            self.forget(job)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+@st.cache_resource(show_spinner=False)
+def jobs() -> Jobs:
+    """The one registry of this server."""
+    return Jobs()
+
+
+def save(job: Job, name: str, runs: Path) -> Path:
+    """Copy what a job wrote to ``runs/name``, whole or not at all.
+
+    Raises InputError for a name that is no plain folder name, or is taken.
+    """
+    name = name.strip()
+    if not name or name in (".", "..") or set(name) & set("/\\\0") or len(name) > 100:
+        raise InputError(f"a plain folder name is needed, without slashes, got {name!r}")
+    target = runs / name
+    if target.exists():
+        raise InputError(f"{name} exists already in {runs}; choose another name")
+    runs.mkdir(parents=True, exist_ok=True)
+    aside = runs / f".{name}.{job.token}"
+    try:
+        shutil.copytree(job.out, aside)
+        aside.rename(target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    job.saved = target
+    return target

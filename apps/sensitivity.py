@@ -1,0 +1,3 @@
+"""Placeholder until sweeps exist."""
+def page() -> None:
+    """Draw the page."""
