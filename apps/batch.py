@@ -132,7 +132,7 @@ def _recorded() -> Observation | None:
     assert step.bins is not None
     obs = observation_of_bins(step.bins, step.smoothed_failure_rate)
     st.caption(
-        f"{obs.pass_rate.size} prompts of step {step.step}, each in the middle of its pass-rate bin "
+        f"{obs.pass_rate.size} prompts of step {step.step}, each in the middle of its bin "
         "(records keep counts, not prompts)."
     )
     return _with_failure_rate(obs.pass_rate, obs.attempts, default=step.smoothed_failure_rate)
@@ -165,6 +165,12 @@ def _answer(obs: Observation) -> None:
     outcomes = what_if(obs, limits, names, given)
     limits = limits.for_batch(size)
     st.dataframe(batch_figures.summary(outcomes), hide_index=True, key="summary")
+    st.caption(
+        "sum, min, max: of the budgets, in rollouts. at low, at high: prompts at a bound. mixed: "
+        "expected share of groups with both outcomes. update: expected std-normalised GRPO step "
+        "along the prompts' own gradients, in 0.001 logits, with prompts weighted in the loss by "
+        "their rollouts, or equally. Both take the estimates for the truth. time: best of three."
+    )
     one, two = st.columns(2)
     with one:
         chart(batch_figures.budgets(outcomes, obs), "budgets")
@@ -176,11 +182,6 @@ def _answer(obs: Observation) -> None:
         _gains(valued, limits)
     st.download_button(
         "Budgets as CSV", _csv(obs, outcomes), "budgets.csv", "text/csv", on_click="ignore"
-    )
-    st.caption(
-        "Mixed groups and update sizes take the estimates for the truth. Update: the expected "
-        "std-normalised GRPO step along the prompts' own gradients, with prompts weighted in the "
-        "loss by their rollouts, or equally. Time: best of three."
     )
 
 

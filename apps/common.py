@@ -23,6 +23,10 @@ from cobasim.pass_rate_files import read_pass_rates
 
 UPLOAD_MIB = 20
 UPLOAD_TYPES = ["csv", "json", "parquet", "npy"]
+ICON = (  # four bars: nothing is fetched from other hosts
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><g fill="#d55e00">'
+    '<path d="M1 10h3v5H1zM5 6h3v9H5zM9 1h3v14H9zM13 8h2v7h-2z"/></g></svg>'
+)
 BIND = "query-params"  # a widget's value lives in the address: a view can be shared
 
 
@@ -144,9 +148,7 @@ def _parsed(name: str, content: bytes) -> FloatArray:
             raise InputError(str(error).replace(str(path), name)) from None
 
 
-def parameters(
-    allocators: list[str], *, prefix: str, columns: int = 3
-) -> dict[str, Any]:
+def parameters(allocators: list[str], *, prefix: str, columns: int = 3) -> dict[str, Any]:
     """Sliders for the parameters of CoBA's family, shown where an allocator takes them."""
     known = {
         row["name"]: {item["name"]: item for item in row["parameters"]}

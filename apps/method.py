@@ -37,7 +37,9 @@ preference moves to prompts that mostly fail (*explore*). Gains of one more roll
 the largest gain again and again is exactly optimal. Move the failure rate:
 """
     )
-    failure = st.slider("Global failure rate of the policy", 0.0, 1.0, 0.6, 0.01, key="failure", bind=BIND)
+    failure = st.slider(
+        "Global failure rate of the policy", 0.0, 1.0, 0.6, 0.01, key="failure", bind=BIND
+    )
     rates = np.linspace(0.5 / SIZE, 1 - 0.5 / SIZE, SIZE)
     obs = Observation(rates, np.ones(SIZE), failure_rate=failure)
     limits = Limits(MEAN * SIZE, 2, 128)
@@ -70,9 +72,10 @@ the expected pull of each prompt on the update, under both weightings, for the b
             chart(figure, f"pull-{weighting}")
     st.markdown(
         """
-Per rollout the curves differ much: what an allocator prefers is trained more. Per prompt they lie
-close together, and uniform budgets come out on top where they are cut off last. In the simulator, and in a tiny
-real model, this is what decides who wins; see the README of the project for both tables. Every
-comparison here therefore says how prompts were weighted.
+Per rollout the curves differ much: what an allocator prefers is trained more. Per prompt, extra
+rollouts hardly lift the pull of the preferred prompts, while those cut to two rollouts lose half of
+theirs, which makes uniform budgets hard to beat. In the simulator this decides who wins; the project's
+README has both tables, and what a tiny real model said. Every comparison here therefore says how
+prompts were weighted.
 """
     )

@@ -63,7 +63,10 @@ def live() -> None:
     for row in rows:
         row["state"] = state(row)
     st.dataframe(
-        [{key: value for key, value in row.items() if key not in ("written", "of")} for row in rows],
+        [
+            {key: value for key, value in row.items() if key not in ("written", "of")}
+            for row in rows
+        ],
         hide_index=True,
         key="all",
         height=min(38 + 35 * len(rows), 300),
@@ -115,12 +118,12 @@ def _read(path: str, stamp: tuple[float, int]) -> Run:
 @st.cache_data(max_entries=4 * MOST_RUNS, show_spinner=False)
 def _described(path: str, stamp: tuple[float, int]) -> dict[str, Any]:
     """One row of the table; a folder that cannot be read has a ``problem``."""
-    row: dict[str, Any] = {"problem": "", "state": "", "written": stamp[0], "of": None}
+    row: dict[str, Any] = {"problem": "", "written": stamp[0], "of": None}
     try:
         run = read_run(path)
     except (InputError, OSError) as error:
         text = str(error).replace(path + os.sep, "").replace(path, "folder")
-        return row | {"problem": " ".join(text.split())[:300], "state": "cannot be read"}
+        return row | {"problem": " ".join(text.split())[:300]}
     head = run.header
     loop = head.config.get("loop", {}) if isinstance(head.config, dict) else {}
     _, accuracy = accuracy_curve(run)
@@ -131,9 +134,9 @@ def _described(path: str, stamp: tuple[float, int]) -> dict[str, Any]:
         "seed": head.seed,
         "world or model": head.world,
         "steps": run.steps[-1].step if run.steps else 0,
-        "of": loop.get("steps"),
         "held-out (%)": round(100 * float(accuracy[-1]), 2) if accuracy.size else None,
         **row,
+        "of": loop.get("steps") if isinstance(loop, dict) else None,
     }
 
 

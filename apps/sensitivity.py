@@ -1,3 +1,5 @@
 """Placeholder until sweeps exist."""
+
+
 def page() -> None:
     """Draw the page."""

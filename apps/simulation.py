@@ -201,7 +201,9 @@ def _results(job: Job) -> None:
     last = max(step.step for run in runs for step in run.steps)
     chosen = last
     if last > 1:
-        chosen = st.slider("Step to look at", 1, last, last, key="look") if not job.running else last
+        chosen = (
+            st.slider("Step to look at", 1, last, last, key="look") if not job.running else last
+        )
     allocators = list(dict.fromkeys(run.header.allocator for run in runs))
     shown = st.selectbox("Heatmap and budgets of", allocators, len(allocators) - 1, key="heat_of")
     columns = st.columns(len(weightings))
@@ -294,5 +296,9 @@ def _keep(job: Job, rows: Sequence[Row]) -> None:
     with three:
         if report.exists():
             st.download_button(
-                "Figures as HTML", report.read_bytes(), "report.html", "text/html", on_click="ignore"
+                "Figures as HTML",
+                report.read_bytes(),
+                "report.html",
+                "text/html",
+                on_click="ignore",
             )

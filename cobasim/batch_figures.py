@@ -60,14 +60,15 @@ def budgets(outcomes: Sequence[Outcome], obs: Observation) -> go.Figure:
 def class_shares(outcomes: Sequence[Outcome], obs: Observation) -> go.Figure:
     """Share of the budget by difficulty class, beside each class's share of the prompts."""
     size = len(DIFFICULTY_CLASSES)
+    names = [text.replace(" ", "<br>") for text in DIFFICULTY_CLASSES]
     prompts = np.bincount(difficulty_class(obs.pass_rate), minlength=size) / obs.pass_rate.size
     figure = go.Figure(
         go.Scatter(
-            x=list(DIFFICULTY_CLASSES),
+            x=names,
             y=100 * prompts,
             name="share of the prompts",
             mode="markers",
-            marker={"symbol": "line-ew-open", "size": 46, "color": AXIS, "line": {"width": 3}},
+            marker={"symbol": "line-ew-open", "size": 34, "color": AXIS, "line": {"width": 3}},
             hovertemplate="%{x}: %{y:.1f} % of the prompts<extra></extra>",
         )
     )
@@ -75,7 +76,7 @@ def class_shares(outcomes: Sequence[Outcome], obs: Observation) -> go.Figure:
         name = label(outcome.allocator)
         figure.add_trace(
             go.Bar(
-                x=list(DIFFICULTY_CLASSES),
+                x=names,
                 y=100 * outcome.class_share,
                 name=name,
                 marker={"color": colour_of(outcome.allocator)},
@@ -84,10 +85,11 @@ def class_shares(outcomes: Sequence[Outcome], obs: Observation) -> go.Figure:
                 ),
             )
         )
-    figure.update_layout(barmode="group", bargap=0.2)
-    figure.update_xaxes(title="difficulty class (by estimate)")
-    figure.update_yaxes(title="share of the budget (%)")
-    return lay_out(figure, "Who gets the budget", height=430)
+    figure.update_layout(barmode="group", bargap=0.25)
+    figure.update_xaxes(title="difficulty class (by estimate)", tickangle=0)
+    figure.update_yaxes(title="share of the budget (%)", rangemode="tozero")
+    lay_out(figure, "Who gets the budget", height=430)
+    return figure.update_layout(legend={"y": -0.32})
 
 
 def preferences(outcomes: Sequence[Outcome], mean_budget: float) -> go.Figure:
@@ -249,20 +251,24 @@ def pulls(outcomes: Sequence[Outcome], obs: Observation, weighting: str) -> go.F
 
 
 def summary(outcomes: Sequence[Outcome]) -> list[Mapping[str, object]]:
-    """One flat row an allocator, for a table; units in the names."""
+    """One flat row an allocator, for a table.
+
+    sum, min, max: of the budgets, rollouts; at low, at high: prompts at a bound; mixed: expected
+    share of mixed groups; update: expected step in 10^-3 logits by loss weighting.
+    """
     return [
         {
             "allocator": outcome.allocator,
-            "sum of budgets": int(outcome.budgets.sum()),
-            "smallest": int(outcome.budgets.min()),
-            "largest": int(outcome.budgets.max()),
-            "at lower bound": outcome.at_low,
-            "at upper bound": outcome.at_high,
-            "mixed groups expected (%)": round(100 * outcome.mixed, 1),
-            "update, per rollout (10^-3 logits)": round(1e3 * outcome.update["rollout"], 2),
-            "update, per prompt (10^-3 logits)": round(1e3 * outcome.update["prompt"], 2),
+            "sum": int(outcome.budgets.sum()),
+            "min": int(outcome.budgets.min()),
+            "max": int(outcome.budgets.max()),
+            "at low": outcome.at_low,
+            "at high": outcome.at_high,
+            "mixed (%)": round(100 * outcome.mixed, 1),
+            "update, rollout": round(1e3 * outcome.update["rollout"], 2),
+            "update, prompt": round(1e3 * outcome.update["prompt"], 2),
             "alpha": None if outcome.shape is None else round(outcome.shape[0], 2),
-            "time to allocate (ms)": round(outcome.allocate_ms, 3),
+            "time (ms)": round(outcome.allocate_ms, 3),
         }
         for outcome in outcomes
     ]

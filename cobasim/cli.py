@@ -3,6 +3,7 @@
     cobasim compare      compare allocators in the synthetic world (the main job)
     cobasim allocate     budgets for a file of pass rates
     cobasim allocators   what there is to choose from
+    cobasim explore      the what-if app in the browser
     cobasim benchmark    what allocation costs
 
 Bad input gives one line on standard error and exit code 2.
@@ -13,11 +14,13 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -38,6 +41,7 @@ from cobasim.allocation import SOLVERS, Limits, describe_allocators
 from cobasim.allocation.allocators import prepare
 from cobasim.errors import InputError, unknown_name
 from cobasim.pass_rate_files import read_pass_rates
+from cobasim.records import read_header
 
 if TYPE_CHECKING:
     from cobasim.scores import Interval, Row
@@ -50,6 +54,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+EXPLORER = "explorer.py"  # the app's entry, in the package cobasim_apps
 INTERRUPTED = 130  # the exit code of Ctrl-C
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON only.")]
@@ -177,6 +182,53 @@ def allocate(
     if shape is not None:
         print(f"preference density: Beta({shape[0]:.2f}, {shape[1]:.2f})")
     print("budgets in the order of the file: add --json")
+
+
+# -- explore -------------------------------------------------------------------------------
+
+
+@app.command()
+def explore(
+    runs: Annotated[
+        str, typer.Option(help="Folder below which runs are looked for, and saved.")
+    ] = "runs",
+    run: Annotated[str | None, typer.Option(help="Folder of a run to open first.")] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
+    address: Annotated[
+        str, typer.Option(help="Address to listen on; the app has no password.")
+    ] = "127.0.0.1",
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+) -> None:
+    """Open the what-if app in the browser; Ctrl-C ends it."""
+    missing = [name for name in ("streamlit", "cobasim_apps") if find_spec(name) is None]
+    if missing:
+        raise InputError(f"{missing[0]} is not installed; pip install 'coba-testbed[app]'")
+    if run is not None:
+        read_header(run)
+    found = find_spec("cobasim_apps")
+    assert found is not None
+    assert found.origin is not None
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except (OSError, OverflowError) as error:
+            raise InputError(f"cannot listen on {address}:{port} ({error}); try --port") from None
+    options = {
+        "server.address": address,
+        "server.port": port,
+        "server.headless": str(not browser).lower(),
+        "server.maxUploadSize": 20,
+        "browser.gatherUsageStats": "false",
+        "client.showErrorDetails": "none",
+        "client.toolbarMode": "minimal",
+        "server.fileWatcherType": "none",
+    }
+    command = [sys.executable, "-m", "streamlit", "run", str(Path(found.origin).parent / EXPLORER)]
+    command += [f"--{name}={value}" for name, value in options.items()]
+    command += ["--", "--runs", runs, *([] if run is None else ["--run", run])]
+    sys.stdout.flush()
+    os.execv(sys.executable, command)  # it says the address; nothing is left behind when it ends
 
 
 # -- allocators ----------------------------------------------------------------------------
