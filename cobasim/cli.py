@@ -1,6 +1,7 @@
 """The ``cobasim`` command. Only this module prints; everything else returns values.
 
     cobasim compare      compare allocators in the synthetic world (the main job)
+    cobasim sweep        compare at many settings, resumable, one table
     cobasim allocate     budgets for a file of pass rates
     cobasim allocators   what there is to choose from
     cobasim explore      the what-if app in the browser
@@ -266,47 +267,62 @@ def _bounds(described: dict[str, Any]) -> str:
 # -- compare -------------------------------------------------------------------------------
 
 
+AllocatorsOption = Annotated[
+    str | None,
+    typer.Option(help="Comma-separated names; oracle-NAME is shown the true pass rates."),
+]
+SeedsOption = Annotated[int | None, typer.Option(help="Number of seeds.")]
+StepsOption = Annotated[int | None, typer.Option(help="Policy updates in a run.")]
+WorldOption = Annotated[str | None, typer.Option(help="logistic or skill-chain.")]
+WeightingOption = Annotated[
+    str, typer.Option(help="Weight of a prompt in the loss: rollout, prompt or both.")
+]
+PassRatesOption = Annotated[
+    str | None,
+    typer.Option(help="File of measured pass rates: one simulated prompt starts at each."),
+]
+EstimatorOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Pass-rate rule for all: last, window, robust or posterior. Not given: the rule "
+        "of each allocator's publication."
+    ),
+]
+BatchOption = Annotated[int | None, typer.Option(help="Prompts in a step, M.")]
+BudgetOption = Annotated[int | None, typer.Option(help="Rollouts in a step.")]
+LowOption = Annotated[int | None, typer.Option(help="Fewest rollouts of a prompt.")]
+HighOption = Annotated[int | None, typer.Option(help="Most rollouts of a prompt.")]
+SettingsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="name=value: any setting of the world, the loop or an allocator, such as "
+        "transfer=0.2 or kappa=15. May be repeated.",
+    ),
+]
+JobsOption = Annotated[
+    int | None, typer.Option(min=1, help="Processes at a time; one per processor if not given.")
+]
+
+
 @app.command()
 def compare(
     preset: Annotated[
         str, typer.Option(help="quick (under a minute) or paper (500 steps, 16 seeds, all).")
     ] = "quick",
-    allocators: Annotated[
-        str | None,
-        typer.Option(help="Comma-separated names; oracle-NAME is shown the true pass rates."),
-    ] = None,
-    seeds: Annotated[int | None, typer.Option(help="Number of seeds.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Policy updates in a run.")] = None,
-    world: Annotated[str | None, typer.Option(help="logistic or skill-chain.")] = None,
-    weighting: Annotated[
-        str, typer.Option(help="Weight of a prompt in the loss: rollout, prompt or both.")
-    ] = "both",
-    pass_rates: Annotated[
-        str | None,
-        typer.Option(help="File of measured pass rates: one simulated prompt starts at each."),
-    ] = None,
-    estimator: Annotated[
-        str | None,
-        typer.Option(
-            help="Pass-rate rule for all: last, window, robust or posterior. Not given: the rule "
-            "of each allocator's publication."
-        ),
-    ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Prompts in a step, M.")] = None,
-    total_budget: Annotated[int | None, typer.Option(help="Rollouts in a step.")] = None,
-    low: Annotated[int | None, typer.Option(help="Fewest rollouts of a prompt.")] = None,
-    high: Annotated[int | None, typer.Option(help="Most rollouts of a prompt.")] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            help="name=value: any setting of the world, the loop or an allocator, such as "
-            "transfer=0.2 or kappa=15. May be repeated.",
-        ),
-    ] = None,
-    jobs: Annotated[
-        int | None, typer.Option(help="Processes at a time; one per processor if not given.")
-    ] = None,
+    allocators: AllocatorsOption = None,
+    seeds: SeedsOption = None,
+    steps: StepsOption = None,
+    world: WorldOption = None,
+    weighting: WeightingOption = "both",
+    pass_rates: PassRatesOption = None,
+    estimator: EstimatorOption = None,
+    batch_size: BatchOption = None,
+    total_budget: BudgetOption = None,
+    low: LowOption = None,
+    high: HighOption = None,
+    settings: SettingsOption = None,
+    jobs: JobsOption = None,
     out: Annotated[
         str | None, typer.Option(help="New folder for runs and report; runs/compare-TIME.")
     ] = None,
@@ -317,8 +333,6 @@ def compare(
     from cobasim.config import split_settings, validated
 
     began = time.perf_counter()
-    if jobs is not None and jobs < 1:
-        raise InputError(f"--jobs must be at least 1, got {jobs}")
     values = comparison.settle(
         preset,
         split_settings(settings or []),
@@ -363,6 +377,134 @@ def compare(
         highlight=False,
         soft_wrap=True,
     )
+
+
+@app.command()
+def sweep(
+    param: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="kappa=7,11,15 (a list) or tau=1:64[:log][:int][:LEVELS] (a range): any setting "
+            "of the world, the loop or an allocator. May be repeated."
+        ),
+    ] = None,
+    file: Annotated[
+        str | None,
+        typer.Option(help="YAML: param (name: list, or LOW:HIGH text), and options as here."),
+    ] = None,
+    method: Annotated[
+        str, typer.Option(help="grid, random, lhs (Latin hypercube) or sobol.")
+    ] = "grid",
+    samples: Annotated[int, typer.Option(min=1, help="Points of a sample (not of a grid).")] = 64,
+    sample_seed: Annotated[int, typer.Option(min=0, help="Seed of the sample.")] = 0,
+    preset: Annotated[str, typer.Option(help="As for compare.")] = "quick",
+    allocators: AllocatorsOption = None,
+    seeds: SeedsOption = None,
+    steps: StepsOption = None,
+    world: WorldOption = None,
+    weighting: WeightingOption = "both",
+    pass_rates: PassRatesOption = None,
+    estimator: EstimatorOption = None,
+    batch_size: BatchOption = None,
+    total_budget: BudgetOption = None,
+    low: LowOption = None,
+    high: HighOption = None,
+    settings: SettingsOption = None,
+    jobs: JobsOption = None,
+    backend: Annotated[str, typer.Option(help="loky (processes here) or ray.")] = "loky",
+    ray_address: Annotated[
+        str | None, typer.Option(help="Of a running Ray cluster; a local one if not given.")
+    ] = None,
+    out: Annotated[
+        str, typer.Option(help="Folder; the same command goes on in it.")
+    ] = "runs/sweep",
+    dry_run: Annotated[bool, typer.Option(help="Say how many runs, and about how long.")] = False,
+    yes: Annotated[bool, typer.Option(help="Allow very many runs.")] = False,
+) -> None:
+    """Compare allocators at many settings; resumable, one row a run in one table."""
+    from cobasim import sweeps
+    from cobasim.config import split_settings
+
+    if backend not in ("loky", "ray"):
+        raise unknown_name("backend", backend, ("loky", "ray"))
+    given = {
+        "allocators": None if allocators is None else _names(allocators),
+        "weightings": _weightings(weighting),
+        "seeds": seeds, "steps": steps, "world": world, "pass_rates": pass_rates,
+        "estimator": estimator, "batch_size": batch_size, "total_budget": total_budget,
+        "low": low, "high": high,
+    }  # fmt: skip
+    texts, plain = list(param or []), split_settings(settings or [])
+    if file is not None:
+        more, held = sweeps.read_plan(Path(file))
+        texts, plain = [*more, *texts], held | plain
+    parameters = [sweeps.Parameter.parse(text) for text in texts]
+    if not parameters:
+        raise InputError("nothing to sweep: give --param name=1,2,3, or a --file")
+    chosen = {name: value for name, value in given.items() if value is not None}
+    wanted = sweeps.points(parameters, method, samples=samples, seed=sample_seed)
+    planned = sweeps.Sweep(preset, plain, chosen, tuple(wanted))
+    total, folder = planned.num_runs, Path(out)
+    if dry_run:
+        each = sweeps.seconds_per_run(planned)
+        workers = min(jobs or os.cpu_count() or 1, total)
+        left = _duration(each * total / workers)
+        print(
+            f"{len(planned.points)} points, {total} runs; at most about {left} with {workers} "
+            f"processes (one run took {each:.2f} s; equal runs are done once)"
+        )
+        return
+    if total > sweeps.MOST_RUNS and not yes:
+        raise InputError(f"{total} runs are more than {sweeps.MOST_RUNS}; add --yes to do them")
+    began = time.perf_counter()
+    sweeps.claim(planned, folder)
+    with progress_bar() as progress:
+        bar = progress.add_task(f"{len(planned.points)} points", total=total)
+        table = sweeps.run_sweep(
+            planned,
+            folder,
+            jobs=jobs,
+            backend="ray" if backend == "ray" else "loky",
+            ray_address=ray_address,
+            on_finished=lambda number: progress.advance(bar, number),
+        )
+    console = Console()
+    names = [parameter.name for parameter in parameters]
+    console.print(_sweep_table(sweeps.summary(table, names), names))
+    console.print(
+        f"\n{total} runs, {time.perf_counter() - began:.1f} s since the start of this command\n"
+        f"table   {folder / sweeps.TABLE}\nsummary {folder / sweeps.SUMMARY}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _sweep_table(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> Table:
+    """At most 40 rows: those that differ most from uniform, or the first."""
+    shown = sorted(rows, key=lambda row: -(row["minus_uniform"] or -1e9))[:40]
+    cut = f"; the best {len(shown)} of {len(rows)}" if len(rows) > len(shown) else ""
+    table = Table(title=f"Final held-out accuracy, paired by seed{cut}", box=box.SIMPLE_HEAD)
+    for name in (*names, "loss per", "allocator", "held-out %", "minus uniform"):
+        table.add_column(name, justify="left" if name in ("loss per", "allocator") else "right")
+    for row in shown:
+        values = [_short(row[name]) for name in names]
+        cells = []
+        for name, sign in (("heldout", ""), ("minus_uniform", "+")):
+            mean, half = row[name], row[f"{name}_±"]
+            text = "" if mean is None else f"{mean:{sign}.2f}"
+            cells.append(text + ("" if half is None else f" ± {half:.2f}"))
+        table.add_row(*values, row["weighting"], row["allocator"], *cells)
+    return table
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def progress_bar() -> Progress:

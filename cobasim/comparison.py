@@ -151,13 +151,9 @@ def build_loop(config: RunConfig, pass_rates: FloatArray | None = None) -> Loop:
     return Loop(policy, config.loop, seed=config.seed, estimator=config.estimator)
 
 
-def execute(config: RunConfig, out: Path, pass_rates: FloatArray | None = None) -> Path:
-    """Run one config and record it in its directory below ``out``; returns the directory.
-
-    One thread of linear algebra, so that numbers do not depend on how many runs go at a time.
-    """
-    path = run_directory(out, config)
-    header = RunHeader.create(
+def run_header(config: RunConfig) -> RunHeader:
+    """The header of a simulated run's records."""
+    return RunHeader.create(
         source="sim",
         seed=config.seed,
         allocator=config.allocator,
@@ -166,16 +162,25 @@ def execute(config: RunConfig, out: Path, pass_rates: FloatArray | None = None) 
         world=config.world.world,
         config=config.model_dump(mode="json"),
     )
+
+
+def execute(config: RunConfig, out: Path, pass_rates: FloatArray | None = None) -> Path:
+    """Run one config and record it in its directory below ``out``; returns the directory.
+
+    One thread of linear algebra, so that numbers do not depend on how many runs go at a time.
+    """
+    path = run_directory(out, config)
     allocator = make_allocator(config.base_allocator, **config.parameters)
     with threadpool_limits(1):
         loop = build_loop(config, pass_rates)
-        with RunWriter(path, header) as writer:
+        with RunWriter(path, run_header(config)) as writer:
             run(loop, allocator, on_step=writer.append)
     return path
 
 
 @cache
-def _pass_rates(source: str | None) -> FloatArray | None:
+def measured_pool(source: str | None) -> FloatArray | None:
+    """The pass rates of a file, read once; None for None. Raises as ``read_pass_rates``."""
     return None if source is None else read_pass_rates(source)
 
 
@@ -185,7 +190,7 @@ def with_pool(config: CompareConfig) -> CompareConfig:
     Raises InputError, before anything runs, for a file that cannot be used or a batch that is
     larger than the pool.
     """
-    rates = _pass_rates(config.pass_rates)
+    rates = measured_pool(config.pass_rates)
     if rates is not None:
         world = config.world.model_copy(update={"num_prompts": rates.size})
         config = config.model_copy(update={"world": world})
@@ -223,7 +228,7 @@ def run_all(
             numbers do not depend on it.
         on_finished: called after each run, for a progress bar.
     """
-    rates = _pass_rates(config.pass_rates)
+    rates = measured_pool(config.pass_rates)
     configs = list(plan(config))
     workers = min(jobs or joblib.cpu_count(), len(configs))
     tasks = (joblib.delayed(execute)(one, out, rates) for one in configs)
