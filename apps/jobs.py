@@ -17,6 +17,7 @@ import streamlit as st
 
 from cobasim.errors import InputError
 from cobasim.records import STEPS_FILE
+from cobasim.sweeps import ROWS
 
 MOST_AT_A_TIME = 4  # of all sessions together
 
@@ -66,6 +67,10 @@ class Job:
         """Recorded policy updates, over all runs."""
         files = self.out.rglob(STEPS_FILE)
         return sum(max(file.read_bytes().count(b"\n") - 1, 0) for file in files)
+
+    def rows_done(self) -> int:
+        """Stored runs of a sweep."""
+        return len(list((self.out / ROWS).glob("*.json")))
 
 
 class Jobs:

@@ -428,9 +428,8 @@ def read_table(folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
         rows = pq.read_table(folder / TABLE).to_pylist()
         names = list(dict.fromkeys(name for point in plan_["points"] for name in point))
     except FileNotFoundError as error:
-        raise InputError(
-            f"{folder} holds no sweep: {Path(error.filename).name} is missing"
-        ) from None
+        missing = Path(error.filename).name
+        raise InputError(f"{folder} holds no finished sweep: {missing} is missing") from None
     except (ValueError, KeyError, TypeError, pa.ArrowInvalid) as error:
         raise InputError(f"{folder} holds a damaged sweep: {error}") from None
     return names, rows
