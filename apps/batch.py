@@ -151,7 +151,7 @@ def _answer(obs: Observation) -> None:
     one, two, three = st.columns(3)
     with one:
         total = st.number_input(
-            "Total budget (rollouts)", 1, MOST_ROLLOUTS, 16 * size, key="total", bind=BIND
+            "Total budget (rollouts)", 1, MOST_ROLLOUTS, 16 * size, key=f"total_{size}", bind=BIND
         )
     with two:
         low = st.number_input("Fewest of a prompt", 0, 1024, 2, key="low", bind=BIND)
