@@ -117,7 +117,7 @@ def _recorded() -> Observation | None:
     found = find_runs(folder) if folder.is_dir() else []
     names = [str(path.relative_to(folder)) for path in found]
     if not names:
-        st.info(f"No recorded runs below {folder}.")
+        st.info(f"No recorded runs below {common.options().shown}.")
         return None
     name = st.selectbox("Run", names, key="recorded", bind=BIND)
     run = read_run(Path(folder) / name)

@@ -35,6 +35,7 @@ class Options:
     """What the app was started with."""
 
     runs: Path  # the folder below which runs are looked for and saved
+    shown: str  # as it was given
     run: Path | None = None  # the run to open first
 
 
@@ -48,7 +49,8 @@ def _options(arguments: tuple[str, ...]) -> Options:
     folder = Path(known.runs).resolve()
     if run is not None and not run.is_relative_to(folder):
         folder = run.parent
-    return Options(folder, run)
+        return Options(folder, str(Path(known.run).parent), run)
+    return Options(folder, known.runs, run)
 
 
 def options() -> Options:

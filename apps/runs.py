@@ -42,12 +42,12 @@ def page() -> None:
     folder = options.runs
     if not folder.is_dir():
         st.info(
-            f"There is no folder {folder} yet. Simulate something and save it, or start the app on "
+            f"There is no folder {options.shown} yet. Simulate something and save it, or start the app on "
             "another one:"
         )
         common.command_line(["cobasim", "explore", "--runs", "FOLDER"])
         return
-    st.caption(f"Folder: {folder}")
+    st.caption(f"Folder: {common.plain(options.shown)}")
     live()
 
 
@@ -59,14 +59,10 @@ def live() -> None:
     if not found:
         st.info("No runs here yet.")
         return
-    rows = [{"run": name, **row} for name, row in found.items()]
-    for row in rows:
-        row["state"] = state(row)
+    rows = [{"run": name, "state": state(row), **row} for name, row in found.items()]
+    hidden = {"written", "of"} | (set() if any(row["problem"] for row in rows) else {"problem"})
     st.dataframe(
-        [
-            {key: value for key, value in row.items() if key not in ("written", "of")}
-            for row in rows
-        ],
+        [{key: value for key, value in row.items() if key not in hidden} for row in rows],
         hide_index=True,
         key="all",
         height=min(38 + 35 * len(rows), 300),

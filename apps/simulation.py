@@ -18,6 +18,7 @@ from cobasim.errors import InputError
 from cobasim.records import Run, find_runs, read_run
 from cobasim.scores import Interval, Row, comparison_table, verdict
 from cobasim.world.prompts import POPULATIONS
+from cobasim.world.updates import WEIGHTINGS
 from cobasim_apps import common
 from cobasim_apps.common import BIND
 from cobasim_apps.jobs import Job, jobs, save
@@ -168,13 +169,15 @@ def _watch(job: Job) -> None:
         total = job.extra.get("steps", 1)
         done = min(job.steps_done(), total)
         state = "running" if was_running else "stopped" if job.stopped else "finished"
-        left, right = st.columns([5, 1], vertical_alignment="center")
-        with left:
-            st.progress(done / total, text=f"{state}: {done:,} of {total:,} steps")
-        with right:
-            if was_running and st.button("Stop", key="stop"):
+        text = f"{state}: {done:,} of {total:,} steps"
+        if was_running:
+            left, right = st.columns([5, 1], vertical_alignment="center")
+            left.progress(done / total, text=text)
+            if right.button("Stop", key="stop"):
                 job.stop()
                 st.rerun()
+        else:
+            st.progress(done / total, text=text)
         if (error := job.error()) is not None:
             st.error(common.plain(error))
         with common.shown_errors():
@@ -187,10 +190,11 @@ def _watch(job: Job) -> None:
 
 def _results(job: Job) -> None:
     runs = [run for path in _paths(job) if (run := read_run(path)).steps]
+    runs.sort(key=lambda run: WEIGHTINGS.index(run.header.weighting))
     if not runs:
         st.info("The first records come in a second or two.")
         return
-    weightings = sorted({run.header.weighting for run in runs}, reverse=True)
+    weightings = list(dict.fromkeys(run.header.weighting for run in runs))
     finished = _finished(runs, job.extra["steps_each"])
     rows = comparison_table(finished, "uniform")
     if rows:
@@ -205,7 +209,9 @@ def _results(job: Job) -> None:
             st.slider("Step to look at", 1, last, last, key="look") if not job.running else last
         )
     allocators = list(dict.fromkeys(run.header.allocator for run in runs))
-    shown = st.selectbox("Heatmap and budgets of", allocators, len(allocators) - 1, key="heat_of")
+    adaptive = [number for number, name in enumerate(allocators) if name != "uniform"]
+    first = adaptive[0] if adaptive else 0
+    shown = st.selectbox("Heatmap and budgets of", allocators, first, key="heat_of")
     columns = st.columns(len(weightings))
     for column, weighting in zip(columns, weightings, strict=True):
         own = [run for run in runs if run.header.weighting == weighting]

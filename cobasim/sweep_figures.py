@@ -139,7 +139,7 @@ def heatmap(
             zmax=spread if signed else None,
             xgap=1,
             ygap=1,
-            colorbar={"title": {"text": axis, "side": "right"}, "thickness": 12},
+            colorbar={"thickness": 12, "outlinewidth": 0},
             hovertemplate=(
                 f"{label(first)} %{{x}}, {label(second)} %{{y}}: %{{z:.3f}}<extra></extra>"
             ),
@@ -147,7 +147,7 @@ def heatmap(
     )
     figure.update_xaxes(title=label(first), type="category", showgrid=False)
     figure.update_yaxes(title=label(second), type="category", showgrid=False)
-    title = f"{label(allocator)}, loss weighted per {label(weighting)}"
+    title = f"{label(allocator)}, loss weighted per {label(weighting)}<br><sup>{axis}</sup>"
     return lay_out(figure, title, height=max(320, 110 + 52 * len(ys)))
 
 
