@@ -42,8 +42,8 @@ def page() -> None:
     folder = options.runs
     if not folder.is_dir():
         st.info(
-            f"There is no folder {options.shown} yet. Simulate something and save it, or start the app on "
-            "another one:"
+            f"There is no folder {options.shown} yet. Simulate something and save it, or "
+            "start the app on another one:"
         )
         common.command_line(["cobasim", "explore", "--runs", "FOLDER"])
         return
