@@ -2,6 +2,7 @@
 
     cobasim compare      compare allocators in the synthetic world (the main job)
     cobasim sweep        compare at many settings, resumable, one table
+    cobasim sensitivity  which settings matter: Morris, Sobol
     cobasim allocate     budgets for a file of pass rates
     cobasim allocators   what there is to choose from
     cobasim explore      the what-if app in the browser
@@ -477,6 +478,96 @@ def sweep(
         highlight=False,
         soft_wrap=True,
     )
+
+
+@app.command()
+def sensitivity(
+    param: Annotated[
+        list[str] | None,
+        typer.Option(help="Settings to vary, as for sweep; not given: a box of twelve."),
+    ] = None,
+    method: Annotated[str, typer.Option(help="morris (screening) or sobol (indices).")] = "morris",
+    samples: Annotated[
+        int, typer.Option(help="N: N (D + 1) points for morris, N (D + 2) for sobol.")
+    ] = 16,
+    sample_seed: Annotated[int, typer.Option(min=0, help="Seed of the sample.")] = 0,
+    allocators: AllocatorsOption = "uniform,coba",
+    seeds: SeedsOption = 2,
+    steps: StepsOption = 100,
+    world: WorldOption = None,
+    weighting: WeightingOption = "both",
+    batch_size: BatchOption = 256,
+    settings: SettingsOption = None,
+    jobs: JobsOption = None,
+    out: Annotated[
+        str, typer.Option(help="Folder; the same command goes on in it.")
+    ] = "runs/sensitivity",
+    yes: Annotated[bool, typer.Option(help="Allow very many runs.")] = False,
+) -> None:
+    """Which settings matter: Morris or Sobol indices of accuracy, area, mixed groups and gain."""
+    from cobasim import sensitivity as global_sensitivity
+    from cobasim import sweeps
+    from cobasim.config import split_settings
+    from cobasim.records import own_versions
+
+    names = _names(allocators or "")
+    if "uniform" not in names:
+        raise InputError("--allocators must include uniform: gains are measured against it")
+    chosen = {
+        "allocators": names, "weightings": _weightings(weighting), "seeds": seeds,
+        "steps": steps, "world": world, "batch_size": batch_size,
+    }  # fmt: skip
+    varied = [sweeps.Parameter.parse(text) for text in param or global_sensitivity.BOX]
+    own = {parameter.name for parameter in varied}
+    study = global_sensitivity.plan(
+        varied, method, samples, sample_seed, preset="quick",
+        settings={"num_prompts": 4096} | split_settings(settings or []),
+        chosen={k: v for k, v in chosen.items() if v is not None and k not in own},
+    )  # fmt: skip
+    total, folder = study.sweep.num_runs, Path(out)
+    if total > sweeps.MOST_RUNS and not yes:
+        raise InputError(f"{total} runs are more than {sweeps.MOST_RUNS}; add --yes to do them")
+    sweeps.claim(study.sweep, folder)
+    with progress_bar() as progress:
+        bar = progress.add_task(f"{len(study.sweep.points)} points", total=total)
+        table = sweeps.run_sweep(
+            study.sweep, folder, jobs=jobs, on_finished=lambda n: progress.advance(bar, n)
+        )
+    rows = table.to_pylist()
+    found = global_sensitivity.analyse(study, rows)
+    command = shlex.join(["cobasim", *sys.argv[1:]])
+    global_sensitivity.store(study, rows, found, folder, command=command, versions=own_versions())
+    console = Console()
+    for per, group in found["indices"].items():
+        for name, metrics in group.items():
+            if "minus_uniform" in metrics:
+                console.print(_index_table(name, per, metrics, method))
+    console.print(
+        f"{total} runs\nreport  {folder / global_sensitivity.REPORT}\n"
+        f"numbers {folder / global_sensitivity.NUMBERS}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _index_table(allocator: str, weighting: str, metrics: dict[str, Any], method: str) -> Table:
+    shown = {"minus_uniform": "minus uniform", "final_heldout": "held-out", "auc": "area"}
+    shown["effective_ratio"] = "mixed"
+    what = "mu*, points" if method == "morris" else "total index"
+    table = Table(
+        title=f"{allocator}, loss weighted per {weighting}: {what}, ± half of a 95 % interval",
+        box=box.SIMPLE_HEAD,
+    )
+    table.add_column("setting")
+    for text in shown.values():
+        table.add_column(text, justify="right")
+    by_metric = {name: {row["name"]: row for row in metrics[name]} for name in shown}
+    for row in metrics["minus_uniform"]:
+        cells = [by_metric[name][row["name"]] for name in shown]
+        table.add_row(
+            row["name"], *(f"{cell['total']:.2f} ± {cell['total_half']:.2f}" for cell in cells)
+        )
+    return table
 
 
 def _sweep_table(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> Table:

@@ -65,6 +65,8 @@ class WorldConfig(Frozen):
     # step of a prompt's own part, in learning rates
     memorisation: Annotated[float, Field(ge=0.0)] = WORLD_DEFAULTS["logistic"]["memorisation"]
     noise: Annotated[float, Field(ge=0.0)] = 10.0  # nuisance gradient of one rollout
+    # nuisance gradient of one prompt, which more rollouts of it do not average out
+    prompt_noise: Annotated[float, Field(ge=0.0)] = 0.0
     clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
     # exogenous drift
     walk: Annotated[float, Field(ge=0.0)] = 0.0  # sd of difficulties' random walk, logits a step

@@ -163,7 +163,7 @@ class RunHeader:
         return cls(
             source=source,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            versions={**_versions(), **(versions or {})},
+            versions={**own_versions(), **(versions or {})},
             seed=seed,
             allocator=allocator,
             estimator=estimator,
@@ -211,7 +211,8 @@ _HEADER_TYPES: Final[dict[str, tuple[type, ...]]] = {
 }
 
 
-def _versions() -> dict[str, str]:
+def own_versions() -> dict[str, str]:
+    """Versions of this package, numpy and Python."""
     try:
         own = metadata.version("coba-testbed")
     except metadata.PackageNotFoundError:  # run from a checkout that is not installed

@@ -141,12 +141,15 @@ class SimulatedPolicy(ABC):
         update, square = group_update(passes, budgets, config.update)
         weights = group_weights(budgets, config.weighting)
         shared, own = self._gradients(prompts, weights * update)
-        if config.noise > 0.0:
+        if config.noise > 0.0 or config.prompt_noise > 0.0:
             # A rollout's nuisance gradient has norm `noise`, is isotropic over the shared
-            # parameters, and enters with its advantage and the weight of its group.
-            variance = weights * weights * square / np.maximum(budgets, 1)  # (m,)
-            scale = config.noise / np.sqrt(shared.size)
-            shared = shared + (scale * float(variance.sum()) ** 0.5) * self._noise
+            # parameters, and enters with its advantage and the weight of its group; a prompt's
+            # has norm `prompt_noise` and enters with its group's update: rollouts share it.
+            squares = weights * weights  # (m,)
+            within = float(squares @ (square / np.maximum(budgets, 1)))
+            between = float(squares @ (update * update))
+            variance = config.noise**2 * within + config.prompt_noise**2 * between
+            shared = shared + np.sqrt(variance / shared.size) * self._noise
         norm = float(np.sqrt(shared @ shared + own @ own))
         clip = min(1.0, config.clip_norm / norm) if norm > 0.0 else 1.0
         self._apply(prompts, clip * shared, clip * own)

@@ -1,0 +1,436 @@
+"""Fit a world's knobs to real runs with uniform budgets, then predict the adaptive runs unseen.
+
+Targets are curves of the real *uniform* runs: held-out accuracy minus its start, and in four blocks
+of steps the failure rate and the share of mixed groups. From adaptive runs one thing only is used,
+and only by the second of the two models: their gradient norm over uniform's, never an accuracy.
+
+The loss is the mean squared distance in standard errors (over the real seeds, with a floor). The
+search is a Sobol sample of the box, refined by Nelder and Mead (scipy). Intervals come from a
+bootstrap of the real seeds over the settings of the sample.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+from scipy import optimize, stats
+from threadpoolctl import threadpool_limits
+
+from cobasim.allocation import make_allocator
+from cobasim.allocation.arrays import FloatArray
+from cobasim.comparison import build_loop, measured_pool
+from cobasim.config import LoopConfig, RunConfig, WorldConfig, validated
+from cobasim.errors import InputError
+from cobasim.loop import run
+from cobasim.records import Run, RunHeader, StepRecord, find_runs, read_run
+from cobasim.scores import accuracy_curve, mean_interval
+from cobasim.sweeps import Parameter, points
+
+BLOCKS = 4
+FLOOR = {"heldout": 0.01, "failure_rate": 0.02, "mixed": 0.02, "norm": 0.1}
+"""Least standard errors of the targets: what a world of a few knobs need not resolve."""
+
+BOX = {
+    "logistic": ("learning_rate=3e-3:1e-1:log", "transfer=0.1:1.0", "noise=1:60:log"),
+    "skill-chain": ("learning_rate=2e-2:1:log", "transfer=0.1:1.0", "noise=1:60:log"),
+}
+PROMPT_NOISE = "prompt_noise=1:200:log"
+
+Key = tuple[str, str]  # allocator, weighting
+
+
+def read_runs(paths: Iterable[Path]) -> list[Run]:
+    """Runs of folders (any depth), or of archives ``.jsonl.gz`` of {"header", "steps"} lines.
+
+    Raises InputError for what is neither, or holds no run.
+    """
+    runs: list[Run] = []
+    for path in paths:
+        if path.is_dir():
+            runs += [read_run(folder) for folder in find_runs(path)]
+        elif path.name.endswith(".jsonl.gz") and path.exists():
+            try:
+                with gzip.open(path, "rt", encoding="utf-8") as lines:
+                    for line in lines:
+                        content = json.loads(line)
+                        header = RunHeader.from_json(json.dumps(content["header"]))
+                        steps = tuple(StepRecord.from_dict(step) for step in content["steps"])
+                        runs.append(Run(header, steps, path))
+            except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+                raise InputError(f"{path} cannot be read: {error}") from None
+        else:
+            raise InputError(f"{path}: expected a folder of runs, or an archive .jsonl.gz")
+    if not runs:
+        raise InputError("no runs found; give the folder of a finished `cobatrain compare`")
+    return runs
+
+
+@dataclass(frozen=True)
+class Series:
+    """What one run is compared by: each a flat array."""
+
+    heldout: FloatArray  # (evaluations,) minus the first
+    failure_rate: FloatArray  # (BLOCKS,)
+    mixed: FloatArray  # (BLOCKS,)
+    norm: float  # mean gradient norm of the second half
+    final: float  # final held-out accuracy
+
+    @classmethod
+    def of(cls, records: Sequence[StepRecord]) -> Series:
+        """Of the records of one finished run."""
+        acc = np.array([r.evaluation["heldout"] for r in records if r.evaluation is not None])
+        steps = [r for r in records if r.step > 0]
+
+        def blocks(values: Sequence[float | None]) -> FloatArray:
+            known = np.array([np.nan if value is None else value for value in values])
+            return np.array([np.nanmean(part) for part in np.array_split(known, BLOCKS)])
+
+        norms = [r.learner.get("grad_norm", math.nan) for r in steps[len(steps) // 2 :]]
+        return cls(
+            heldout=acc[1:] - acc[0],
+            failure_rate=blocks([r.failure_rate for r in steps]),
+            mixed=blocks([r.effective_ratio for r in steps]),
+            norm=float(np.mean(norms)),
+            final=float(acc[-1]),
+        )
+
+
+@dataclass(frozen=True)
+class Real:
+    """Real runs, grouped and checked: the same settings and seeds.
+
+    Attributes:
+        loop: their loop, as in the header.
+        weighting_of_uniform: under which weighting uniform was recorded.
+        series: (allocator, weighting) -> seed -> Series.
+    """
+
+    loop: LoopConfig
+    series: dict[Key, dict[int, Series]]
+    uniform: Key
+
+    @classmethod
+    def of(cls, runs: Sequence[Run]) -> Real:
+        """Group real runs. Raises InputError without uniform runs, or for unequal loops."""
+        grouped: dict[Key, dict[int, Series]] = {}
+        loops = {json.dumps(run.header.config.get("loop"), sort_keys=True) for run in runs}
+        if len(loops) != 1:
+            raise InputError(
+                f"the runs have {len(loops)} different loops (batch, budget, steps); calibrate on "
+                "the runs of one comparison"
+            )
+        loop = validated(LoopConfig, json.loads(loops.pop()) or {})
+        for run_ in runs:
+            head = run_.header
+            if not run_.steps or run_.steps[-1].step < loop.steps:
+                raise InputError(f"{head.allocator}, seed {head.seed}: the run is not finished")
+            if accuracy_curve(run_)[0].size < 2:
+                raise InputError(f"{head.allocator}, seed {head.seed}: fewer than two evaluations")
+            group = grouped.setdefault((head.allocator, head.weighting), {})
+            group[head.seed] = Series.of(run_.steps)
+        uniform = next((key for key in grouped if key[0] == "uniform"), None)
+        if uniform is None:
+            raise InputError(
+                "there is no uniform run among them: it is what the world is fitted to"
+            )
+        if len(grouped[uniform]) < 2:
+            raise InputError("at least two seeds of uniform are needed, for standard errors")
+        return cls(loop, grouped, uniform)
+
+    @property
+    def others(self) -> list[Key]:
+        """The adaptive runs."""
+        return [key for key in self.series if key != self.uniform]
+
+    def targets(self, with_norms: bool, seeds: Sequence[int] | None = None) -> FloatArray:
+        """(2, t): means over the uniform seeds (repeats allowed), and their standard errors."""
+        base = self.series[self.uniform]
+        chosen = [base[seed] for seed in (seeds if seeds is not None else base)]
+        mean, error = [], []
+        for name in ("heldout", "failure_rate", "mixed"):
+            table = np.stack([getattr(one, name) for one in chosen])
+            every = np.stack([getattr(one, name) for one in base.values()])
+            sem = every.std(axis=0, ddof=1) / math.sqrt(len(base))
+            mean.append(table.mean(axis=0))
+            error.append(np.maximum(sem, FLOOR[name]))
+        if with_norms:
+            for key in self.others:
+                shared = [seed for seed in (seeds or base) if seed in self.series[key]]
+                if not shared:
+                    continue
+                ratios = [math.log(self.series[key][s].norm / base[s].norm) for s in shared]
+                mean.append(np.array([np.mean(ratios)]))
+                sem = np.std(ratios, ddof=1) / math.sqrt(len(ratios)) if len(ratios) > 1 else 0.0
+                error.append(np.array([max(float(sem), FLOOR["norm"])]))
+        return np.stack([np.concatenate(mean), np.concatenate(error)])
+
+
+Simulated = dict[Key, list[Series]]
+
+
+def simulate(
+    real: Real, settings: Mapping[str, Any], keys: Sequence[Key], seeds: int,
+    pass_rates: str | None,
+) -> Simulated:  # fmt: skip
+    """Runs of the world with these settings, at the real runs' loop: (key) -> seeds."""
+    rates = measured_pool(pass_rates)
+    size = {} if rates is None else {"num_prompts": rates.size}
+    found: Simulated = {}
+    for allocator, weighting in keys:
+        values = {**size, **settings, "weighting": "prompt" if weighting == "prompt" else "rollout"}
+        world = validated(WorldConfig, values)
+        for seed in range(seeds):
+            config = RunConfig(
+                allocator=allocator, seed=seed, loop=real.loop, world=world, pass_rates=pass_rates
+            )
+            with threadpool_limits(1):
+                records = run(build_loop(config, rates), make_allocator(allocator))
+            found.setdefault((allocator, weighting), []).append(Series.of(records))
+    return found
+
+
+def vector(real: Real, simulated: Simulated, with_norms: bool) -> FloatArray:
+    """(t,) what corresponds to ``Real.targets``, mean over the simulated seeds."""
+    base = simulated[real.uniform]
+    parts = [
+        np.mean([getattr(one, name) for one in base], axis=0)
+        for name in ("heldout", "failure_rate", "mixed")
+    ]
+    if with_norms:
+        for key in real.others:
+            ratios = [math.log(a.norm / b.norm) for a, b in zip(simulated[key], base, strict=True)]
+            parts.append(np.array([np.mean(ratios)]))
+    return np.concatenate(parts)
+
+
+def distance(found: FloatArray, targets: FloatArray) -> float:
+    """Mean squared distance in standard errors."""
+    return float(np.mean(((found - targets[0]) / targets[1]) ** 2))
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """An adaptive run's final accuracy minus uniform's, in points: real beside predicted."""
+
+    allocator: str
+    weighting: str
+    real: float
+    real_half: float | None
+    predicted: float
+    low: float  # of the bootstrap's settings
+    high: float
+    norm_real: float  # gradient norm over uniform's
+    norm_predicted: float
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted world.
+
+    Attributes:
+        name: which model.
+        settings: the best settings.
+        intervals: setting -> (low, high), the 2.5 and 97.5 % quantiles of the bootstrap.
+        loss: mean squared distance in standard errors; about 1 where the world fits.
+        uniform: predicted and real curves of uniform, by name.
+        predictions: of the adaptive runs.
+        tau, p_value: Kendall's rank correlation of predicted with real differences; None for one.
+        order_within_noise: whether every prediction lies in the real 95 % interval.
+    """
+
+    name: str
+    settings: dict[str, Any]
+    intervals: dict[str, tuple[float, float]]
+    loss: float
+    uniform: dict[str, Any]
+    predictions: list[Prediction]
+    tau: float | None
+    p_value: float | None
+    inside: int
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def calibrate(
+    real: Real,
+    *,
+    world: str = "logistic",
+    prompt_noise: bool = True,
+    fixed: Mapping[str, Any] | None = None,
+    pass_rates: str | None = None,
+    samples: int = 128,
+    refine: int = 60,
+    seeds: int = 4,
+    predict_seeds: int = 16,
+    bootstrap: int = 200,
+    jobs: int | None = None,
+    seed: int = 0,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> Model:
+    """Fit one model and predict the adaptive runs.
+
+    Args:
+        real: the runs.
+        world: logistic or skill-chain.
+        prompt_noise: fit ``prompt_noise`` too, and use the gradient norms to tell it from noise.
+        fixed: settings of the world that are not fitted.
+        pass_rates: file of the initial policy's measured pass rates; None: the world's population.
+        samples: size of the Sobol sample.
+        refine: evaluations of Nelder and Mead.
+        seeds: simulated seeds of each evaluation, the same for all.
+        predict_seeds: of the predictions.
+        bootstrap: resamples of the real seeds.
+        jobs: processes.
+        seed: of the sample and the bootstrap.
+        on_progress: gets the number of evaluations just done.
+    """
+    with_norms = prompt_noise and bool(real.others)
+    texts = [*BOX[world], *([PROMPT_NOISE] if prompt_noise else [])]
+    box = [one for text in texts if (one := Parameter.parse(text)).name not in (fixed or {})]
+    held = {"world": world, **(fixed or {})}
+    keys = [real.uniform, *(real.others if with_norms else [])]
+    targets = real.targets(with_norms)
+
+    def evaluate(settings: Mapping[str, Any]) -> FloatArray:
+        return vector(real, simulate(real, held | settings, keys, seeds, pass_rates), with_norms)
+
+    tried = points(box, "sobol", samples=samples, seed=seed)
+    workers = jobs or joblib.cpu_count()
+    pool = joblib.Parallel(n_jobs=workers, return_as="generator")
+    vectors = []
+    for found in pool(joblib.delayed(evaluate)(point) for point in tried):
+        vectors.append(found)
+        on_progress(1)
+    losses = [distance(found, targets) for found in vectors]
+    best = tried[int(np.argmin(losses))]
+
+    def to_shares(point: Mapping[str, Any]) -> FloatArray:
+        return np.array([_share(one, float(point[one.name])) for one in box])
+
+    def from_shares(shares: FloatArray) -> dict[str, Any]:
+        return {
+            one.name: one.at(float(np.clip(s, 0, 1))) for one, s in zip(box, shares, strict=True)
+        }
+
+    def loss_at(shares: FloatArray) -> float:
+        outside = float(np.sum(np.maximum(shares - 1, 0) + np.maximum(-shares, 0)))
+        found = evaluate(from_shares(shares))
+        tried.append(from_shares(shares))
+        vectors.append(found)
+        on_progress(1)
+        return distance(found, targets) + 10.0 * outside
+
+    if refine:
+        start = to_shares(best)
+        simplex = np.vstack([start, *(_nudged(start, k) for k in range(start.size))])
+        optimize.minimize(
+            loss_at, start, method="Nelder-Mead",
+            options={"maxfev": refine, "initial_simplex": simplex},
+        )  # fmt: skip
+        on_progress(max(0, samples + refine - len(tried)))
+    losses = [distance(found, targets) for found in vectors]
+    place = int(np.argmin(losses))
+    best = tried[place]
+    rng = np.random.default_rng([seed, 1])
+    base = list(real.series[real.uniform])
+    table = np.stack(vectors)
+    chosen = []
+    for _ in range(bootstrap):
+        again = real.targets(with_norms, [base[k] for k in rng.integers(0, len(base), len(base))])
+        chosen.append(int(np.argmin((((table - again[0]) / again[1]) ** 2).mean(axis=1))))
+    intervals = {
+        one.name: tuple(
+            float(v) for v in np.quantile([tried[k][one.name] for k in chosen], [0.025, 0.975])
+        )
+        for one in box
+    }
+    plausible = list(dict.fromkeys([place, *chosen]))[:8]
+    every = [real.uniform, *real.others]
+    runs = joblib.Parallel(n_jobs=workers)(
+        joblib.delayed(simulate)(
+            real, held | tried[k], every, predict_seeds if k == place else seeds, pass_rates
+        )
+        for k in plausible
+    )
+    predictions = [_prediction(real, key, runs) for key in real.others]
+    first = real.series[real.uniform].values()
+    simulated = runs[0][real.uniform]
+    curves = {
+        name: {
+            "real": np.mean([getattr(one, name) for one in first], axis=0).tolist(),
+            "simulated": np.mean([getattr(one, name) for one in simulated], axis=0).tolist(),
+        }
+        for name in ("heldout", "failure_rate", "mixed")
+    }
+    tau, p_value = None, None
+    if len(predictions) > 1:
+        # uniform itself, at 0, is one of the ranks
+        found = stats.kendalltau(
+            [0.0, *(one.real for one in predictions)],
+            [0.0, *(one.predicted for one in predictions)],
+        )
+        tau, p_value = float(found.statistic), float(found.pvalue)
+    return Model(
+        name="rollout and prompt noise" if prompt_noise else "rollout noise only",
+        settings=held | best,
+        intervals=intervals,  # type: ignore[arg-type]
+        loss=losses[place],
+        uniform=curves,
+        predictions=predictions,
+        tau=tau,
+        p_value=p_value,
+        inside=sum(
+            one.real_half is not None and abs(one.predicted - one.real) <= one.real_half
+            for one in predictions
+        ),
+        extra={"evaluations": len(vectors), "targets": targets[0].size},
+    )
+
+
+def _share(parameter: Parameter, value: float) -> float:
+    if parameter.log:
+        return math.log(value / parameter.low) / math.log(parameter.high / parameter.low)
+    return (value - parameter.low) / (parameter.high - parameter.low)
+
+
+def _nudged(start: FloatArray, k: int) -> FloatArray:
+    moved = start.copy()
+    moved[k] += 0.1 if moved[k] < 0.5 else -0.1
+    return moved
+
+
+def _prediction(real: Real, key: Key, runs: Sequence[Simulated]) -> Prediction:
+    base, own = real.series[real.uniform], real.series[key]
+    shared = [seed for seed in own if seed in base]
+    observed = mean_interval([100 * (own[s].final - base[s].final) for s in shared])
+
+    def difference(simulated: Simulated) -> float:
+        pairs = zip(simulated[key], simulated[real.uniform], strict=True)
+        return 100 * float(np.mean([a.final - b.final for a, b in pairs]))
+
+    every = [difference(one) for one in runs]
+    ratios = [own[s].norm / base[s].norm for s in shared]
+    best = runs[0]
+    predicted_ratio = [a.norm / b.norm for a, b in zip(best[key], best[real.uniform], strict=True)]
+    return Prediction(
+        allocator=key[0],
+        weighting=key[1],
+        real=observed.mean,
+        real_half=None if observed.high is None else observed.high - observed.mean,
+        predicted=every[0],
+        low=min(every),
+        high=max(every),
+        norm_real=float(np.mean(ratios)),
+        norm_predicted=float(np.mean(predicted_ratio)),
+    )
