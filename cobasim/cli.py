@@ -3,6 +3,7 @@
     cobasim compare      compare allocators in the synthetic world (the main job)
     cobasim sweep        compare at many settings, resumable, one table
     cobasim sensitivity  which settings matter: Morris, Sobol
+    cobasim calibrate    fit the worlds to real runs, and predict others
     cobasim allocate     budgets for a file of pass rates
     cobasim allocators   what there is to choose from
     cobasim explore      the what-if app in the browser
@@ -566,6 +567,77 @@ def _index_table(allocator: str, weighting: str, metrics: dict[str, Any], method
         cells = [by_metric[name][row["name"]] for name in shown]
         table.add_row(
             row["name"], *(f"{cell['total']:.2f} ± {cell['total_half']:.2f}" for cell in cells)
+        )
+    return table
+
+
+@app.command()
+def calibrate(
+    runs: Annotated[
+        list[str], typer.Argument(help="Folders of real runs, or archives of them (.jsonl.gz).")
+    ],
+    pass_rates: PassRatesOption = None,
+    world: Annotated[
+        Literal["logistic", "skill-chain", "both"], typer.Option(help="Which worlds are fitted.")
+    ] = "logistic",
+    model: Annotated[
+        list[str] | None, typer.Option(help="Which models are fitted; not given: all.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=2, help="Settings tried of each model.")] = 128,
+    refine: Annotated[int, typer.Option(min=0, help="Steps of refinement after that.")] = 60,
+    seeds: SeedsOption = 4,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sample and the bootstrap.")] = 0,
+    jobs: JobsOption = None,
+    out: Annotated[str, typer.Option(help="Folder of the report.")] = "runs/calibration",
+) -> None:
+    """Fit the worlds to real runs with uniform budgets; predict the adaptive ones unseen."""
+    from cobasim import calibrate as calibration
+    from cobasim.records import own_versions
+
+    found = calibration.Real.of(calibration.read_runs([Path(run) for run in runs]))
+    names = list(model or calibration.MODELS)
+    worlds = ["logistic", "skill-chain"] if world == "both" else [world]
+    models = []
+    with progress_bar() as progress:
+        for where in worlds:
+            for name in names:
+                bar = progress.add_task(f"{where}, {name}", total=samples + refine)
+                models.append(
+                    calibration.calibrate(
+                        found, world=where, model=name, pass_rates=pass_rates, samples=samples,
+                        refine=refine, seeds=seeds or 4, jobs=jobs, seed=seed,
+                        on_progress=lambda n, bar=bar: progress.advance(bar, n),
+                    )
+                )  # fmt: skip
+    command = shlex.join(["cobasim", *sys.argv[1:]])
+    folder = Path(out)
+    calibration.store(
+        models, found, folder, command=command, versions=own_versions(), pass_rates=pass_rates
+    )
+    console = Console()
+    for one in models:
+        console.print(_model_table(one))
+        console.print(calibration.sentence(one), highlight=False, soft_wrap=True)
+    console.print(
+        f"report  {folder / calibration.REPORT}\nnumbers {folder / calibration.NUMBERS}",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+def _model_table(model: Any) -> Table:
+    table = Table(title=f"{model.settings['world']}, {model.name}", box=box.SIMPLE_HEAD)
+    for column in ("allocator", "real, points", "predicted", "plausible", "norm", "predicted"):
+        justify: Any = "left" if column == "allocator" else "right"
+        table.add_column(column, justify=justify, no_wrap=True)
+    for one in model.predictions:
+        half = "" if one.real_half is None else f" ± {one.real_half:.2f}"
+        table.add_row(
+            f"{one.allocator} per {one.weighting}",
+            f"{one.real:+.2f}{half}",
+            f"{one.predicted:+.2f}",
+            f"{one.low:+.2f} to {one.high:+.2f}",
+            f"{one.norm_real:.2f}",
+            f"{one.norm_predicted:.2f}",
         )
     return table
 
