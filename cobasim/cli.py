@@ -827,7 +827,8 @@ def _league_table(title: str, league: dict[str, Any]) -> Table:
     )
     table.add_column("allocator", no_wrap=True)
     for column in (
-        "mean\nrank", "minus\nuniform", "\nb/l/i", "never\nbelow", "minus\ncoba", "\nb/l/i", "\ngap",
+        "mean\nrank", "minus\nuniform", "\nb/l/i", "never\nbelow", "minus\ncoba", "\nb/l/i",
+        "\ngap",
     ):  # fmt: skip
         table.add_column(column, justify="right", no_wrap=True)
     for row in league["rows"]:

@@ -53,9 +53,11 @@ SEEDS = {"quick": 3, "full": 6}
 # Chosen with uniform budgets alone (seeds 100 and 101), so that these rise by 10 to 20 points in
 # 150 steps of 128 prompts; how: docs/ring.md
 LEARNING_RATES: dict[str, dict[str, float]] = {
-    "logistic": {"easy": 0.0048, "hard": 0.0084, "math": 0.0054, "measured": 0.0048},
+    "logistic": {"easy": 0.0048, "hard": 0.0095, "math": 0.0054, "measured": 0.0048},
     "skill-chain": {"easy": 0.08, "hard": 0.08, "math": 0.08, "measured": 0.08},
 }
+CLUSTERS = {"logistic": 8, "skill-chain": 4}
+"""Fewer chains than in the default world, as the pool is smaller: with noise they learn too."""
 NOISY_FACTOR = {"logistic": 2.5, "skill-chain": 3.0}
 """Learning rate under more noise than the first level of each kind, over that without."""
 
@@ -75,6 +77,7 @@ def condition(
     rate = LEARNING_RATES[world][population]
     return {
         "world": world,
+        "clusters": CLUSTERS[world],
         "population": "math" if population == "measured" else population,
         "pass_rates": pass_rates if population == "measured" else None,
         "noise": noise[0],
