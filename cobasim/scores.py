@@ -261,7 +261,9 @@ def false_discovery(p_values: ArrayLike) -> Array:
     values = np.asarray(p_values, dtype=np.float64)
     if not values.size:
         return values.copy()
-    return np.asarray(stats.false_discovery_control(values, axis=None)).reshape(values.shape)
+    adjusted = np.empty(values.shape)
+    adjusted[...] = stats.false_discovery_control(values.ravel()).reshape(values.shape)
+    return adjusted
 
 
 def mean_ranks(values: ArrayLike) -> Array:
@@ -286,8 +288,8 @@ def friedman(values: ArrayLike) -> tuple[float, float] | None:
 
 def critical_difference(methods: int, blocks: int) -> float:
     """Return Nemenyi's critical difference of mean ranks at 5 % (Demsar 2006, section 3.2.2)."""
-    quantile = float(stats.studentized_range.ppf(1 - LEVEL, methods, np.inf)) / 2**0.5
-    return quantile * (methods * (methods + 1) / (6 * blocks)) ** 0.5
+    quantile = float(stats.studentized_range.ppf(1 - LEVEL, methods, np.inf)) / np.sqrt(2)
+    return float(quantile * np.sqrt(methods * (methods + 1) / (6 * blocks)))
 
 
 @dataclass(frozen=True)
