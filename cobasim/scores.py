@@ -261,9 +261,7 @@ def false_discovery(p_values: ArrayLike) -> Array:
     values = np.asarray(p_values, dtype=np.float64)
     if not values.size:
         return values.copy()
-    adjusted = np.empty(values.shape)
-    adjusted[...] = stats.false_discovery_control(values.ravel()).reshape(values.shape)
-    return adjusted
+    return np.asarray(stats.false_discovery_control(values.ravel())).reshape(values.shape)
 
 
 def mean_ranks(values: ArrayLike) -> Array:
@@ -271,7 +269,8 @@ def mean_ranks(values: ArrayLike) -> Array:
 
     Ranks are taken within a block and a seed, ties averaged, then averaged over seeds.
     """
-    return np.asarray(stats.rankdata(-np.asarray(values, dtype=np.float64), axis=1)).mean(axis=2)
+    ranks = np.asarray(stats.rankdata(-np.asarray(values, dtype=np.float64), axis=1))
+    return np.asarray(ranks.mean(axis=2), dtype=np.float64)
 
 
 def friedman(values: ArrayLike) -> tuple[float, float] | None:
