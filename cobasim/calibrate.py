@@ -2,7 +2,8 @@
 
 Targets are curves of the real *uniform* runs: held-out accuracy minus its start, and in four blocks
 of steps the failure rate and the share of mixed groups. From adaptive runs one thing only is used,
-and only by the second of the two models: their gradient norm over uniform's, never an accuracy.
+and only by models that fit ``prompt_noise``: their gradient norm over uniform's, never an accuracy.
+Models form a ladder, each with one more knob of the world (``MODELS``).
 
 The loss is the mean squared distance in standard errors (over the real seeds, with a floor). The
 search is a Sobol sample of the box, refined by Nelder and Mead (scipy). Intervals come from a
@@ -28,7 +29,7 @@ from cobasim.allocation import make_allocator
 from cobasim.allocation.arrays import FloatArray
 from cobasim.comparison import build_loop, measured_pool
 from cobasim.config import LoopConfig, RunConfig, WorldConfig, validated
-from cobasim.errors import InputError
+from cobasim.errors import InputError, unknown_name
 from cobasim.loop import run
 from cobasim.records import Run, RunHeader, StepRecord, find_runs, read_run
 from cobasim.scores import accuracy_curve, mean_interval
@@ -42,7 +43,14 @@ BOX = {
     "logistic": ("learning_rate=3e-3:1e-1:log", "transfer=0.1:1.0", "noise=1:60:log"),
     "skill-chain": ("learning_rate=2e-2:1:log", "transfer=0.1:1.0", "noise=1:60:log"),
 }
-PROMPT_NOISE = "prompt_noise=1:200:log"
+"""What every model fits."""
+KNOBS = {"forgetting": "forgetting=0.002:0.2:log", "prompt_noise": "prompt_noise=1:200:log"}
+"""What some models fit besides; zero in the others."""
+MODELS: dict[str, tuple[str, ...]] = {
+    "as it was": (),
+    "with forgetting": ("forgetting",),
+    "with forgetting and prompt noise": ("forgetting", "prompt_noise"),
+}
 
 Key = tuple[str, str]  # allocator, weighting
 
@@ -243,7 +251,8 @@ class Model:
         uniform: predicted and real curves of uniform, by name.
         predictions: of the adaptive runs.
         tau, p_value: Kendall's rank correlation of predicted with real differences; None for one.
-        order_within_noise: whether every prediction lies in the real 95 % interval.
+            inside: how many predictions lie in the real 95 % interval.
+        extra: how the fit was made.
     """
 
     name: str
@@ -266,7 +275,7 @@ def calibrate(
     real: Real,
     *,
     world: str = "logistic",
-    prompt_noise: bool = True,
+    model: str = "with forgetting and prompt noise",
     fixed: Mapping[str, Any] | None = None,
     pass_rates: str | None = None,
     samples: int = 128,
@@ -283,7 +292,8 @@ def calibrate(
     Args:
         real: the runs.
         world: logistic or skill-chain.
-        prompt_noise: fit ``prompt_noise`` too, and use the gradient norms to tell it from noise.
+        model: a name in MODELS. One with ``prompt_noise`` also uses the gradient norms, which
+            tell it from ``noise``.
         fixed: settings of the world that are not fitted.
         pass_rates: file of the initial policy's measured pass rates; None: the world's population.
         samples: size of the Sobol sample.
@@ -295,8 +305,13 @@ def calibrate(
         seed: of the sample and the bootstrap.
         on_progress: gets the number of evaluations just done.
     """
-    with_norms = prompt_noise and bool(real.others)
-    texts = [*BOX[world], *([PROMPT_NOISE] if prompt_noise else [])]
+    if world not in BOX:
+        raise unknown_name("world", world, BOX)
+    if model not in MODELS:
+        raise unknown_name("model", model, MODELS)
+    knobs = MODELS[model]
+    with_norms = "prompt_noise" in knobs and bool(real.others)
+    texts = [*BOX[world], *(KNOBS[name] for name in knobs)]
     box = [one for text in texts if (one := Parameter.parse(text)).name not in (fixed or {})]
     held = {"world": world, **(fixed or {})}
     keys = [real.uniform, *(real.others if with_norms else [])]
@@ -382,7 +397,7 @@ def calibrate(
         )
         tau, p_value = float(found.statistic), float(found.pvalue)
     return Model(
-        name="rollout and prompt noise" if prompt_noise else "rollout noise only",
+        name=model,
         settings=held | best,
         intervals=intervals,  # type: ignore[arg-type]
         loss=losses[place],

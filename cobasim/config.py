@@ -68,6 +68,7 @@ class WorldConfig(Frozen):
     # nuisance gradient of one prompt, which more rollouts of it do not average out
     prompt_noise: Annotated[float, Field(ge=0.0)] = 0.0
     clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
+    forgetting: Share = 0.0  # share of what the shared parameters have learned, lost each step
     # exogenous drift
     walk: Annotated[float, Field(ge=0.0)] = 0.0  # sd of difficulties' random walk, logits a step
     regime_step: Annotated[int, Field(ge=1)] | None = None  # when a new hard cluster appears

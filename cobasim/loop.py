@@ -83,6 +83,7 @@ class Loop:
             **({} if self.truth else config.estimator_parameters),
         )
         self.capability = CapabilityWindow(config.window)
+        self.weighting: str | None = getattr(learner, "weighting", None)
         clusters = getattr(learner, "cluster", None)
         self.order = BatchOrder(
             size,
@@ -103,7 +104,9 @@ class Loop:
             assert isinstance(self.learner, KnowsTruth)
             rate = self.learner.pass_rates(prompts)
             attempts = np.full(rate.shape, TRUTH_ATTEMPTS)
-            return prompts, Observation(rate, attempts, 1.0 - float(rate.mean()), progress)
+            return prompts, Observation(
+                rate, attempts, 1.0 - float(rate.mean()), progress, weighting=self.weighting
+            )
         belief = self.estimator.estimate(prompts)
         return prompts, Observation(
             pass_rate=belief.pass_rate,
@@ -111,6 +114,7 @@ class Loop:
             failure_rate=self.capability.mean,
             progress=progress,
             posterior=belief.posterior,
+            weighting=self.weighting,
         )
 
     def start(self) -> StepRecord:

@@ -24,8 +24,11 @@ from cobasim.allocation.capability import (
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Observation
 from cobasim.allocation.pass_rates import ESTIMATORS, PassRateEstimator, make_estimator
+from cobasim.allocation.signal import Signal
 from cobasim.allocation.solvers import SOLVERS, solve
 from cobasim.allocation.values import CobaValue, KnapsackValue, ValueFunction
+
+ALLOCATORS["signal"] = Signal
 
 __all__ = [
     "ALLOCATORS",
@@ -38,6 +41,7 @@ __all__ = [
     "Limits",
     "Observation",
     "PassRateEstimator",
+    "Signal",
     "ValueAllocator",
     "ValueFunction",
     "allocate",

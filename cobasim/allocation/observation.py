@@ -21,6 +21,8 @@ class Observation:
         progress: share of the run that is done, 0 .. 1.
         posterior: the evidence itself, as the parameters (a, b), each (m,), of a Beta
             distribution over the pass rate; None where the estimator keeps no posterior.
+        weighting: how the learner's loss weights prompts ("rollout", "token", "prompt"); None
+            where it does not say.
     """
 
     pass_rate: FloatArray
@@ -28,6 +30,7 @@ class Observation:
     failure_rate: float | None = None
     progress: float = 0.0
     posterior: tuple[FloatArray, FloatArray] | None = None
+    weighting: str | None = None
 
     @cached_property
     def seen(self) -> BoolArray:
@@ -52,4 +55,5 @@ class Observation:
             failure_rate=self.failure_rate,
             progress=self.progress,
             posterior=posterior,
+            weighting=self.weighting,
         )

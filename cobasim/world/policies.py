@@ -47,6 +47,7 @@ class SimulatedPolicy(ABC):
         self, config: WorldConfig, seed: int, pass_rates: FloatArray | None = None
     ) -> None:
         self.config, self.seed = config, seed
+        self.weighting = config.weighting  # of prompts in the loss, for allocators to know
         if pass_rates is None:
             first = draw_pass_rates(stream(seed, POPULATION), config.num_prompts, config.population)
             heldout = draw_pass_rates(stream(seed, HELDOUT), config.num_heldout, config.population)
@@ -66,6 +67,7 @@ class SimulatedPolicy(ABC):
         self.cluster = self._draw_clusters(rates, heldout.size)  # (n,)
         self._build(rates)
         self.own = np.zeros(first.size)  # (P,) memorised logits
+        self._start = self._shared().copy()  # what forgetting falls back to
         self._own_square = 0.0  # Adam's second moment of `own`, pooled over prompts
         self._moment = np.zeros(self._shared().size)
         self._square = np.zeros(self._shared().size)
@@ -153,6 +155,9 @@ class SimulatedPolicy(ABC):
         norm = float(np.sqrt(shared @ shared + own @ own))
         clip = min(1.0, config.clip_norm / norm) if norm > 0.0 else 1.0
         self._apply(prompts, clip * shared, clip * own)
+        if config.forgetting > 0.0:
+            parameters = self._shared()
+            parameters += config.forgetting * (self._start - parameters)
         self.step += 1
         self._drift()
         return {"grad_norm": norm}
