@@ -4,6 +4,7 @@
     cobasim sweep        compare at many settings, resumable, one table
     cobasim sensitivity  which settings matter: Morris, Sobol
     cobasim calibrate    fit the worlds to real runs, and predict others
+    cobasim ring         every allocator in many conditions, ranked
     cobasim allocate     budgets for a file of pass rates
     cobasim allocators   what there is to choose from
     cobasim explore      the what-if app in the browser
@@ -815,3 +816,103 @@ def benchmark(
     console.print(table)
     for line in result.sentences():
         console.print(line, highlight=False)
+
+
+# -- ring ----------------------------------------------------------------------------------
+
+
+@app.command()
+def ring(
+    preset: Annotated[
+        str, typer.Option(help="quick (20 conditions, 3 seeds) or full (72 conditions, 6 seeds).")
+    ] = "quick",
+    allocators: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated names, uniform among them; all if not given."),
+    ] = None,
+    seeds: SeedsOption = None,
+    steps: StepsOption = None,
+    oracles: Annotated[
+        bool, typer.Option(help="Also run each allocator on the true pass rates.")
+    ] = True,
+    pass_rates: Annotated[
+        str | None, typer.Option(help="File of the measured population; the one in examples/.")
+    ] = None,
+    settings: SettingsOption = None,
+    jobs: JobsOption = None,
+    out: Annotated[str, typer.Option(help="Folder; the same command goes on in it.")] = "runs/ring",
+    yes: Annotated[bool, typer.Option(help="Allow very many runs.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Every allocator in many conditions at equal rollouts: ranks, differences, tests, one page."""
+    from cobasim import ring as rings
+    from cobasim import sweeps
+    from cobasim.config import split_settings
+    from cobasim.records import own_versions
+
+    began = time.perf_counter()
+    planned = rings.plan(
+        preset, None if allocators is None else _names(allocators), seeds=seeds, steps=steps,
+        oracles=oracles, pass_rates=pass_rates, settings=split_settings(settings or []),
+    )  # fmt: skip
+    total, folder = planned.num_runs, Path(out)
+    if total > sweeps.MOST_RUNS and not yes:
+        raise InputError(f"{total} runs are more than {sweeps.MOST_RUNS}; add --yes to do them")
+    sweeps.claim(planned, folder)
+    with progress_bar() as progress:
+        bar = progress.add_task(f"{len(planned.points)} points", total=total)
+        table = sweeps.run_sweep(
+            planned, folder, jobs=jobs, on_finished=lambda n: progress.advance(bar, n)
+        )
+    result = rings.analyse(rings.outcomes(table.to_pylist()))
+    command = shlex.join(["cobasim", *sys.argv[1:]])
+    rings.store(result, folder, command=command, versions=own_versions())
+    if as_json:
+        print(json.dumps(result))
+        return
+    console = Console()
+    for title, one in result["leagues"].items():
+        console.print(_league_table(title, one))
+    for line in rings.statements(result):
+        console.print(line, highlight=False)
+    console.print(
+        f"\n{total} runs, {time.perf_counter() - began:.1f} s since the start of this command\n"
+        f"report  {folder / rings.REPORT}\nnumbers {folder / rings.NUMBERS}\n"
+        f"table   {folder / sweeps.TABLE}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _league_table(title: str, league: dict[str, Any]) -> Table:
+    """One league for the terminal; the page says more."""
+    from cobasim import ring as rings
+
+    per = "both weightings" if title == "both" else f"loss weighted per {title}"
+    table = Table(
+        title=f"{per}, {league['conditions']} conditions; points at equal rollouts, ± half of a\n"
+        "95 % interval; b/l/i: conditions beaten, lost, inside the noise; gap: to its oracle;\n"
+        "*: not told apart from the best by ranks",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("allocator", no_wrap=True)
+    for column in (
+        "mean\nrank", "minus\nuniform", "\nb/l/i", "never\nbelow", "minus\ncoba", "\nb/l/i",
+        "\ngap",
+    ):  # fmt: skip
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in league["rows"]:
+        coba, gap = row.get("minus_coba"), row["oracle_gap"]
+        table.add_row(
+            row["allocator"],
+            f"{row['mean_rank']:.2f}{'*' if row['near_best'] else ' '}",
+            rings.points(row["minus_uniform"]),
+            rings.counts(row, "uniform").replace(" ", ""),
+            rings.never_below(row),
+            f"{100 * coba['mean']:+.2f}" if coba else "-",
+            rings.counts(row, "coba").replace(" ", ""),
+            f"{100 * gap['mean']:+.2f}" if gap else "-",
+        )
+    return table

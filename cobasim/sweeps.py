@@ -39,7 +39,7 @@ from cobasim.config import RunConfig, validated
 from cobasim.errors import InputError
 from cobasim.loop import run
 from cobasim.records import Run, write_atomically
-from cobasim.scores import mean_interval, summarise
+from cobasim.scores import accuracy_curve, mean_interval, summarise
 
 METHODS = ("grid", "random", "lhs", "sobol")
 PLAN, ROWS, TABLE, SUMMARY = "plan.json", "rows", "results.parquet", "summary.csv"
@@ -248,19 +248,22 @@ def seconds_per_run(sweep: Sweep) -> float:
 
 
 def execute_row(config: RunConfig) -> dict[str, Any]:
-    """Run one config in memory; its scores as one flat row."""
+    """Run one config in memory; its scores as one row, its held-out curve as two lists."""
     began = time.perf_counter()
     allocator = make_allocator(config.base_allocator, **config.parameters)
     with threadpool_limits(1):
         loop = build_loop(config, measured_pool(config.pass_rates))
         records = run(loop, allocator)
-    scores = asdict(summarise(Run(run_header(config), tuple(records), Path())))
+    one = Run(run_header(config), tuple(records), Path())
+    scores, (rollouts, heldout) = asdict(summarise(one)), accuracy_curve(one)
     return {
         "allocator": scores.pop("allocator"),
         "weighting": scores.pop("weighting"),
         "world": config.world.world,
         "seed": scores.pop("seed"),
         **scores,
+        "curve_rollouts": rollouts.tolist(),
+        "curve_heldout": heldout.tolist(),
         "seconds": time.perf_counter() - began,
     }
 

@@ -287,7 +287,7 @@ class LogisticPolicy(SimulatedPolicy):
 
     def pass_rates(self, prompts: IntArray) -> FloatArray:
         """See ``SimulatedPolicy``; gathers the features once, for the update too."""
-        self._rows = self.features[prompts]  # (m, d)
+        self._rows = self.features.take(prompts, axis=0)  # (m, d)
         own = self.own_slope[prompts] * self.own[prompts]
         return np.asarray(expit(self._rows @ self.theta + own - self.difficulty[prompts]))
 
