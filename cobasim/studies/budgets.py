@@ -303,8 +303,10 @@ def answer_bounds(rows: Rows) -> Answer:
     to_uniform = against(rows, "final_heldout", variant=variant, reference=lambda _: "uniform")
     return compose(
         [
-            Section(f"other bounds, against {USUAL_LOW} to {USUAL_HIGH}", usual),
-            Section("bounds, against uniform", to_uniform),
+            Section(
+                f"held-out accuracy at other bounds, against {USUAL_LOW} to {USUAL_HIGH}", usual
+            ),
+            Section("held-out accuracy by bounds, against uniform", to_uniform),
         ]
     )
 

@@ -106,7 +106,12 @@ def answer_regime(rows: Rows) -> Answer:
     ]  # fmt: skip
     own = _forgetting(mine)
     result = compose(sections, figures=[_after_change(mine, name) for name in ("new", "old")])
-    return Answer([own, *result.conclusion], result.tables, result.figures, result.numbers)
+    return Answer(
+        [result.conclusion[0], own, *result.conclusion[1:]],
+        result.tables,
+        result.figures,
+        result.numbers,
+    )
 
 
 def _forgetting(rows: Rows) -> str:
@@ -224,8 +229,10 @@ def answer_mix(rows: Rows) -> Answer:
     )
     return compose(
         [
-            Section("against uniform in the same mix", to_uniform),
-            Section("the difference to uniform, against the one in the stationary mix", changed),
+            Section("held-out accuracy against uniform in the same mix", to_uniform),
+            Section(
+                "the held-out difference to uniform, against the one in the stationary mix", changed
+            ),
         ]
     )
 

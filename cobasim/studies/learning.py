@@ -174,8 +174,8 @@ def answer_updates(rows: Rows) -> Answer:
     )
     return compose(
         [
-            Section("against uniform under the same update", to_uniform),
-            Section("the difference to uniform, against the one under std-normalised GRPO",
+            Section("held-out accuracy against uniform under the same update", to_uniform),
+            Section("the held-out difference to uniform, against the one under std-normalised GRPO",
                     changed),
         ]
     )  # fmt: skip

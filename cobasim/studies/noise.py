@@ -80,10 +80,18 @@ def answer(rows: Rows) -> Answer:
     )
     return compose(
         [
-            Section("estimated pass rates against the true ones", estimates),
-            Section(f"window of the failure rate, against k = {USUAL_WINDOW}", windows),
-            Section("estimates against the truth, by pool size (staleness)", to_truth),
-            Section("against uniform, by pool size (staleness)", to_uniform),
+            Section(
+                "held-out accuracy with estimated pass rates, against the true ones", estimates
+            ),
+            Section(
+                f"held-out accuracy by window of the failure rate, against k = {USUAL_WINDOW}",
+                windows,
+            ),
+            Section(
+                "held-out accuracy with estimates, against the truth, by pool size (staleness)",
+                to_truth,
+            ),
+            Section("held-out accuracy against uniform, by pool size (staleness)", to_uniform),
         ]
     )
 

@@ -46,7 +46,9 @@ def answer(rows: Rows) -> Answer:
         )
 
     found = against(rows, "final_heldout", variant=variant, reference=lambda _: "coba")
-    return compose([Section("rules for alpha, against coba (failure rate)", found)])
+    return compose(
+        [Section("held-out accuracy by rule for alpha, against coba (failure rate)", found)]
+    )
 
 
 SIGNAL = Study(

@@ -284,35 +284,42 @@ def against(
     return found
 
 
-def _where(group: tuple[str, ...]) -> str:
-    return f"{group[0]} world, loss weighted per {group[1]}" if len(group) == 2 else str(group)
+MOST_NAMED = 4
+
+READING = (
+    "How to read it: points are percentage points; differences are paired by seed ({seeds} seeds) and stand with their "
+    "95 % intervals; above and below mean beyond the noise (paired t-tests at 5 %, Holm-corrected "
+    "within each world and weighting of the loss); all runs spend equal rollouts."
+)
 
 
-MOST_NAMED = 6
-
-
-def sentences(contrasts: Sequence[Contrast], subject: str, unit: str = "points") -> list[str]:
-    """One sentence per group: what is above, below, or inside the noise of its reference."""
-    lines = []
+def sentence(contrasts: Sequence[Contrast], subject: str, unit: str = "points") -> str:
+    """What is above, below, or inside the noise of its reference, in each world and weighting."""
+    parts = []
     for group in dict.fromkeys(one.group for one in contrasts):
         mine = [one for one in contrasts if one.group == group]
-        kinds = {
-            "above": [one for one in mine if one.beyond and one.mean > 0],
-            "below": [one for one in mine if one.beyond and one.mean < 0],
-            "inside the noise": [one for one in mine if not one.beyond],
-        }
-        parts = []
-        for kind, members in kinds.items():
+        above = [one for one in mine if one.beyond and one.mean > 0]
+        below = [one for one in mine if one.beyond and one.mean < 0]
+        inside = [one for one in mine if not one.beyond]
+        texts = []
+        for kind, members in (("above", above), ("below", below)):
             ranked = sorted(members, key=lambda one: -abs(one.mean))
-            shown = "; ".join(f"{one.what} {one.text}" for one in ranked[:MOST_NAMED])
-            more = len(ranked) - MOST_NAMED
-            tail = f"; and {more} more" if more > 0 else ""
-            parts.append(f"{kind}: {shown or 'none'}{tail}")
-        lines.append(
-            f"{_where(group)}, {subject} ({unit}, {mine[0].n} seeds, paired, 95 % intervals; "
-            f"Holm at 5 % over {len(mine)}): " + ". ".join(parts) + "."
-        )
-    return lines
+            shown = ", ".join(f"{_quoted(one.what)} {one.text}" for one in ranked[:MOST_NAMED])
+            more = f" and {len(ranked) - MOST_NAMED} more" if len(ranked) > MOST_NAMED else ""
+            if ranked:
+                texts.append(f"{kind}: {shown}{more}")
+        if inside:
+            widest = max(inside, key=lambda one: abs(one.mean))
+            texts.append(
+                f"{len(inside)} of {len(mine)} inside the noise (the largest "
+                f"{_quoted(widest.what)} {widest.text})"
+            )
+        parts.append(f"[{group[0]} world, loss per {group[1]}] " + "; ".join(texts))
+    return f"{subject[0].upper()}{subject[1:]} ({unit}): " + ". ".join(parts) + "."
+
+
+def _quoted(name: str) -> str:
+    return f"({name})" if "," in name else name
 
 
 def contrast_table(contrasts: Sequence[Contrast], title: str, unit: str = "points") -> Table:
@@ -379,10 +386,23 @@ class Section:
 
 
 def compose(parts: Sequence[Section], *, figures: Sequence[go.Figure] = ()) -> Answer:
-    """The answer that contrasts give: sentences, a table and a figure for each section."""
+    """The answer that contrasts give: a sentence, a table and a figure for each section."""
     used = [part for part in parts if part.contrasts]
+    every = [one for part in used for one in part.contrasts]
+    above = sum(one.beyond and one.mean > 0 for one in every)
+    below = sum(one.beyond and one.mean < 0 for one in every)
+    count = (
+        f"Of {len(every)} comparisons {above} are above and {below} below their reference beyond "
+        f"the noise, {len(every) - above - below} are inside it."
+    )
+    seeds = sorted({one.n for one in every})
+    reading = READING.format(seeds=" to ".join(map(str, seeds[:: len(seeds) - 1 or 1])))
     return Answer(
-        [line for part in used for line in sentences(part.contrasts, part.subject, part.unit)],
+        [
+            count,
+            *(sentence(part.contrasts, part.subject, part.unit) for part in used),
+            reading,
+        ],
         [contrast_table(part.contrasts, part.subject, part.unit) for part in used],
         [*(forest(part.contrasts, part.subject, part.unit) for part in used), *figures],
         {part.subject: [asdict(one) for one in part.contrasts] for part in used},
