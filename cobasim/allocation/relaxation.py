@@ -2,7 +2,7 @@
 
 Maximise ``sum_i V(n_i, p_i)`` over real low <= n_i <= high with sum n_i = total. V is concave, so
 there is a multiplier L with V'(n_i) = L wherever a bound does not hold n_i; the sum falls as L
-rises, and a root search on log L finds it.
+rises, and bisection on log L finds it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import brentq
 
 from cobasim.allocation.arrays import FloatArray, IntArray
 from cobasim.allocation.limits import Limits
@@ -76,17 +75,22 @@ def relaxed_budgets(value: ValueFunction, limits: Limits) -> FloatArray:
             most = np.where(above, most, middle)
         return np.asarray(0.5 * (least + most))
 
-    top = float(log_slope(value, low)[live].max())
-    bottom = float(log_slope(value, high)[live].min())
-    multiplier = brentq(
-        lambda x: float(at(x).sum()) - limits.total, bottom - 1.0, top + 1.0, xtol=1e-13
-    )
-    budgets = at(multiplier)
-    inside = live & (budgets > low + 1e-6) & (budgets < high - 1e-6)
-    missing = limits.total - float(budgets.sum())
-    if inside.any():
-        budgets[inside] += missing / np.count_nonzero(inside)
-    return np.clip(budgets, low, high)
+    upper = float(log_slope(value, low)[live].max()) + 1.0
+    lower = float(log_slope(value, high)[live].min()) - 1.0
+    at_upper, at_lower = low, np.where(live, high, low)
+    while True:
+        middle = lower + 0.5 * (upper - lower)
+        if not lower < middle < upper:
+            break
+        budgets = at(middle)
+        if float(budgets.sum()) >= limits.total:
+            lower, at_lower = middle, budgets
+        else:
+            upper, at_upper = middle, budgets
+    # neighbouring floats: whatever lies between the two has the same slope
+    more, fewer = float(at_lower.sum()), float(at_upper.sum())
+    share = (limits.total - fewer) / (more - fewer)
+    return np.asarray(at_upper + share * (at_lower - at_upper))
 
 
 def rounded_budgets(budgets: FloatArray, limits: Limits) -> IntArray:

@@ -262,8 +262,8 @@ ROUNDING = Study(
     answer_rounding,
     compute=measure_rounding,
     notes=(
-        "The real optimum is found by its multiplier (a root search on log L, bisection for each "
-        "prompt); the whole one is the solver's, which is exact. Pass rates are true ones.",
+        "The real optimum is found by its multiplier (bisection on log L, and for each prompt); "
+        "the whole one is the solver's, which is exact. Pass rates are true ones.",
     ),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cobasim.config import ORACLE
 from cobasim.studies.skeleton import (
     Answer,
     Options,
@@ -55,7 +56,7 @@ def answer(rows: Rows) -> Answer:
         return name_of(row["allocator"], f"{row['num_prompts']} prompts")
 
     def truth(row: Row) -> str:
-        return "oracle-" + row["allocator"].removeprefix("oracle-")
+        return ORACLE + str(row["allocator"]).removeprefix(ORACLE)
 
     estimates = against(
         [*parts["truth"], *parts["estimator"]], "final_heldout", variant=told, reference=truth

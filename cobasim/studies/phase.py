@@ -47,8 +47,8 @@ def plan(options: Options) -> dict[str, Sweep]:
     batch = options.size.batch
     worlds = options.pick(BOTH_WORLDS[:1], BOTH_WORLDS)
     transfers = options.pick((0.2, 0.8), (0.1, 0.5, 0.9))
-    visits = options.pick((4, 16), (4, 12, 36))
-    populations = options.pick(("math", "middling"), tuple(POPULATIONS))
+    visits = (4, 24)
+    populations = options.pick(("math", "middling"), tuple(POPULATIONS), ("math",))
     grid = [
         [{"population": name} for name in populations],
         [{"transfer": value} for value in transfers],

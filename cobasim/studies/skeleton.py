@@ -64,8 +64,10 @@ class Options:
         """The preset's sizes."""
         return SIZES[self.preset]
 
-    def pick(self, quick: Any, full: Any) -> Any:
-        """What depends on the preset but is no size; "tiny" is as "quick"."""
+    def pick(self, quick: Any, full: Any, tiny: Any = None) -> Any:
+        """What depends on the preset but is no size; "tiny" is as "quick" if not given."""
+        if self.preset == "tiny" and tiny is not None:
+            return tiny
         return full if self.preset == "full" else quick
 
     def names(self, *allocators: str) -> tuple[str, ...]:
@@ -287,9 +289,10 @@ def against(
 MOST_NAMED = 4
 
 READING = (
-    "How to read it: points are percentage points; differences are paired by seed ({seeds} seeds) and stand with their "
-    "95 % intervals; above and below mean beyond the noise (paired t-tests at 5 %, Holm-corrected "
-    "within each world and weighting of the loss); all runs spend equal rollouts."
+    "How to read it: points are percentage points; differences are paired by seed ({seeds} seeds) "
+    "and stand with their 95 % intervals; above and below mean beyond the noise (paired t-tests at "
+    "5 %, Holm-corrected within each world and weighting of the loss); all runs spend equal "
+    "rollouts."
 )
 
 
