@@ -61,7 +61,7 @@ def plan(options: Options) -> dict[str, Sweep]:
             options.names("uniform", "knapsack", "coba"),
             worlds,
             *grid,
-            seeds=min(options.size.seeds, options.pick(6, 8)),
+            seeds=min(options.size.seeds, 6),
             steps=min(options.size.steps, 100),
         )
     }
