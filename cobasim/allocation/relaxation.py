@@ -16,7 +16,8 @@ from cobasim.allocation.limits import Limits
 from cobasim.allocation.values import CobaValue, KnapsackValue, ValueFunction
 from cobasim.errors import InputError
 
-HALVINGS = 60  # of [low, high]: below the resolution of a float
+HALVINGS = 60  # of [low, high], at most
+RESOLUTION = 1e-12  # of a budget, in rollouts
 
 
 def _coba_log_slope(value: CobaValue, n: FloatArray) -> FloatArray:
@@ -65,10 +66,11 @@ def relaxed_budgets(value: ValueFunction, limits: Limits) -> FloatArray:
             budgets[~live] += (left - room) / np.count_nonzero(~live)
         return budgets
 
-    def at(multiplier: float) -> FloatArray:
+    def at(multiplier: float, least: FloatArray, most: FloatArray) -> FloatArray:
         """Budgets (m,) at a log multiplier, by bisection on the decreasing slope."""
-        least, most = low.copy(), np.where(live, high, low)
         for _ in range(HALVINGS):
+            if float((most - least).max()) <= RESOLUTION:
+                break
             middle = 0.5 * (least + most)
             above = log_slope(value, middle) > multiplier
             least = np.where(above, middle, least)
@@ -82,14 +84,14 @@ def relaxed_budgets(value: ValueFunction, limits: Limits) -> FloatArray:
         middle = lower + 0.5 * (upper - lower)
         if not lower < middle < upper:
             break
-        budgets = at(middle)
+        budgets = at(middle, at_upper, at_lower)
         if float(budgets.sum()) >= limits.total:
             lower, at_lower = middle, budgets
         else:
             upper, at_upper = middle, budgets
     # neighbouring floats: whatever lies between the two has the same slope
     more, fewer = float(at_lower.sum()), float(at_upper.sum())
-    share = (limits.total - fewer) / (more - fewer)
+    share = (limits.total - fewer) / (more - fewer) if more > fewer else 0.0
     return np.asarray(at_upper + share * (at_lower - at_upper))
 
 
