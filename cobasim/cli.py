@@ -9,6 +9,7 @@
     cobasim allocators   what there is to choose from
     cobasim explore      the what-if app in the browser
     cobasim benchmark    what allocation costs
+    cobasim study        questions that the CoBA paper leaves open
 
 Bad input gives one line on standard error and exit code 2.
 """
@@ -916,3 +917,59 @@ def _league_table(title: str, league: dict[str, Any]) -> Table:
             f"{100 * gap['mean']:+.2f}" if gap else "-",
         )
     return table
+
+
+# -- study ---------------------------------------------------------------------------------
+
+
+@app.command()
+def study(
+    name: Annotated[str | None, typer.Argument(help="Which; not given: all are listed.")] = None,
+    list_them: Annotated[bool, typer.Option("--list", help="List the studies.")] = False,
+    preset: Annotated[str, typer.Option(help="quick, full, or tiny (only shows it works).")] = (
+        "quick"
+    ),
+    allocators: Annotated[
+        str | None, typer.Option(help="Further allocators, comma-separated, where it compares.")
+    ] = None,
+    jobs: JobsOption = None,
+    out: Annotated[
+        str | None, typer.Option(help="Folder; the same command goes on in it. runs/study-NAME.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Answer a question that the CoBA paper leaves open: a plan, a report, a conclusion."""
+    from cobasim import studies
+
+    if name is None or list_them:
+        rows = {one.name: one.question for one in studies.STUDIES.values()}
+        if as_json:
+            print(json.dumps(rows))
+            return
+        for one, question in rows.items():
+            print(f"{one:10} {question}")
+        return
+    chosen = studies.find_study(name)
+    options = studies.Options(studies.find_preset(preset), _names(allocators or ""))
+    folder = Path(out or f"runs/study-{chosen.name}-{preset}")
+    began = time.perf_counter()
+    planned = studies.claim(chosen, options, folder)
+    with progress_bar() as progress:
+        total = sum(one.num_runs for one in planned.values())
+        bar = progress.add_task(chosen.name, total=total or None)
+        _, answer = studies.run_study(
+            chosen, options, folder, planned,
+            jobs=jobs, on_finished=lambda number: progress.advance(bar, number),
+        )  # fmt: skip
+    command = shlex.join(["cobasim", *sys.argv[1:]])
+    files = studies.store(chosen, options, folder, planned, answer, command=command)
+    if as_json:
+        print(json.dumps({"study": chosen.name, "conclusion": answer.conclusion}))
+        return
+    console = Console()
+    console.print(chosen.question, style="bold", highlight=False)
+    for line in answer.conclusion:
+        console.print(f"- {line}", highlight=False, markup=False)
+    console.print(f"\n{total} runs, {time.perf_counter() - began:.1f} s", highlight=False)
+    for file in files:
+        print(file)

@@ -441,7 +441,8 @@ def test_coba_released_with_a_tau_of_ones_own():
 
 def test_the_registry():
     assert {"uniform", "knapsack", "fixed-exploit", "fixed-explore", "fixed", "linear-decay",
-            "coba", "coba-explore-first", "coba-released", "signal"} == set(ALLOCATORS)  # fmt: skip
+            "coba", "coba-explore-first", "coba-released", "coba-variance", "coba-mixed",
+            "coba-update", "signal"} == set(ALLOCATORS)  # fmt: skip
     rows = describe_allocators()
     assert [row["name"] for row in rows] == list(ALLOCATORS)
     json.dumps(rows)

@@ -72,7 +72,7 @@ class SimulatedPolicy(ABC):
         self._moment = np.zeros(self._shared().size)
         self._square = np.zeros(self._shared().size)
         self._last: tuple[IntArray, IntArray, IntArray] | None = None
-        self._first_class = difficulty_class(self.all_pass_rates()[self.sets["pool"]])
+        self.first_class = difficulty_class(self.all_pass_rates()[self.sets["pool"]])
 
     def _draw_clusters(self, rates: FloatArray, num_heldout: int) -> IntArray:
         """Clusters (n,) of equal size; with relatedness 1 they are bands of difficulty."""
@@ -197,7 +197,7 @@ class SimulatedPolicy(ABC):
     def evaluate(self) -> dict[str, Any]:
         """Mean true pass rates of each prompt set, and the classes' transitions in the pool.
 
-        "new": held-out prompts of the new regime, once it has begun.
+        "new" and "old": held-out prompts of the new regime, once it has begun, and the others.
         """
         rates = self.all_pass_rates()
         scores: dict[str, Any] = {
@@ -207,8 +207,10 @@ class SimulatedPolicy(ABC):
         new = self.cluster[heldout] == self.config.clusters
         if new.any():
             scores["new"] = float(rates[heldout][new].mean())
+            if not new.all():
+                scores["old"] = float(rates[heldout][~new].mean())
         scores["transitions"] = transition_counts(
-            self._first_class, difficulty_class(rates[self.sets["pool"]])
+            self.first_class, difficulty_class(rates[self.sets["pool"]])
         )
         return scores
 
