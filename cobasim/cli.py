@@ -39,7 +39,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from cobasim.allocation import SOLVERS, Limits, describe_allocators
+from cobasim.allocation import SOLVERS, Limits, describe_allocators, find_allocator
 from cobasim.allocation.allocators import prepare
 from cobasim.errors import InputError, unknown_name
 from cobasim.pass_rate_files import read_pass_rates
@@ -200,6 +200,12 @@ def explore(
         str, typer.Option(help="Address to listen on; the app has no password.")
     ] = "127.0.0.1",
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+    allocator: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Offer an allocator of your own, module:Class, beside ours. May be repeated."
+        ),
+    ] = None,
 ) -> None:
     """Open the what-if app in the browser; Ctrl-C ends it."""
     missing = [name for name in ("streamlit", "cobasim_apps") if find_spec(name) is None]
@@ -207,6 +213,8 @@ def explore(
         raise InputError(f"{missing[0]} is not installed; pip install 'coba-testbed[app]'")
     if run is not None:
         read_header(run)
+    for name in allocator or []:
+        find_allocator(name)
     found = find_spec("cobasim_apps")
     assert found is not None
     assert found.origin is not None
@@ -229,6 +237,7 @@ def explore(
     command = [sys.executable, "-m", "streamlit", "run", str(Path(found.origin).parent / EXPLORER)]
     command += [f"--{name}={value}" for name, value in options.items()]
     command += ["--", "--runs", runs, *([] if run is None else ["--run", run])]
+    command += [f"--allocator={name}" for name in allocator or []]
     sys.stdout.flush()
     os.execv(sys.executable, command)  # it says the address; nothing is left behind when it ends
 
@@ -270,11 +279,16 @@ def _bounds(described: dict[str, Any]) -> str:
 
 AllocatorsOption = Annotated[
     str | None,
-    typer.Option(help="Comma-separated names; oracle-NAME is shown the true pass rates."),
+    typer.Option(
+        help="Comma-separated names, or module:Class of your own; oracle-NAME is shown the true "
+        "pass rates."
+    ),
 ]
 SeedsOption = Annotated[int | None, typer.Option(help="Number of seeds.")]
 StepsOption = Annotated[int | None, typer.Option(help="Policy updates in a run.")]
-WorldOption = Annotated[str | None, typer.Option(help="logistic or skill-chain.")]
+WorldOption = Annotated[
+    str | None, typer.Option(help="logistic, skill-chain, or module:Class of your own.")
+]
 WeightingOption = Annotated[
     str, typer.Option(help="Weight of a prompt in the loss: rollout, prompt or both.")
 ]

@@ -20,7 +20,7 @@ from cobasim.config import LoopConfig, RunConfig, WorldConfig, validated
 from cobasim.errors import InputError
 from cobasim.loop import Loop
 from cobasim.records import StepRecord
-from cobasim.world import WORLDS
+from cobasim.world import find_world
 
 ENV_ID = "cobasim/RolloutBudget-v0"
 PREFERENCE = 5.0  # an action of 1 is a preference of this many nats
@@ -98,7 +98,7 @@ class RolloutBudgetEnv(gymnasium.Env[dict[str, Any], Any]):
         """Start a run; returns the first observation and info."""
         super().reset(seed=seed)
         world_seed = int(self.np_random.integers(0, 2**31)) if seed is None else seed
-        policy = WORLDS[self.config.world.world](self.config.world, world_seed)
+        policy = find_world(self.config.world.world)(self.config.world, world_seed)
         estimator = self.config.loop.estimator or "last"
         self._loop = Loop(policy, self.config.loop, seed=world_seed, estimator=estimator)
         self._accuracy = float(policy.evaluate()["heldout"])
