@@ -484,11 +484,11 @@ def folder_name(name: str) -> str:
     ``module:Class`` or the path of a file makes no folder of its own. What would be too long ends
     in a hash.
     """
-    safe = quote(name, safe="").replace("~", "%7E")
+    safe = quote(name, safe="", errors="surrogatepass").replace("~", "%7E")
     if safe.strip(".") == "":
         safe = safe.replace(".", "%2E")
     if len(safe) > 120:
-        safe = f"{safe[:100]}-{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"
+        safe = f"{safe[:100]}-{hashlib.blake2b(safe.encode(), digest_size=8).hexdigest()}"
     return safe
 
 

@@ -90,8 +90,14 @@ def test_an_allocator_by_import_path_takes_part_everywhere(half):
     (half / "rates.json").write_text("[0.1, 0.5, 0.9]")
     out = run(half, *cobasim, "allocate", "rates.json", "--total-budget", "30", "--allocator", name)
     assert "30 rollouts over 3 prompts" in out
+
+
+def test_an_allocator_by_import_path_is_known_to_the_trainer(half):
+    pytest.importorskip("torch", reason="torch is not installed")
     trainer = "from cobatrain.config import load_config; import sys; sys.path.append('')\n"
-    trainer += f"config = load_config(sys.argv[1], [], allocator={name!r}); print(config.estimator)"
+    trainer += (
+        f"config = load_config(sys.argv[1], [], allocator='half:Half'); print(config.estimator)"
+    )
     tiny = str(ROOT / "cobatrain" / "configs" / "tiny.yaml")
     assert run(half, sys.executable, "-c", trainer, tiny) == "last\n"
 
