@@ -6,6 +6,7 @@
     cobasim allocate     budgets for a file of pass rates
     cobasim allocators   what there is to choose from
     cobasim explore      the what-if app in the browser
+    cobasim learn        train an allocator by reinforcement learning
     cobasim benchmark    what allocation costs
 
 Bad input gives one line on standard error and exit code 2.
@@ -612,13 +613,13 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def progress_bar() -> Progress:
+def progress_bar(unit: str = "runs") -> Progress:
     """A bar on standard error, so that standard output stays clean; silent when piped."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("runs"),
+        TextColumn(unit),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
@@ -757,3 +758,70 @@ def benchmark(
     console.print(table)
     for line in result.sentences():
         console.print(line, highlight=False)
+
+
+# -- learn ---------------------------------------------------------------------------------
+
+
+@app.command()
+def learn(
+    out: Annotated[str, typer.Option(help="New file, used as learned:FILE.")],
+    timesteps: Annotated[int, typer.Option(min=1, help="Steps of the environment.")] = 80_000,
+    weighting: Annotated[
+        Literal["rollout", "prompt"], typer.Option(help="Weight of a prompt in the loss.")
+    ] = "rollout",
+    world: WorldOption = None,
+    steps: StepsOption = None,
+    batch_size: BatchOption = None,
+    total_budget: BudgetOption = None,
+    low: LowOption = None,
+    high: HighOption = None,
+    estimator: EstimatorOption = None,
+    settings: SettingsOption = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the network and of PPO.")] = 0,
+) -> None:
+    """Train an allocator by PPO in small simulated runs; needs the extra learn."""
+    from cobasim import learn as learning
+    from cobasim.config import split_settings
+    from cobasim.records import write_atomically
+    from cobasim.scores import mean_interval
+
+    file = Path(out)
+    if file.exists():
+        raise InputError(f"{file} exists and is not overwritten: choose another --out")
+    if not file.parent.is_dir():
+        raise InputError(f"{file.parent} is no folder: make it first, or choose another --out")
+    config = learning.cheap_config(
+        split_settings(settings or []),
+        weighting=weighting,
+        world=world,
+        steps=steps,
+        batch_size=batch_size,
+        total_budget=total_budget,
+        low=low,
+        high=high,
+        estimator=estimator,
+    )
+    with progress_bar("steps") as progress:
+        bar = progress.add_task("training", total=timesteps)
+
+        def show(done: int, reward: float | None) -> None:
+            text = "training" if reward is None else f"{reward:+.2f} points above uniform"
+            progress.update(bar, completed=min(done, timesteps), description=text)
+
+        found = learning.train(
+            config,
+            timesteps=timesteps,
+            seed=seed,
+            command=shlex.join(["cobasim", *sys.argv[1:]]),
+            on_progress=show,
+        )
+    write_atomically(file, found.network.to_json())
+    for when, values in (("before", found.before), ("after", found.after)):
+        interval = mean_interval(values)
+        assert interval.low is not None
+        print(
+            f"{when:6} training: {interval.mean:+.2f} points above uniform (95 % interval "
+            f"{interval.low:+.2f} to {interval.high:+.2f}), {values.size} seeds not trained on"
+        )
+    print(f"written to {file}; use it as learned:{file}")

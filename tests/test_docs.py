@@ -96,7 +96,7 @@ def test_an_allocator_by_import_path_is_known_to_the_trainer(half):
     pytest.importorskip("torch", reason="torch is not installed")
     trainer = "from cobatrain.config import load_config; import sys; sys.path.append('')\n"
     trainer += (
-        f"config = load_config(sys.argv[1], [], allocator='half:Half'); print(config.estimator)"
+        "config = load_config(sys.argv[1], [], allocator='half:Half'); print(config.estimator)"
     )
     tiny = str(ROOT / "cobatrain" / "configs" / "tiny.yaml")
     assert run(half, sys.executable, "-c", trainer, tiny) == "last\n"

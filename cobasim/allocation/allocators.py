@@ -389,13 +389,20 @@ ALLOCATORS: dict[str, type[Allocator]] = {
 }
 
 
+LEARNED = "learned:"  # prefix of a file that `cobasim learn` wrote
+
+
 def find_allocator(name: str) -> type[Allocator]:
-    """The allocator class of a name in ALLOCATORS, or of an import path ``module:Class``.
+    """The class of a name in ALLOCATORS, of an import path ``module:Class``, or ``learned:FILE``.
 
     Raises InputError when there is none.
     """
     if name in ALLOCATORS:
         return ALLOCATORS[name]
+    if str(name).startswith(LEARNED):
+        from cobasim.allocation.learned import learned_class
+
+        return learned_class(str(name).removeprefix(LEARNED))
     if ":" not in str(name):
         raise unknown_name("allocator", name, ALLOCATORS)
     return import_class("allocator", name, Allocator)
