@@ -8,6 +8,7 @@
     cobasim allocate     budgets for a file of pass rates
     cobasim allocators   what there is to choose from
     cobasim explore      the what-if app in the browser
+    cobasim learn        train an allocator by reinforcement learning
     cobasim benchmark    what allocation costs
     cobasim study        questions that the CoBA paper leaves open
 
@@ -42,7 +43,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from cobasim.allocation import SOLVERS, Limits, describe_allocators
+from cobasim.allocation import SOLVERS, Limits, describe_allocators, find_allocator
 from cobasim.allocation.allocators import prepare
 from cobasim.errors import InputError, unknown_name
 from cobasim.pass_rate_files import read_pass_rates
@@ -203,6 +204,12 @@ def explore(
         str, typer.Option(help="Address to listen on; the app has no password.")
     ] = "127.0.0.1",
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+    allocator: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Offer an allocator of your own, module:Class, beside ours. May be repeated."
+        ),
+    ] = None,
 ) -> None:
     """Open the what-if app in the browser; Ctrl-C ends it."""
     missing = [name for name in ("streamlit", "cobasim_apps") if find_spec(name) is None]
@@ -210,6 +217,8 @@ def explore(
         raise InputError(f"{missing[0]} is not installed; pip install 'coba-testbed[app]'")
     if run is not None:
         read_header(run)
+    for name in allocator or []:
+        find_allocator(name)
     found = find_spec("cobasim_apps")
     assert found is not None
     assert found.origin is not None
@@ -232,6 +241,7 @@ def explore(
     command = [sys.executable, "-m", "streamlit", "run", str(Path(found.origin).parent / EXPLORER)]
     command += [f"--{name}={value}" for name, value in options.items()]
     command += ["--", "--runs", runs, *([] if run is None else ["--run", run])]
+    command += [f"--allocator={name}" for name in allocator or []]
     sys.stdout.flush()
     os.execv(sys.executable, command)  # it says the address; nothing is left behind when it ends
 
@@ -273,11 +283,16 @@ def _bounds(described: dict[str, Any]) -> str:
 
 AllocatorsOption = Annotated[
     str | None,
-    typer.Option(help="Comma-separated names; oracle-NAME is shown the true pass rates."),
+    typer.Option(
+        help="Comma-separated names, or module:Class of your own; oracle-NAME is shown the true "
+        "pass rates."
+    ),
 ]
 SeedsOption = Annotated[int | None, typer.Option(help="Number of seeds.")]
 StepsOption = Annotated[int | None, typer.Option(help="Policy updates in a run.")]
-WorldOption = Annotated[str | None, typer.Option(help="logistic or skill-chain.")]
+WorldOption = Annotated[
+    str | None, typer.Option(help="logistic, skill-chain, or module:Class of your own.")
+]
 WeightingOption = Annotated[
     str, typer.Option(help="Weight of a prompt in the loss: rollout, prompt or both.")
 ]
@@ -672,13 +687,13 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def progress_bar() -> Progress:
+def progress_bar(unit: str = "runs") -> Progress:
     """A bar on standard error, so that standard output stays clean; silent when piped."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("runs"),
+        TextColumn(unit),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
@@ -973,3 +988,70 @@ def study(
     console.print(f"\n{total} runs, {time.perf_counter() - began:.1f} s", highlight=False)
     for file in files:
         print(file)
+
+
+# -- learn ---------------------------------------------------------------------------------
+
+
+@app.command()
+def learn(
+    out: Annotated[str, typer.Option(help="New file, used as learned:FILE.")],
+    timesteps: Annotated[int, typer.Option(min=1, help="Steps of the environment.")] = 80_000,
+    weighting: Annotated[
+        Literal["rollout", "prompt"], typer.Option(help="Weight of a prompt in the loss.")
+    ] = "rollout",
+    world: WorldOption = None,
+    steps: StepsOption = None,
+    batch_size: BatchOption = None,
+    total_budget: BudgetOption = None,
+    low: LowOption = None,
+    high: HighOption = None,
+    estimator: EstimatorOption = None,
+    settings: SettingsOption = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the network and of PPO.")] = 0,
+) -> None:
+    """Train an allocator by PPO in small simulated runs; needs the extra learn."""
+    from cobasim import learn as learning
+    from cobasim.config import split_settings
+    from cobasim.records import write_atomically
+    from cobasim.scores import mean_interval
+
+    file = Path(out)
+    if file.exists():
+        raise InputError(f"{file} exists and is not overwritten: choose another --out")
+    if not file.parent.is_dir():
+        raise InputError(f"{file.parent} is no folder: make it first, or choose another --out")
+    config = learning.cheap_config(
+        split_settings(settings or []),
+        weighting=weighting,
+        world=world,
+        steps=steps,
+        batch_size=batch_size,
+        total_budget=total_budget,
+        low=low,
+        high=high,
+        estimator=estimator,
+    )
+    with progress_bar("steps") as progress:
+        bar = progress.add_task("training", total=timesteps)
+
+        def show(done: int, reward: float | None) -> None:
+            text = "training" if reward is None else f"{reward:+.2f} points above uniform"
+            progress.update(bar, completed=min(done, timesteps), description=text)
+
+        found = learning.train(
+            config,
+            timesteps=timesteps,
+            seed=seed,
+            command=shlex.join(["cobasim", *sys.argv[1:]]),
+            on_progress=show,
+        )
+    write_atomically(file, found.network.to_json())
+    for when, values in (("before", found.before), ("after", found.after)):
+        interval = mean_interval(values)
+        assert interval.low is not None
+        print(
+            f"{when:6} training: {interval.mean:+.2f} points above uniform (95 % interval "
+            f"{interval.low:+.2f} to {interval.high:+.2f}), {values.size} seeds not trained on"
+        )
+    print(f"written to {file}; use it as learned:{file}")

@@ -20,10 +20,17 @@ from cobasim.config import ORACLE, Frozen, LoopConfig, RunConfig, WorldConfig
 from cobasim.errors import InputError, unknown_name
 from cobasim.loop import Loop, run
 from cobasim.pass_rate_files import read_pass_rates
-from cobasim.records import Run, RunHeader, RunWriter, read_run, write_atomically
+from cobasim.records import (
+    Run,
+    RunHeader,
+    RunWriter,
+    folder_name,
+    read_run,
+    write_atomically,
+)
 from cobasim.report import write_report
 from cobasim.scores import Row, comparison_table, verdict
-from cobasim.world import WORLDS
+from cobasim.world import find_world
 
 BASELINE = "uniform"
 REPORT, NUMBERS = "report.html", "comparison.json"
@@ -43,6 +50,7 @@ class CompareConfig(Frozen):
 
     @model_validator(mode="after")
     def _known(self) -> CompareConfig:
+        find_world(self.world.world)
         for name in self.allocators:
             find_allocator(name.removeprefix(ORACLE))
         if len(set(self.allocators)) < len(self.allocators):
@@ -142,12 +150,12 @@ def plan(config: CompareConfig) -> Iterator[RunConfig]:
 
 def run_directory(out: Path, config: RunConfig) -> Path:
     """Where a run of a comparison is written below ``out``."""
-    return out / config.world.weighting / config.allocator / f"seed-{config.seed:03d}"
+    return out / config.world.weighting / folder_name(config.allocator) / f"seed-{config.seed:03d}"
 
 
 def build_loop(config: RunConfig, pass_rates: FloatArray | None = None) -> Loop:
     """The simulated policy and the loop of one run, at its first step."""
-    policy = WORLDS[config.world.world](config.world, config.seed, pass_rates)
+    policy = find_world(config.world.world)(config.world, config.seed, pass_rates)
     return Loop(policy, config.loop, seed=config.seed, estimator=config.estimator)
 
 

@@ -42,7 +42,7 @@ WORLD_DEFAULTS: dict[str, dict[str, float]] = {
 class WorldConfig(Frozen):
     """The synthetic world: prompts, policy and how it learns. Defaults: see docs/world.md."""
 
-    world: Literal["logistic", "skill-chain"] = "logistic"
+    world: str = "logistic"  # a name in WORLD_DEFAULTS, or the import path module:Class of a world
     # the prompts
     num_prompts: Annotated[int, Field(ge=1, le=10_000_000)] = 17_000
     num_heldout: Annotated[int, Field(ge=1, le=1_000_000)] = 2_000
@@ -80,6 +80,12 @@ class WorldConfig(Frozen):
         if not isinstance(values, dict):
             return values
         return WORLD_DEFAULTS.get(values.get("world", "logistic"), {}) | values
+
+    @model_validator(mode="after")
+    def _known_world(self) -> WorldConfig:
+        if self.world not in WORLD_DEFAULTS and ":" not in self.world:
+            raise unknown_name("world", self.world, WORLD_DEFAULTS)
+        return self
 
     @model_validator(mode="after")
     def _room_for_clusters(self) -> WorldConfig:

@@ -7,12 +7,10 @@ Register a new one in ALLOCATORS; one that has a value function only needs ``val
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from inspect import isabstract
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,6 +24,7 @@ from cobasim.allocation.solvers import SOLVERS, solve
 from cobasim.allocation.spread import spread_evenly, spread_proportionally
 from cobasim.allocation.values import CobaValue, KnapsackValue, ValueFunction
 from cobasim.errors import InputError, unknown_name
+from cobasim.plugins import import_class
 
 
 def parameter(
@@ -456,26 +455,23 @@ ALLOCATORS: dict[str, type[Allocator]] = {
 }
 
 
+LEARNED = "learned:"  # prefix of a file that `cobasim learn` wrote
+
+
 def find_allocator(name: str) -> type[Allocator]:
-    """The allocator class of a name in ALLOCATORS, or of an import path ``module:Class``.
+    """The class of a name in ALLOCATORS, of an import path ``module:Class``, or ``learned:FILE``.
 
     Raises InputError when there is none.
     """
     if name in ALLOCATORS:
         return ALLOCATORS[name]
-    module, colon, attribute = str(name).partition(":")
-    if not colon:
+    if str(name).startswith(LEARNED):
+        from cobasim.allocation.learned import learned_class
+
+        return learned_class(str(name).removeprefix(LEARNED))
+    if ":" not in str(name):
         raise unknown_name("allocator", name, ALLOCATORS)
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # importing runs code of others, which may fail in any way
-        reason = f"{type(error).__name__}: {error}"
-        raise InputError(f"cannot import allocator {name!r}: {reason}") from error
-    if not (isinstance(found, type) and issubclass(found, Allocator)) or isabstract(found):
-        raise InputError(
-            f"{name!r} is no subclass of cobasim.allocation.Allocator that can be built"
-        )
-    return found
+    return import_class("allocator", name, Allocator)
 
 
 def make_allocator(name: str, **parameters: Any) -> Allocator:
@@ -500,10 +496,15 @@ def own_parameters(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in parameters.items() if key in own}
 
 
-def describe_allocators() -> list[dict[str, Any]]:
-    """Every registered allocator: name, one line, source, estimator, parameters with bounds."""
+def describe_allocators(names: Iterable[str] = ALLOCATORS) -> list[dict[str, Any]]:
+    """Each allocator's name, one line, source, estimator, and parameters with bounds.
+
+    Args:
+        names: as for ``find_allocator``, which see for errors; all registered ones by default.
+    """
     rows = []
-    for name, kind in ALLOCATORS.items():
+    for name in names:
+        kind = find_allocator(name)
         parameters = [
             {"name": f.name, "default": f.default, **f.metadata} for f in dataclasses.fields(kind)
         ]

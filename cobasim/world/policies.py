@@ -20,7 +20,8 @@ from scipy.special import expit, logit
 
 from cobasim.allocation.arrays import FloatArray, IntArray
 from cobasim.config import WorldConfig
-from cobasim.errors import InputError
+from cobasim.errors import InputError, unknown_name
+from cobasim.plugins import import_class
 from cobasim.streams import DRIFT, HELDOUT, POPULATION, REGIME, ROLLOUTS, stream
 from cobasim.world.prompts import (
     difficulty_class,
@@ -397,3 +398,15 @@ WORLDS: dict[str, type[SimulatedPolicy]] = {
     "logistic": LogisticPolicy,
     "skill-chain": SkillChainPolicy,
 }
+
+
+def find_world(name: str) -> type[SimulatedPolicy]:
+    """The class of a name in WORLDS, or of an import path ``module:Class``.
+
+    Raises InputError when there is none.
+    """
+    if name in WORLDS:
+        return WORLDS[name]
+    if ":" not in name:
+        raise unknown_name("world", name, WORLDS)
+    return import_class("world", name, SimulatedPolicy)
