@@ -16,7 +16,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from cobasim.allocation import ALLOCATORS, describe_allocators
+from cobasim.allocation import ALLOCATORS, describe_allocators, one_shot
 from cobasim.allocation.arrays import FloatArray
 from cobasim.errors import InputError
 from cobasim.pass_rate_files import read_pass_rates
@@ -107,9 +107,9 @@ def command_line(arguments: list[str]) -> None:
     st.code(shlex.join(arguments), language="bash", wrap_lines=True)
 
 
-def allocator_names() -> list[str]:
-    """Registered allocators in the order of the registry."""
-    return list(ALLOCATORS)
+def allocator_names(*, plain: bool = False) -> list[str]:
+    """Registered allocators in the order of the registry; ``plain``: those in ``one_shot``."""
+    return one_shot() if plain else list(ALLOCATORS)
 
 
 @cache

@@ -14,7 +14,13 @@ import joblib
 from pydantic import Field, model_validator
 from threadpoolctl import threadpool_limits
 
-from cobasim.allocation import ALLOCATORS, find_allocator, make_allocator, own_parameters
+from cobasim.allocation import (
+    ALLOCATORS,
+    PEERS,
+    find_allocator,
+    make_allocator,
+    own_parameters,
+)
 from cobasim.allocation.arrays import FloatArray
 from cobasim.config import ORACLE, Frozen, LoopConfig, RunConfig, WorldConfig
 from cobasim.errors import InputError, unknown_name
@@ -26,6 +32,7 @@ from cobasim.scores import Row, comparison_table, verdict
 from cobasim.world import WORLDS
 
 BASELINE = "uniform"
+OWN = tuple(name for name in ALLOCATORS if name not in PEERS)  # of the CoBA and Knapsack papers
 REPORT, NUMBERS = "report.html", "comparison.json"
 
 
@@ -73,9 +80,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "loop": {"steps": 300},
     },
     "paper": {
-        "allocators": (*ALLOCATORS, *(ORACLE + name for name in ALLOCATORS if name != BASELINE)),
+        "allocators": (*OWN, *(ORACLE + name for name in OWN if name != BASELINE)),
         "seeds": 16,
         "loop": {"steps": 500},
+    },
+    "peers": {
+        "allocators": (BASELINE, "knapsack", "coba", *PEERS),
+        "seeds": 8,
+        "loop": {"steps": 300},
     },
 }
 

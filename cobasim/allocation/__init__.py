@@ -8,11 +8,13 @@ Needs numpy and scipy only, so any trainer can use it alone::
 from cobasim.allocation.allocators import (
     ALLOCATORS,
     Allocator,
+    RoundsAllocator,
     ValueAllocator,
     allocate,
     describe_allocators,
     find_allocator,
     make_allocator,
+    one_shot,
     own_parameters,
 )
 from cobasim.allocation.capability import (
@@ -22,22 +24,26 @@ from cobasim.allocation.capability import (
     transformed_failure_rate,
 )
 from cobasim.allocation.limits import Limits
-from cobasim.allocation.observation import Observation
+from cobasim.allocation.observation import Kept, Observation
 from cobasim.allocation.pass_rates import ESTIMATORS, PassRateEstimator, make_estimator
+from cobasim.allocation.peers import PEERS
 from cobasim.allocation.solvers import SOLVERS, solve
 from cobasim.allocation.values import CobaValue, KnapsackValue, ValueFunction
 
 __all__ = [
     "ALLOCATORS",
     "ESTIMATORS",
+    "PEERS",
     "SOLVERS",
     "Allocator",
     "CapabilityWindow",
     "CobaValue",
+    "Kept",
     "KnapsackValue",
     "Limits",
     "Observation",
     "PassRateEstimator",
+    "RoundsAllocator",
     "ValueAllocator",
     "ValueFunction",
     "allocate",
@@ -47,7 +53,10 @@ __all__ = [
     "make_allocator",
     "make_estimator",
     "measured_failure_rate",
+    "one_shot",
     "own_parameters",
     "solve",
     "transformed_failure_rate",
 ]
+
+ALLOCATORS.update(PEERS)  # here, since the peers are built on the module that holds the registry
