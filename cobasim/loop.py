@@ -36,7 +36,6 @@ from cobasim.records import StepRecord, bin_counts
 from cobasim.streams import ALLOCATION, stream
 
 TRUTH_ATTEMPTS = 1e6  # the evidence that an oracle's rates are presented with
-LONGEST = 10  # a run makes at most this many times its steps, however little each one spends
 
 
 class Learner(Protocol):
@@ -158,9 +157,8 @@ class Loop:
 
     @property
     def done(self) -> bool:
-        """Whether the run has spent its steps x total rollouts (or made LONGEST x steps)."""
-        budget = self.config.steps * self.limits.total
-        return self.rollouts >= budget or self.step >= LONGEST * self.config.steps
+        """Whether the run is at its end; see ``LoopConfig.finished``."""
+        return self.config.finished(self.step, self.rollouts)
 
     def observe(self, batches: int = 1) -> tuple[IntArray, Observation]:
         """The prompts (m,) of the next batch, or batches, and what an allocator may know of them.
