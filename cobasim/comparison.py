@@ -267,10 +267,17 @@ class Comparison:
         rules = {run.header.allocator: run.header.estimator for run in self.runs}
         usual = max(rules.values(), key=list(rules.values()).count)
         others = [f"{name} ({rule})" for name, rule in rules.items() if rule != usual]
+        free = [name for name in rules if not find_allocator(name.removeprefix(ORACLE)).exact]
+        equal = "Equal rollouts in every step"
+        if free:
+            equal = (
+                "Equal rollouts in every run, but for the last step's; steps of "
+                f"{', '.join(free)} differ in cost"
+            )
         lines.append(
             f"Pass rates as estimated by rule {usual!r}"
             + (f", but for {', '.join(others)}" if others else "")
-            + ". Equal rollouts in every step; evaluation on true pass rates, never seen by an "
+            + f". {equal}; evaluation on true pass rates, never seen by an "
             "allocator."
         )
         return lines
