@@ -389,7 +389,7 @@ def test_hit_utility_after_probes_is_the_ratio_of_beta_functions():
 def test_hit_utility_sends_its_budget_to_prompts_that_have_only_failed():
     obs = Observation(np.array([0.0, 0.5, 1.0]), np.full(3, 8.0))
     budgets = make_allocator("hit-utility")(obs, Limits(60, 2, 60))
-    assert budgets[0] > budgets[1] > budgets[2] == 2
+    assert budgets[0] > 30 > budgets[1] > budgets[2]
 
 
 @laws
