@@ -143,7 +143,8 @@ class Real:
         loop = validated(LoopConfig, json.loads(loops.pop()) or {})
         for run_ in runs:
             head = run_.header
-            if not run_.steps or run_.steps[-1].step < loop.steps:
+            last = run_.steps[-1] if run_.steps else None
+            if last is None or not loop.finished(last.step, last.rollouts):
                 raise InputError(f"{head.allocator}, seed {head.seed}: the run is not finished")
             if accuracy_curve(run_)[0].size < 2:
                 raise InputError(f"{head.allocator}, seed {head.seed}: fewer than two evaluations")

@@ -388,7 +388,7 @@ def compare(
         console.print(table)
     for line in result.statements:
         console.print(line, highlight=False)
-    steps_done = config.loop.steps * len(runs)
+    steps_done = sum(run.steps[-1].step for run in runs)
     console.print(
         f"\n{len(runs)} runs, {steps_done:,} steps in {time.perf_counter() - began:.1f} s\n"
         f"report  {folder / comparison.REPORT}\nnumbers {folder / comparison.NUMBERS}\n"

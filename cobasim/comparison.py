@@ -14,7 +14,13 @@ import joblib
 from pydantic import Field, model_validator
 from threadpoolctl import threadpool_limits
 
-from cobasim.allocation import ALLOCATORS, find_allocator, make_allocator, own_parameters
+from cobasim.allocation import (
+    ALLOCATORS,
+    PEERS,
+    find_allocator,
+    make_allocator,
+    own_parameters,
+)
 from cobasim.allocation.arrays import FloatArray
 from cobasim.config import ORACLE, Frozen, LoopConfig, RunConfig, WorldConfig
 from cobasim.errors import InputError, unknown_name
@@ -33,6 +39,7 @@ from cobasim.scores import Row, comparison_table, verdict
 from cobasim.world import find_world
 
 BASELINE = "uniform"
+OWN = tuple(name for name in ALLOCATORS if name not in PEERS)  # of the CoBA and Knapsack papers
 REPORT, NUMBERS = "report.html", "comparison.json"
 
 
@@ -81,9 +88,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "loop": {"steps": 300},
     },
     "paper": {
-        "allocators": (*ALLOCATORS, *(ORACLE + name for name in ALLOCATORS if name != BASELINE)),
+        "allocators": (*OWN, *(ORACLE + name for name in OWN if name != BASELINE)),
         "seeds": 16,
         "loop": {"steps": 500},
+    },
+    "peers": {
+        "allocators": (BASELINE, "knapsack", "coba", *PEERS),
+        "seeds": 8,
+        "loop": {"steps": 300},
     },
 }
 
@@ -263,10 +275,17 @@ class Comparison:
         rules = {run.header.allocator: run.header.estimator for run in self.runs}
         usual = max(rules.values(), key=list(rules.values()).count)
         others = [f"{name} ({rule})" for name, rule in rules.items() if rule != usual]
+        free = [name for name in rules if not find_allocator(name.removeprefix(ORACLE)).exact]
+        equal = "Equal rollouts in every step"
+        if free:
+            equal = (
+                "Equal rollouts in every run, but for the last step's; steps of "
+                f"{', '.join(free)} differ in cost"
+            )
         lines.append(
             f"Pass rates as estimated by rule {usual!r}"
             + (f", but for {', '.join(others)}" if others else "")
-            + ". Equal rollouts in every step; evaluation on true pass rates, never seen by an "
+            + f". {equal}; evaluation on true pass rates, never seen by an "
             "allocator."
         )
         return lines

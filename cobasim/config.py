@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from cobasim.allocation import ESTIMATORS, Limits, find_allocator, make_allocator
 from cobasim.errors import InputError, unknown_name
 
+LONGEST = 10  # updates of a run, in its steps, at most: however little each of them spends
 ORACLE = "oracle-"  # prefix of an allocator that is shown the true pass rates
 
 Config = TypeVar("Config", bound=BaseModel)
@@ -122,6 +123,14 @@ class LoopConfig(Frozen):
     def limits(self) -> Limits:
         """Total and bounds of a step."""
         return Limits(self.total_budget, self.low, self.high)
+
+    def finished(self, step: int, rollouts: int) -> bool:
+        """Whether a run that made ``step`` updates with ``rollouts`` rollouts is at its end.
+
+        All runs spend steps x total rollouts: an allocator that spends less a step makes more
+        updates (at most LONGEST times the steps), one that spends more makes fewer.
+        """
+        return rollouts >= self.steps * self.total_budget or step >= LONGEST * self.steps
 
 
 class RunConfig(Frozen):
