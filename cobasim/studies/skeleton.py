@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import product
@@ -321,6 +322,36 @@ def sentence(contrasts: Sequence[Contrast], subject: str, unit: str = "points") 
     return f"{subject[0].upper()}{subject[1:]} ({unit}): " + ". ".join(parts) + "."
 
 
+def levels(
+    rows: Rows,
+    metric: str,
+    subject: str,
+    *,
+    variant: Callable[[Mapping[str, Any]], str],
+    scale: float = 100.0,
+) -> str:
+    """One sentence: the mean of a metric over seeds with its interval, for every variant."""
+    groups: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for row in rows:
+        if row.get(metric) is not None:
+            mine = groups.setdefault((row["world"], row["weighting"]), {})
+            mine.setdefault(variant(row), []).append(scale * row[metric])
+    parts = []
+    for (world, weighting), variants in groups.items():
+        shown = []
+        for name, values in variants.items():
+            one = mean_interval(values)
+            half = "" if one.high is None else f" ± {one.high - one.mean:.2f}"
+            shown.append(f"{_quoted(name)} {one.mean:.2f}{half}")
+        parts.append(f"[{world} world, loss per {weighting}] " + ", ".join(shown))
+    return f"{subject}: " + ". ".join(parts) + "."
+
+
+def broken(line: str, mark: str) -> str:
+    """A sentence with ``mark`` before each world and weighting that it goes through."""
+    return re.sub(r" \[(?=[\w-]+ world, )", f"{mark}[", line)
+
+
 def _quoted(name: str) -> str:
     return f"({name})" if "," in name else name
 
@@ -345,7 +376,8 @@ def forest(contrasts: Sequence[Contrast], title: str, unit: str = "points") -> g
     down = -(-len(groups) // across)
     figure = make_subplots(
         down, across, shared_yaxes=True, horizontal_spacing=0.04,
-        vertical_spacing=0.12 / down, subplot_titles=[label(", per ".join(g)) for g in groups],
+        vertical_spacing=0.36 / down if down > 1 else 0.0,
+        subplot_titles=[label(", per ".join(group)) for group in groups],
     )  # fmt: skip
     for place, group in enumerate(groups):
         mine = [one for one in contrasts if one.group == group]
@@ -370,10 +402,12 @@ def forest(contrasts: Sequence[Contrast], title: str, unit: str = "points") -> g
             col=column + 1,
         )
     figure.add_vline(x=0, line={"color": TEXT, "width": 1})
-    lay_out(figure, title, height=130 + down * (60 + 22 * len(names)))
+    title = title[0].upper() + title[1:] + "<br><sup>hollow: inside the noise</sup>"
+    lay_out(figure, title, height=130 + down * (110 + 22 * len(names)))
     figure.update_yaxes(
         type="category", categoryorder="array", categoryarray=[label(name) for name in names]
     )
+    figure.update_layout(margin={"t": 100})
     for column in range(1, across + 1):
         figure.update_xaxes(title=unit, row=down, col=column)
     return figure
@@ -513,7 +547,7 @@ def markdown(study: Study, answer: Answer, facts: Mapping[str, Any]) -> str:
         f"# Study: {study.name}", "", study.question, "",
         f"Made by `{facts['command']}` (preset {facts['preset']}, {facts['runs']} runs, "
         f"{facts['seeds']} seeds; {versions}).", "",
-        *(f"- {line}" for line in answer.conclusion), "",
+        *("- " + broken(line, "\n  - ") for line in answer.conclusion), "",
     ]  # fmt: skip
     if study.notes:
         lines += [*(f"> {note}" for note in study.notes), ""]
@@ -534,7 +568,8 @@ STYLE = (
 
 def _html(study: Study, answer: Answer, facts: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-    conclusion = "".join(f"<li>{html.escape(line)}</li>" for line in answer.conclusion)
+    lines = (broken(html.escape(line), "<br>") for line in answer.conclusion)
+    conclusion = "".join(f"<li>{line}</li>" for line in lines)
     notes = "".join(f"<p><em>{html.escape(note)}</em></p>" for note in study.notes)
     settings = html.escape(json.dumps(facts["settings"], indent=1))
     return (
