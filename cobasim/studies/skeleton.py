@@ -20,7 +20,7 @@ from plotly.subplots import make_subplots
 
 from cobasim import sweeps
 from cobasim.errors import InputError
-from cobasim.figures import TEXT, colour_of, label, lay_out
+from cobasim.figures import AXIS, TEXT, colour_of, label, lay_out
 from cobasim.loop import Loop
 from cobasim.records import Run, own_versions, write_atomically
 from cobasim.scores import LEVEL, holm, mean_interval, paired_p_value
@@ -386,7 +386,11 @@ def forest(contrasts: Sequence[Contrast], title: str, unit: str = "points") -> g
             go.Scatter(
                 x=[one.mean for one in mine],
                 y=[label(one.what) for one in mine],
-                error_x={"type": "data", "array": [one.half or 0.0 for one in mine]},
+                error_x={
+                    "type": "data",
+                    "array": [one.half or 0.0 for one in mine],
+                    "color": AXIS,
+                },
                 mode="markers",
                 marker={
                     "size": 9,
