@@ -377,9 +377,10 @@ def forest(contrasts: Sequence[Contrast], title: str, unit: str = "points") -> g
     names = list(dict.fromkeys(one.what for one in contrasts))[::-1]
     across = min(2, len(groups))
     down = -(-len(groups) // across)
+    height = 160 + 90 * (down - 1) + down * (40 + 22 * len(names))
     figure = make_subplots(
         down, across, shared_yaxes=True, horizontal_spacing=0.04,
-        vertical_spacing=0.36 / down if down > 1 else 0.0,
+        vertical_spacing=90 / height if down > 1 else 0.0,
         subplot_titles=[label(", per ".join(group)) for group in groups],
     )  # fmt: skip
     for place, group in enumerate(groups):
@@ -410,7 +411,7 @@ def forest(contrasts: Sequence[Contrast], title: str, unit: str = "points") -> g
         )
     figure.add_vline(x=0, line={"color": TEXT, "width": 1})
     title = title[0].upper() + title[1:] + "<br><sup>hollow: inside the noise</sup>"
-    lay_out(figure, title, height=130 + down * (110 + 22 * len(names)))
+    lay_out(figure, title, height=height)
     figure.update_yaxes(
         type="category", categoryorder="array", categoryarray=[label(name) for name in names]
     )
