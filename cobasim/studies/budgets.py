@@ -160,6 +160,7 @@ SCALE = Study(
     "What does allocation cost for 10^3 to 10^6 prompts, beside a simulated and a real step?",
     answer_scale,
     compute=measure_scale,
+    open_to_more=False,
     notes=("Times are of this machine, at this moment, with one thread of linear algebra.",),
 )
 
@@ -261,6 +262,7 @@ ROUNDING = Study(
     "How much value do whole budgets lose against real (continuous) ones?",
     answer_rounding,
     compute=measure_rounding,
+    open_to_more=False,
     notes=(
         "The real optimum is found by its multiplier (bisection on log L, and for each prompt); "
         "the whole one is the solver's, which is exact. Pass rates are true ones.",

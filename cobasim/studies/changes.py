@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from cobasim.figures import colour_of, label, lay_out
+from cobasim.scores import is_oracle
 from cobasim.studies.skeleton import (
     Answer,
     Options,
@@ -20,6 +21,7 @@ from cobasim.studies.skeleton import (
     axis,
     compose,
     curves,
+    levels,
     name_of,
     sweep,
 )
@@ -86,11 +88,16 @@ def answer_regime(rows: Rows) -> Answer:
     """Adaptation and forgetting, against uniform."""
     mine = adapted(rows)
 
+    several = len({row["regime_share"] for row in mine}) > 1
+
+    def share(row: Row) -> str | None:
+        return f"share {row['regime_share']:g}" if several else None
+
     def variant(row: Row) -> str:
-        return name_of(row["allocator"], f"share {row['regime_share']:g}")
+        return name_of(row["allocator"], share(row))
 
     def reference(row: Row) -> str:
-        return name_of("uniform", f"share {row['regime_share']:g}")
+        return name_of("uniform", share(row))
 
     sections = [
         Section(subject, against(mine, metric, variant=variant, reference=reference, scale=scale),
@@ -104,10 +111,16 @@ def answer_regime(rows: Rows) -> Answer:
              "points"),
         )
     ]  # fmt: skip
-    own = _forgetting(mine)
+    own = [
+        levels(mine, "adapt_steps", "Steps until the new part has gained half of uniform's gain",
+               variant=variant, scale=1.0),
+        levels(mine, "old_gain", "Points that the old part gained since the change",
+               variant=variant),
+        _forgetting(mine),
+    ]  # fmt: skip
     result = compose(sections, figures=[_after_change(mine, name) for name in ("new", "old")])
     return Answer(
-        [result.conclusion[0], own, *result.conclusion[1:]],
+        [result.conclusion[0], *own, *result.conclusion[1:]],
         result.tables,
         result.figures,
         result.numbers,
@@ -144,7 +157,10 @@ def _after_change(rows: Rows, name: str) -> go.Figure:
             figure.add_trace(
                 go.Scatter(
                     x=runs[0][0], y=mean, name=label(allocator), legendgroup=allocator,
-                    showlegend=place == 0, mode="lines", line={"color": colour_of(allocator)},
+                    showlegend=place == 0, mode="lines", line={
+                        "color": colour_of(allocator),
+                        "dash": "dash" if is_oracle(allocator) else "solid",
+                    },
                 ),
                 row=place // 2 + 1, col=place % 2 + 1,
             )  # fmt: skip

@@ -102,6 +102,7 @@ NOISE = Study(
     "How much do noisy or stale pass rates and a noisy failure rate cost?",
     answer,
     plan,
+    open_to_more=False,
     notes=(
         "An epoch is pool / batch steps, and a prompt is seen once in it: a larger pool means "
         "older estimates, fewer visits, and less memorised; the oracle at the same pool size "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import product
@@ -19,7 +20,7 @@ from plotly.subplots import make_subplots
 
 from cobasim import sweeps
 from cobasim.errors import InputError
-from cobasim.figures import TEXT, colour_of, label, lay_out
+from cobasim.figures import AXIS, TEXT, colour_of, label, lay_out
 from cobasim.loop import Loop
 from cobasim.records import Run, own_versions, write_atomically
 from cobasim.scores import LEVEL, holm, mean_interval, paired_p_value
@@ -30,7 +31,8 @@ from cobasim.sweeps import Measure, Point, Sweep
 PLAN, REPORT, NUMBERS, TEXT_REPORT = "study-plan.json", "study.html", "study.json", "study.md"
 
 RATES = {"logistic": 4e-3, "skill-chain": 5e-2}
-"""Learning rates at which uniform rises about as far in 120 steps as by default in 500."""
+"""Learning rates at which uniform alone rises by about 10 points in 120 steps, as far as it does at
+the least in 500 with the defaults."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ class Study:
         plan: sweeps by name of the part; their rows get a column ``part``.
         compute: for what is not a sweep: rows, made here and now.
         measure: further columns of each run's row.
+        open_to_more: whether ``Options.allocators`` take part.
         notes: what a reader must know (mappings, limits).
     """
 
@@ -120,6 +123,7 @@ class Study:
     plan: Callable[[Options], dict[str, Sweep]] = lambda _: {}
     compute: Callable[[Options], list[dict[str, Any]]] = lambda _: []
     measure: Measure | None = None
+    open_to_more: bool = True
     notes: tuple[str, ...] = ()
 
 
@@ -321,6 +325,36 @@ def sentence(contrasts: Sequence[Contrast], subject: str, unit: str = "points") 
     return f"{subject[0].upper()}{subject[1:]} ({unit}): " + ". ".join(parts) + "."
 
 
+def levels(
+    rows: Rows,
+    metric: str,
+    subject: str,
+    *,
+    variant: Callable[[Mapping[str, Any]], str],
+    scale: float = 100.0,
+) -> str:
+    """One sentence: the mean of a metric over seeds with its interval, for every variant."""
+    groups: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for row in rows:
+        if row.get(metric) is not None:
+            mine = groups.setdefault((row["world"], row["weighting"]), {})
+            mine.setdefault(variant(row), []).append(scale * row[metric])
+    parts = []
+    for (world, weighting), variants in groups.items():
+        shown = []
+        for name, values in variants.items():
+            one = mean_interval(values)
+            half = "" if one.high is None else f" ± {one.high - one.mean:.2f}"
+            shown.append(f"{_quoted(name)} {one.mean:.2f}{half}")
+        parts.append(f"[{world} world, loss per {weighting}] " + ", ".join(shown))
+    return f"{subject}: " + ". ".join(parts) + "."
+
+
+def broken(line: str, mark: str) -> str:
+    """A sentence with ``mark`` before each world and weighting that it goes through."""
+    return re.sub(r" \[(?=[\w-]+ world, )", f"{mark}[", line)
+
+
 def _quoted(name: str) -> str:
     return f"({name})" if "," in name else name
 
@@ -343,9 +377,11 @@ def forest(contrasts: Sequence[Contrast], title: str, unit: str = "points") -> g
     names = list(dict.fromkeys(one.what for one in contrasts))[::-1]
     across = min(2, len(groups))
     down = -(-len(groups) // across)
+    height = 160 + 90 * (down - 1) + down * (40 + 22 * len(names))
     figure = make_subplots(
         down, across, shared_yaxes=True, horizontal_spacing=0.04,
-        vertical_spacing=0.12 / down, subplot_titles=[label(", per ".join(g)) for g in groups],
+        vertical_spacing=90 / height if down > 1 else 0.0,
+        subplot_titles=[label(", per ".join(group)) for group in groups],
     )  # fmt: skip
     for place, group in enumerate(groups):
         mine = [one for one in contrasts if one.group == group]
@@ -354,7 +390,11 @@ def forest(contrasts: Sequence[Contrast], title: str, unit: str = "points") -> g
             go.Scatter(
                 x=[one.mean for one in mine],
                 y=[label(one.what) for one in mine],
-                error_x={"type": "data", "array": [one.half or 0.0 for one in mine]},
+                error_x={
+                    "type": "data",
+                    "array": [one.half or 0.0 for one in mine],
+                    "color": AXIS,
+                },
                 mode="markers",
                 marker={
                     "size": 9,
@@ -370,10 +410,12 @@ def forest(contrasts: Sequence[Contrast], title: str, unit: str = "points") -> g
             col=column + 1,
         )
     figure.add_vline(x=0, line={"color": TEXT, "width": 1})
-    lay_out(figure, title, height=130 + down * (60 + 22 * len(names)))
+    title = title[0].upper() + title[1:] + "<br><sup>hollow: inside the noise</sup>"
+    lay_out(figure, title, height=height)
     figure.update_yaxes(
         type="category", categoryorder="array", categoryarray=[label(name) for name in names]
     )
+    figure.update_layout(margin={"t": 100})
     for column in range(1, across + 1):
         figure.update_xaxes(title=unit, row=down, col=column)
     return figure
@@ -418,8 +460,14 @@ def compose(parts: Sequence[Section], *, figures: Sequence[go.Figure] = ()) -> A
 def claim(study: Study, options: Options, out: Path) -> dict[str, Sweep]:
     """Make the folder of a study, or go on in it; its sweeps, checked and claimed.
 
-    Raises InputError if it holds another study, or anything that is none.
+    Raises InputError if it holds another study, or anything that is none, and for further
+    allocators where the study takes none.
     """
+    if options.allocators and not study.open_to_more:
+        raise InputError(
+            f"study {study.name!r} has its own allocators, got {', '.join(options.allocators)}; "
+            "leave --allocators out"
+        )
     content = {"study": study.name, **asdict(options)}
     text = json.dumps(content, indent=1, sort_keys=True) + "\n"
     file = out / PLAN
@@ -513,7 +561,7 @@ def markdown(study: Study, answer: Answer, facts: Mapping[str, Any]) -> str:
         f"# Study: {study.name}", "", study.question, "",
         f"Made by `{facts['command']}` (preset {facts['preset']}, {facts['runs']} runs, "
         f"{facts['seeds']} seeds; {versions}).", "",
-        *(f"- {line}" for line in answer.conclusion), "",
+        *("- " + broken(line, "\n  - ") for line in answer.conclusion), "",
     ]  # fmt: skip
     if study.notes:
         lines += [*(f"> {note}" for note in study.notes), ""]
@@ -534,7 +582,8 @@ STYLE = (
 
 def _html(study: Study, answer: Answer, facts: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-    conclusion = "".join(f"<li>{html.escape(line)}</li>" for line in answer.conclusion)
+    lines = (broken(html.escape(line), "<br>") for line in answer.conclusion)
+    conclusion = "".join(f"<li>{line}</li>" for line in lines)
     notes = "".join(f"<p><em>{html.escape(note)}</em></p>" for note in study.notes)
     settings = html.escape(json.dumps(facts["settings"], indent=1))
     return (
