@@ -115,10 +115,8 @@ def judge(result: Result, values: Values) -> list[Judged]:
     for claim, (difference, p, sign, margin), value in zip(
         result.claims, found, adjusted, strict=True
     ):
-        if p is None or not value < LEVEL:
-            status = NOISE
-        else:
-            status = AGREES if sign > 0 else DISAGREES
+        tells = p is not None and value < LEVEL
+        status = (AGREES if sign > 0 else DISAGREES) if tells else NOISE
         one = mean_interval(difference)
         judged.append(
             Judged(

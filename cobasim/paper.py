@@ -145,6 +145,13 @@ def _insensitive() -> tuple[Claim, ...]:
     )
 
 
+STAGES: Final = ("early", "middle", "late")
+FAILURE_RATES: Final = dict(zip(STAGES, (0.70, 0.455, 0.342), strict=True))
+"""Smoothed failure rates at the three panels of Figure 4."""
+_FIGURE_5 = _grid({COBA: (7.26, 4.50, 2.54)}, STAGES)
+# where Beta(alpha, 11 - alpha) is largest: (alpha - 1) / (kappa - 2); derived, not reported
+_FIGURE_4 = {case: 100 * (alpha - 1.0) / 9.0 for case, alpha in _FIGURE_5.items()}
+
 RESULTS: Final = {
     result.key: result
     for result in (
@@ -167,6 +174,20 @@ RESULTS: Final = {
             _falling(REFERENCE, COBA, "linear-decay", "fixed-explore", "fixed-exploit"),
         ),
         Result(
+            "figure-4",
+            "Figure 4: which pass rate gets the most rollouts",
+            _FIGURE_4,
+            _falling(COBA, *STAGES),
+            unit="pass rate with the largest budgets, % (paper: where its density is largest)",
+        ),
+        Result(
+            "figure-5",
+            "Figure 5: alpha over time",
+            _FIGURE_5,
+            _falling(COBA, *STAGES),
+            unit="alpha",
+        ),
+        Result(
             "figure-6",
             "Figure 6: half and whole budget",
             _FIGURE_6,
@@ -187,8 +208,6 @@ RESULTS: Final = {
     )
 }
 
-FIGURE_4_SHAPES: Final = ((0.70, 7.26), (0.455, 4.50), (0.342, 2.54))
-"""(failure rate, alpha) of the three panels of Figure 4; failure rates are read off Figure 5."""
 FIGURE_4_PEAK: Final = (70, 100)
 """Largest budgets of a prompt in the panels of Figure 4, rollouts; read off the figure."""
 
