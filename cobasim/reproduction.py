@@ -34,7 +34,7 @@ from cobasim.records import (
     own_versions,
     write_atomically,
 )
-from cobasim.scores import holm, mean_interval, paired_p_value, transition_shares
+from cobasim.scores import LEVEL, holm, mean_interval, paired_p_value, transition_shares
 from cobasim.scores import transition_counts as run_transitions
 from cobasim.streams import stream
 from cobasim.sweeps import Point, Sweep, claim, run_sweep
@@ -439,7 +439,9 @@ def _gap(one: Claim, values: agreement.Values) -> FloatArray:
     return np.array([values[one.left][s] - values[one.right][s] for s in sorted(values[one.left])])
 
 
-def reasons(found: Mapping[str, Any], other: Mapping[str, Any], weighting: str) -> list[dict]:
+def reasons(
+    found: Mapping[str, Any], other: Mapping[str, Any], weighting: str
+) -> list[dict[str, Any]]:
     """What turns round, brings nearer or moves away each contrast, by the tests of ``ablations``.
 
     other: the same world under the other weighting, which is a tested reason as well.
@@ -452,7 +454,7 @@ def reasons(found: Mapping[str, Any], other: Mapping[str, Any], weighting: str) 
         moved = {
             name: one["change"]["mean"]
             for name, one in tried.items()
-            if one["change"]["p_value"] is not None and one["change"]["p_value"] < agreement.LEVEL
+            if one["change"]["p_value"] is not None and one["change"]["p_value"] < LEVEL
         }
         status = {name: one["status"] for name, one in tried.items()}
         status[f"loss per {second}"] = others[base["claim"]]["status"]
@@ -565,7 +567,7 @@ def _decomposition_words(name: str, found: Mapping[str, Any]) -> str:
     def shown(part: str) -> str:
         one = found[part]
         half = "" if one["high"] is None else f" ± {one['high'] - one['mean']:.2f}"
-        clear = one["p_value"] is not None and one["p_value"] < agreement.LEVEL
+        clear = one["p_value"] is not None and one["p_value"] < LEVEL
         return f"{one['mean']:+.2f}{half}{'' if clear else ' (inside the noise)'}"
 
     text = (
@@ -574,7 +576,7 @@ def _decomposition_words(name: str, found: Mapping[str, Any]) -> str:
         f"budgets, give {shown('weights only')}; the two together add {shown('together')}."
     )
     both, alone = found["both"]["mean"], found["budgets only"]["mean"]
-    if found["both"]["p_value"] is not None and found["both"]["p_value"] < agreement.LEVEL:
+    if found["both"]["p_value"] is not None and found["both"]["p_value"] < LEVEL:
         if both > 0:
             kept = f"{100 * alone / both:.0f} %" if alone > 0 else "nothing"
             text += f" Of its gain, {kept} remains when a prompt's weight is taken out."
