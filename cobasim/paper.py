@@ -18,6 +18,7 @@ from cobasim.records import DIFFICULTY_CLASSES
 SOURCE: Final = "arXiv 2602.03048v3"
 
 Case = tuple[str, str]
+ACCURACY: Final = "average accuracy, %"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ class Result:
     title: str
     numbers: dict[Case, float]
     claims: tuple[Claim, ...]
-    unit: str = "average accuracy, %"
+    unit: str = ACCURACY
+    across: bool = False
+    """Whether groups are compared with each other, too."""
 
     @property
     def groups(self) -> dict[str, list[str]]:
@@ -196,6 +199,7 @@ RESULTS: Final = {
                 *(c for half in (HALF, WHOLE) for c in _falling(half, COBA, KNAPSACK, GRPO)),
                 *(Claim((WHOLE, name), (HALF, name)) for name in (GRPO, KNAPSACK, COBA)),
             ),
+            across=True,
         ),
         Result(
             "figure-7",

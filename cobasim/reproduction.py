@@ -362,15 +362,36 @@ def beside(result: Result, values: agreement.Values) -> dict[str, Any]:
     """One table in one world under one weighting: cells, order and claims."""
     known = measured(result, values)
     judged = agreement.judge(known, values)
+    middle = centred(values, across=result.across)
     return {
         "cells": [
-            {"group": case[0], "entry": case[1], **asdict(mean_interval(list(seeds.values())))}
+            {
+                "group": case[0],
+                "entry": case[1],
+                **asdict(mean_interval(list(seeds.values()))),
+                "centred": asdict(mean_interval(list(middle[case].values()))),
+            }
             for case, seeds in values.items()
         ],
         "order": agreement.order_agreement(known, values) if known.numbers else None,
         "claims": [asdict(one) for one in judged],
         "counts": agreement.counts(judged),
     }
+
+
+def centred(values: agreement.Values, across: bool) -> agreement.Values:
+    """Values minus the mean of their group (``across``: of all cases) in the same seed.
+
+    Seeds differ in their prompts far more than allocators differ within a seed.
+    """
+    found: dict[Case, dict[int, float]] = {}
+    for case, seeds in values.items():
+        peers = [other for one, other in values.items() if across or one[0] == case[0]]
+        found[case] = {
+            seed: value - float(np.mean([other[seed] for other in peers if seed in other]))
+            for seed, value in seeds.items()
+        }
+    return found
 
 
 def contrasts() -> Result:
@@ -397,8 +418,10 @@ BASE = "as it is"
 def ablations(table: Table, world: str, weighting: str) -> dict[str, Any]:
     """The contrasts under every ablation, and how far each ablation moves them.
 
-    A change is the contrast's under the ablation minus as it is, paired by seed; its p-value is
-    Holm-adjusted over all changes of this world and weighting.
+    A contrast is measured in % of uniform's rise over the run, so that a world in which everything
+    moves less does not look like one in which allocators differ less. A change is that under the
+    ablation minus as it is, paired by seed; its p-value is Holm-adjusted over all changes of this
+    world and weighting, and None where uniform does not rise.
     """
     result = contrasts()
 
@@ -410,26 +433,36 @@ def ablations(table: Table, world: str, weighting: str) -> dict[str, Any]:
             for case in result.numbers
         }
 
-    base = values(REFERENCE, False)
+    relative: dict[str, list[FloatArray]] = {}
     found: dict[str, Any] = {}
-    changes: list[tuple[str, int, FloatArray]] = []
     for name, arm, oracle in (
         (BASE, REFERENCE, False),
         *((one.name, REFERENCE if one.oracle else one.name, one.oracle) for one in ABLATIONS),
     ):
         own = values(arm, oracle)
-        judged = [asdict(one) for one in agreement.judge(result, own)]
         first = table.accuracy(world, weighting, arm, GRPO, "first_heldout")
-        rise = [own[REFERENCE, GRPO][seed] - first[seed] for seed in first]
+        rise = np.array([own[REFERENCE, GRPO][seed] - first[seed] for seed in first])
+        scale = np.where(rise > 0, rise, np.nan) / 100
+        judged = [asdict(one) for one in agreement.judge(result, own)]
+        relative[name] = [_gap(one, own) / scale for one in result.claims]
         found[name] = {"rise": asdict(mean_interval(rise)), "claims": judged}
-        if name != BASE:
-            for place, one in enumerate(result.claims):
-                changes.append((name, place, _gap(one, own) - _gap(one, base)))
-    p_values = [paired_p_value(change, np.zeros_like(change)) for _, _, change in changes]
+        for one, share in zip(judged, relative[name], strict=True):
+            one["share"] = float(share.mean()) if np.isfinite(share).all() else None
+    changes = [
+        (name, place, relative[name][place] - relative[BASE][place])
+        for name in list(found)[1:]
+        for place in range(len(result.claims))
+    ]
+    p_values = [
+        paired_p_value(change, np.zeros_like(change)) if np.isfinite(change).all() else None
+        for _, _, change in changes
+    ]
     adjusted = holm([1.0 if p is None else p for p in p_values])
     for (name, place, change), p, value in zip(changes, p_values, adjusted, strict=True):
-        found[name]["claims"][place]["change"] = asdict(mean_interval(change)) | {
-            "p_value": None if p is None else value
+        known = np.isfinite(change).all()
+        found[name]["claims"][place]["change"] = {
+            "mean": float(change.mean()) if known else None,
+            "p_value": None if p is None else value,
         }
     return found
 
@@ -476,7 +509,8 @@ def reasons(
 def _reason_words(row: Mapping[str, Any]) -> str:
     half = "" if row["high"] is None else f" ± {row['high'] - row['mean']:.2f}"
     text = (
-        f"paper {row['paper']:+.2f}, simulated {row['mean']:+.2f}{half} points: {row['status']}. "
+        f"paper {signed(row['paper'])}, simulated {signed(row['mean'])}{half} points: "
+        f"{row['status']}. "
     )
     if row["status"] == agreement.AGREES:
         lost = row["disagrees under"]
@@ -489,25 +523,58 @@ def _reason_words(row: Mapping[str, Any]) -> str:
     )
     nearer = sorted(row["nearer"].items(), key=lambda item: -item[1])
     if nearer:
-        shown = ", ".join(f"{name} ({value:+.2f})" for name, value in nearer)
-        text += f" Nearer to the paper, beyond the noise: {shown}."
+        shown = ", ".join(f"{name} ({signed(value, 0)} %)" for name, value in nearer)
+        text += f" Nearer to the paper in units of uniform's rise, beyond the noise: {shown}."
     else:
-        text += " Nothing among the ablations brings it nearer beyond the noise."
+        text += " In units of uniform's rise none of the ablations brings it nearer."
     return text
+
+
+def reason_counts(why: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """For each tested reason: how many contrasts it makes agree or disagree, brings nearer or away.
+
+    why: ``reasons`` by world and weighting. Nearer and further: None for the weighting.
+    """
+    rows = []
+    for name in (*(one.name for one in ABLATIONS), "the other weighting of the loss"):
+        counted = {"made to agree": 0, "made to disagree": 0, "nearer": 0, "further": 0}
+        for by_weighting in why.values():
+            for weighting, found in by_weighting.items():
+                other = next(one for one in WEIGHTINGS if one != weighting)
+                key = name if name in [one.name for one in ABLATIONS] else f"loss per {other}"
+                for row in found:
+                    agrees, fails = key in row["agrees under"], key in row["disagrees under"]
+                    counted["made to agree"] += agrees and row["status"] != agreement.AGREES
+                    counted["made to disagree"] += fails and row["status"] != agreement.DISAGREES
+                    counted["nearer"] += key in row["nearer"]
+                    counted["further"] += key in row["further"]
+        absent = (
+            {} if name in [one.name for one in ABLATIONS] else {"nearer": None, "further": None}
+        )
+        rows.append({"reason": name, **counted, **absent})
+    return rows
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A number with its sign, for prose."""
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 # --- the weighting of the loss ----------------------------------------------------------------
 
 SPENDERS = (GRPO, KNAPSACK, COBA)
+SIGNALS = ("signal", "signal to noise", "signal to prompt noise")
 
 
 def pulls(preset: Preset, batches: int = 16) -> list[dict[str, Any]]:
-    """Expected move of each prompt's logit, by difficulty class, under both weightings.
+    """Expected move of each prompt's logit, and the noise around it, without any training.
 
-    ``batches`` batches of true pass rates from "math", budgets by the allocator that knows them;
-    M w_i E[u_i] (``expected_group_update``), means over the prompts of a class, and over batches
-    with 95 % intervals. "total": sum_i w_i E[u_i]; "own gain": sum_i w_i E[u_i] p_i (1 - p_i), by
-    which the prompts' own pass rates rise per unit of step, both in units of uniform's.
+    ``batches`` batches of true pass rates from "math"; budgets by allocators that know them;
+    weights w of the loss per rollout, per prompt, or another allocator's. By class: M w_i E[u_i]
+    (``expected_group_update``), mean over its prompts. "signal": sum_i w_i E[u_i]. "signal to
+    noise": over the standard deviation of the nuisance gradients of rollouts, sum_i w_i^2
+    P(mixed) / B_i; "signal to prompt noise": of those that a prompt's rollouts share, sum_i w_i^2
+    E[u_i^2]. These three in units of uniform's. Means over batches with 95 % intervals.
     """
     size = preset.batch_size
     limits = Limits(16 * size, preset.low, preset.high)
@@ -516,20 +583,30 @@ def pulls(preset: Preset, batches: int = 16) -> list[dict[str, Any]]:
         p = draw_pass_rates(stream(batch, 0), size, "math")
         obs = Observation(p, np.full(size, 1e6), 1.0 - float(p.mean()))
         classes = difficulty_class(p)
-        base: dict[str, tuple[float, float]] = {}
-        for outcome in what_if(obs, limits, SPENDERS):
-            moves = expected_group_update(p, outcome.budgets)
-            for weighting in WEIGHTINGS:
-                pull = group_weights(outcome.budgets, weighting) * moves
-                total = float(pull.sum()), float((pull * p * (1.0 - p)).sum())
-                base.setdefault(weighting, total)  # uniform comes first
-                place = found.setdefault((outcome.allocator, weighting), {})
-                place.setdefault("total", []).append(total[0] / base[weighting][0])
-                place.setdefault("own gain", []).append(total[1] / base[weighting][1])
-                for number, name in enumerate(DIFFICULTY_CLASSES):
-                    mine = classes == number
-                    if mine.any():
-                        place.setdefault(name, []).append(size * float(pull[mine].mean()))
+        budgets = {one.allocator: one.budgets for one in what_if(obs, limits, SPENDERS)}
+        cases = [
+            (name, weighting, budgets[name], group_weights(budgets[name], weighting))
+            for name in SPENDERS
+            for weighting in WEIGHTINGS
+        ] + [
+            (_weighed(name), "rollout", budgets[GRPO], group_weights(budgets[name], "rollout"))
+            for name in SPENDERS[1:]
+        ]
+        base: FloatArray | None = None
+        for name, weighting, spent, weights in cases:
+            pull = weights * expected_group_update(p, spent)
+            mixed = 1.0 - p**spent - (1.0 - p) ** spent
+            square = p * (1.0 - p) * (spent - 1) / spent  # E[u^2] of std-normalised advantages
+            noise = np.sqrt([(weights**2 @ (mixed / spent)), (weights**2 @ square)])
+            numbers = pull.sum() / np.array([1.0, *noise])
+            base = numbers if base is None else base  # uniform comes first
+            place = found.setdefault((name, weighting), {})
+            for key, value in zip(SIGNALS, numbers / base, strict=True):
+                place.setdefault(key, []).append(float(value))
+            for number, key in enumerate(DIFFICULTY_CLASSES):
+                mine = classes == number
+                if mine.any():
+                    place.setdefault(key, []).append(size * float(pull[mine].mean()))
     return [
         {
             "allocator": allocator,
@@ -538,6 +615,29 @@ def pulls(preset: Preset, batches: int = 16) -> list[dict[str, Any]]:
         }
         for (allocator, weighting), numbers in found.items()
     ]
+
+
+def pull_words(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What ``pulls`` says of CoBA, in words."""
+    by = {(row["allocator"], row["weighting"]): row for row in rows}
+    cases = (
+        ("its budgets, loss per rollout", by[COBA, "rollout"]),
+        ("its budgets, loss per prompt", by[COBA, "prompt"]),
+        ("uniform budgets, its weights", by[_weighed(COBA), "rollout"]),
+    )
+    return (
+        "CoBA against uniform, in units of uniform's: "
+        + "; ".join(
+            f"{name}: signal {row['signal']['mean']:.2f}, signal to noise "
+            f"{row['signal to noise']['mean']:.2f}, signal to prompt noise "
+            f"{row['signal to prompt noise']['mean']:.2f}"
+            for name, row in cases
+        )
+        + (
+            ". Adam's step has about the same length whatever the gradient's, so signal to noise "
+            "decides how straight it goes."
+        )
+    )
 
 
 def decomposition(table: Table, world: str, name: str) -> dict[str, Any]:
@@ -568,7 +668,7 @@ def _decomposition_words(name: str, found: Mapping[str, Any]) -> str:
         one = found[part]
         half = "" if one["high"] is None else f" ± {one['high'] - one['mean']:.2f}"
         clear = one["p_value"] is not None and one["p_value"] < LEVEL
-        return f"{one['mean']:+.2f}{half}{'' if clear else ' (inside the noise)'}"
+        return f"{signed(one['mean'])}{half}{'' if clear else ' (inside the noise)'}"
 
     text = (
         f"{name} per rollout is {shown('both')} points from uniform. Its budgets alone, every "
@@ -631,6 +731,7 @@ def build(table: Table, preset: Preset) -> dict[str, Any]:
     """Every section but the times, from the sweep's rows."""
     results: dict[str, Any] = {}
     for key, result in paper.RESULTS.items():
+        published = centred({case: {0: v} for case, v in result.numbers.items()}, result.across)
         simulated = {
             world: {
                 weighting: beside(result, values_of(result, table, world, weighting))
@@ -641,7 +742,10 @@ def build(table: Table, preset: Preset) -> dict[str, Any]:
         results[key] = {
             "title": result.title,
             "unit": result.unit,
-            "paper": [{"group": g, "entry": e, "value": v} for (g, e), v in result.numbers.items()],
+            "paper": [
+                {"group": case[0], "entry": case[1], "value": value, "centred": published[case][0]}
+                for case, value in result.numbers.items()
+            ],
             "simulated": simulated,
         }
     tried = {
@@ -669,14 +773,17 @@ def build(table: Table, preset: Preset) -> dict[str, Any]:
         }
         for world in WORLDS
     }
+    pulled = pulls(preset)
     return {
         "results": results,
         "peak budget": {"paper": paper.FIGURE_4_PEAK, "simulated": largest},
         "alphas": alphas(),
         "ablations": tried,
         "reasons": why,
+        "reason counts": reason_counts(why),
         "loss weighting": {
-            "pulls": pulls(preset),
+            "pulls": pulled,
+            "words": pull_words(pulled),
             "decomposition": {
                 world: {name: decomposition(table, world, name) for name in (COBA, KNAPSACK)}
                 for world in WORLDS
@@ -708,7 +815,7 @@ def _summary_words(tau: float | None, counted: Mapping[str, int]) -> str:
     if not total:
         return "not measured"
     parts = [f"{number} of {total} {name}" for name, number in counted.items() if number]
-    return ", ".join(parts) + ("" if tau is None else f"; tau {tau:+.2f}")
+    return ", ".join(parts) + ("" if tau is None else f"; tau {signed(tau)}")
 
 
 def headline(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -725,7 +832,7 @@ def headline(rows: Sequence[Mapping[str, Any]]) -> list[str]:
                 f"paper {counted[agreement.AGREES]} agree, {counted[agreement.DISAGREES]} "
                 f"disagree and {counted[agreement.NOISE]} are inside the noise"
             )
-            text += f"; mean tau {np.mean(taus):+.2f}." if taus else "."
+            text += f"; mean tau {signed(float(np.mean(taus)))}." if taus else "."
             text += f" Claims that disagree are in {', '.join(failing)}." if failing else ""
             lines.append(text)
     return lines

@@ -17,7 +17,7 @@ from cobasim.errors import InputError
 from cobasim.records import DIFFICULTY_CLASSES, write_atomically
 from cobasim.report import ABSENT, WEIGHTINGS, definitions, document, draw, escape, grid, provenance
 from cobasim.report import section as figure_section
-from cobasim.reproduction import ABLATIONS, BASE, MODELS, SPENDERS, Table, stages
+from cobasim.reproduction import ABLATIONS, BASE, MODELS, SIGNALS, SPENDERS, Table, stages
 from cobasim.scores import LEVEL
 from cobasim.streams import stream
 from cobasim.whatif import what_if
@@ -81,7 +81,7 @@ def _summary(content: Mapping[str, Any], combinations: Sequence[Combination]) ->
     cells = {(r["result"], r["world"], r["weighting"]): r["words"] for r in content["summary"]}
     rows = [
         [
-            f'<a href="#{escape(key)}">{escape(result["title"])}</a>',
+            _link(key, result["title"]),
             *(_lines(cells[key, *one]) for one in combinations),
         ]
         for key, result in content["results"].items()
@@ -90,8 +90,8 @@ def _summary(content: Mapping[str, Any], combinations: Sequence[Combination]) ->
     ratio = times["dp over heap"]
     rows.append(
         [
-            f'<a href="#table-4">{escape(times["title"])}</a>',
-            f"dp over heap {ratio['here']:.0f} × (paper {ratio['paper']:.0f} ×)"
+            _link("table-4", times["title"]),
+            f"dp / heap: {ratio['here']:.0f}<br>paper: {ratio['paper']:.0f}"
             + _status(times["status"]),
             *(ABSENT for _ in combinations[1:]),
         ]
@@ -106,6 +106,11 @@ def _summary(content: Mapping[str, Any], combinations: Sequence[Combination]) ->
         "within each model, budget or class, averaged. The paper reports one training run per "
         "number, without intervals: its own small differences may be noise.</p>"
     )
+
+
+def _link(key: str, title: str) -> str:
+    name, _, what = title.partition(": ")
+    return f'<a href="#{escape(key)}">{escape(name)}</a><span class="unit">{escape(what)}</span>'
 
 
 def _lines(words: str) -> str:
@@ -158,6 +163,12 @@ def _result(key: str, content: Mapping[str, Any], combinations: Sequence[Combina
         f"<p>{escape(found['unit'].capitalize())}. {_NOTES.get(key, '')}</p>"
         + grid(["", *heads], rows)
         + grid(["claim: difference", *heads], claim_rows)
+        + (
+            '<p class="note">The figure shows accuracies minus the mean of their group in the same '
+            "seed: seeds differ in their prompts far more than allocators within a seed.</p>"
+            if found["unit"] == paper.ACCURACY
+            else ""
+        )
         + picture
         + "</section>"
     )
@@ -188,7 +199,11 @@ _NOTES: Final = {
 
 
 def beside_figure(found: Mapping[str, Any], combinations: Sequence[Combination]) -> go.Figure:
-    """The paper's numbers and the simulation's with 95 % intervals, one panel each, own scales."""
+    """The paper's numbers and the simulation's with 95 % intervals, one panel each, own scales.
+
+    Accuracies are drawn minus the mean of their group in the same seed.
+    """
+    centre = found["unit"] == paper.ACCURACY
     entries = [(row["group"], row["entry"]) for row in found["paper"]]
     several = len({group for group, _ in entries}) > 1
     names = [f"{group}, {entry}" if several else entry for group, entry in entries]
@@ -198,15 +213,17 @@ def beside_figure(found: Mapping[str, Any], combinations: Sequence[Combination])
     )
     for column in range(len(titles)):
         if column == 0:
-            cells = {(r["group"], r["entry"]): (r["value"], None) for r in found["paper"]}
+            column_of = "centred" if centre else "value"
+            cells = {(r["group"], r["entry"]): (r[column_of], None) for r in found["paper"]}
         else:
             world, weighting = combinations[column - 1]
             cells = {
                 (c["group"], c["entry"]): (
-                    c["mean"],
-                    None if c["high"] is None else c["high"] - c["mean"],
+                    one["mean"],
+                    None if one["high"] is None else one["high"] - one["mean"],
                 )
                 for c in found["simulated"][world][weighting]["cells"]
+                for one in (c["centred"] if centre else c,)
             }
         known = [(name, case) for name, case in zip(names, entries, strict=True) if case in cells]
         halves = [cells[case][1] or 0.0 for _, case in known]
@@ -328,13 +345,25 @@ def _reasons(content: Mapping[str, Any], combinations: Sequence[Combination]) ->
         parts.append(
             f"<h3>{escape(world)} world, loss weighted per {escape(weighting)}</h3>{lists}"
         )
+    heads = ["made to agree", "made to disagree", "nearer", "further"]
+    counted = [
+        [
+            escape(row["reason"]),
+            *(ABSENT if row[name] is None else str(row[name]) for name in heads),
+        ]
+        for row in content["reason counts"]
+    ]
     return (
         '<section id="reasons"><h2>What is not reproduced, and what would change it</h2>'
         "<p>Every claim of Tables 1 to 3 on the reference model that involves CoBA or plain GRPO, "
         "with the suspected reasons tested by runs (table below), each alone. A reason that "
-        "changes nothing is said as plainly as one that does. “Nearer” and “turns” are tests over "
-        "seeds, Holm-corrected; that a change brings a claim nearer makes it a candidate, not the "
-        "cause in the paper’s models.</p>" + "".join(parts) + "</section>"
+        "changes nothing is said as plainly as one that does. “Nearer” and “turns” are tests "
+        "over seeds, Holm-corrected; nearer is measured in units of uniform’s rise over the run, "
+        "so that a world that only moves less does not count. That a change brings a claim nearer "
+        "makes it a candidate, not the cause in the paper’s models.</p>"
+        + grid(["tested reason", *heads], counted)
+        + "".join(parts)
+        + "</section>"
     )
 
 
@@ -353,12 +382,14 @@ def _ablations(content: Mapping[str, Any], combinations: Sequence[Combination]) 
             ]
         ]
         for place, base in enumerate(found[BASE]["claims"]):
-            cells = [_judged(base)]
+            share = f"{_number(base['share'], 0, '+')} %"
+            cells = [_judged(base) + f'<span class="unit">{share}</span>']
             for name in list(found)[1:]:
                 one = found[name]["claims"][place]
                 p = one["change"]["p_value"]
                 clear = p is not None and p < LEVEL
-                shift = f"change {_number(one['change']['mean'], 2, '+')}"
+                share = f"{_number(one['share'], 0, '+')} %"
+                shift = share + f", change {_number(one['change']['mean'], 0, '+')} %"
                 cells.append(
                     _judged(one)
                     + f'<span class="unit">{f"<b>{shift}</b>" if clear else shift}</span>'
@@ -372,8 +403,9 @@ def _ablations(content: Mapping[str, Any], combinations: Sequence[Combination]) 
     return (
         '<section id="ablations"><h2>Suspected reasons, tested</h2>'
         + questions
-        + "<p>Each column changes one thing. The change against the first column is paired by "
-        "seed, bold where it is beyond the noise (Holm over all changes of a table).</p>"
+        + "<p>Each column changes one thing. Below the difference in points stand the same in % of "
+        "uniform’s rise over the run, and its change against the first column: paired by seed, "
+        "bold where it is beyond the noise (Holm over all changes of a table).</p>"
         + "".join(parts)
         + "</section>"
     )
@@ -381,7 +413,7 @@ def _ablations(content: Mapping[str, Any], combinations: Sequence[Combination]) 
 
 def _loss(content: Mapping[str, Any]) -> str:
     found = content["loss weighting"]
-    names = [*DIFFICULTY_CLASSES, "total", "own gain"]
+    names = [*DIFFICULTY_CLASSES, *SIGNALS]
     rows = [
         [
             f"{_name(row['allocator'])}, per {escape(row['weighting'])}",
@@ -390,10 +422,7 @@ def _loss(content: Mapping[str, Any]) -> str:
         for row in found["pulls"]
     ]
     units = [f'{name}<span class="unit">M w E[u], mean of the class</span>' for name in names[:5]]
-    units += [
-        'total<span class="unit">sum w E[u], uniform = 1</span>',
-        'own gain<span class="unit">sum w E[u] p (1 − p), uniform = 1</span>',
-    ]
+    units += [f'{name}<span class="unit">uniform = 1</span>' for name in SIGNALS]
     parts = ["both", "budgets only", "weights only", "together"]
     gains, words = [], []
     for world, by_name in found["decomposition"].items():
@@ -419,6 +448,7 @@ def _loss(content: Mapping[str, Any]) -> str:
         "per-rollout mean a large budget also multiplies the prompt’s weight w. Budgets here know "
         "the true pass rates of the batch; no training is involved.</p>"
         + grid(["allocator, loss", *units], rows)
+        + f"<p>{escape(found['words'])}</p>"
         + _pull_figures(content)
         + "<h3>Where the gain comes from: rollouts or weights</h3><p>Final held-out accuracy minus "
         "uniform’s, points. Weights and budgets are taken apart: the loss can weigh prompts as if "
