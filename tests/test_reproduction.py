@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 import pytest
+from plotly.offline import get_plotlyjs
 
 from cobasim import paper, reproduction, sweeps
 from cobasim.allocation import Limits, make_allocator
@@ -115,8 +116,7 @@ def test_another_plan_or_folder_is_refused(finished, tmp_path):
 def test_the_page_holds_everything_and_loads_nothing(finished):
     out, content = finished
     text = (out / reproduction.REPORT).read_text()
-    assert text.count("<title>") == 1
-    assert text.count("Plotly = ") <= 1 or text.count("plotly.js v") == 1
+    assert text.count(get_plotlyjs()) == 1
     for found in content["results"].values():
         assert found["title"].replace("&", "&amp;") in text
     assert "cobasim reproduce &lt;tiny&gt;" in text
