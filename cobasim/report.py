@@ -461,6 +461,7 @@ _STYLE: Final = """
 body { margin: 0; background: var(--back); color: var(--text);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
 main { max-width: 1320px; margin: 0 auto; padding: 24px clamp(14px, 3vw, 40px) 64px; }
+a { color: var(--accent); }
 h1 { font-size: 1.75rem; line-height: 1.25; margin: 0 0 4px; }
 h2 { font-size: 1.25rem; margin: 40px 0 8px; }
 h3 { font-size: .82rem; margin: 0 0 4px; color: var(--soft); font-weight: 600;

@@ -815,7 +815,12 @@ def _summary_words(tau: float | None, counted: Mapping[str, int]) -> str:
     total = sum(counted.values())
     if not total:
         return "not measured"
-    parts = [f"{number} of {total} {name}" for name, number in counted.items() if number]
+    plural = {agreement.AGREES: "agree", agreement.DISAGREES: "disagree"}
+    parts = [
+        f"{number} of {total} {plural.get(name, name)}"
+        for name, number in counted.items()
+        if number
+    ]
     return ", ".join(parts) + ("" if tau is None else f"; tau {signed(tau)}")
 
 
