@@ -5,6 +5,7 @@
     cobasim sensitivity  which settings matter: Morris, Sobol
     cobasim calibrate    fit the worlds to real runs, and predict others
     cobasim ring         every allocator in many conditions, ranked
+    cobasim reproduce    the CoBA-RL paper's tables and figures, beside the simulation's
     cobasim allocate     budgets for a file of pass rates
     cobasim allocators   what there is to choose from
     cobasim explore      the what-if app in the browser
@@ -1055,3 +1056,70 @@ def learn(
             f"{interval.low:+.2f} to {interval.high:+.2f}), {values.size} seeds not trained on"
         )
     print(f"written to {file}; use it as learned:{file}")
+
+
+# -- reproduce -----------------------------------------------------------------------------
+
+
+@app.command()
+def reproduce(
+    preset: Annotated[
+        str,
+        typer.Option(help="quick (about a minute) or full (the paper's size, below ten minutes)."),
+    ] = "quick",
+    jobs: JobsOption = None,
+    out: Annotated[
+        str | None,
+        typer.Option(help="Folder; the same command goes on in it. runs/reproduce-PRESET."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """The tables and figures of arXiv 2602.03048 beside the simulation's, as HTML and JSON."""
+    from cobasim import reproduction
+
+    chosen = reproduction.find_preset(preset)
+    folder = Path(out or f"runs/reproduce-{preset}")
+    began = time.perf_counter()
+    total = reproduction.sweep_of(chosen)[0].num_runs
+    with progress_bar() as progress:
+        bar = progress.add_task("simulating", total=total)
+        content = reproduction.reproduce(
+            chosen,
+            folder,
+            command=shlex.join(["cobasim", *sys.argv[1:]]),
+            jobs=jobs,
+            on_finished=lambda number: progress.advance(bar, number),
+        )
+    if as_json:
+        print(json.dumps(content))
+        return
+    console = Console()
+    console.print(_summary_table(content["summary"]))
+    for line in (*content["headline"], content["table-4"]["words"]):
+        console.print(line, highlight=False)
+    console.print(
+        f"\n{content['runs']} runs, {time.perf_counter() - began:.1f} s since the start of this "
+        f"command\nreport  {folder / reproduction.REPORT}\n"
+        f"numbers {folder / reproduction.NUMBERS}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _summary_table(rows: Sequence[dict[str, Any]]) -> Table:
+    table = Table(
+        title="Claims of the paper that agree / disagree / are inside the noise, and Kendall's tau",
+        box=box.SIMPLE_HEAD,
+    )
+    by_result: dict[str, list[str]] = {}
+    for row in rows:
+        tau = "" if row["tau"] is None else f"  {row['tau']:+.2f}"
+        counts = f"{row['agrees']} / {row['disagrees']} / {row['inside the noise']}{tau}"
+        by_result.setdefault(row["title"].partition(":")[0], []).append(counts)
+    combinations = dict.fromkeys((row["world"], row["weighting"]) for row in rows)
+    table.add_column("")
+    for world, weighting in combinations:
+        table.add_column(f"{world}\nper {weighting}", justify="right")
+    for name, cells in by_result.items():
+        table.add_row(name, *cells)
+    return table

@@ -37,6 +37,7 @@ from cobasim.records import (
 from cobasim.report import write_report
 from cobasim.scores import Row, comparison_table, verdict
 from cobasim.world import find_world
+from cobasim.world.reweighting import ReweightedLoop
 
 BASELINE = "uniform"
 OWN = tuple(name for name in ALLOCATORS if name not in PEERS)  # of the CoBA and Knapsack papers
@@ -52,6 +53,8 @@ class CompareConfig(Frozen):
     first_seed: Annotated[int, Field(ge=0)] = 0
     parameters: dict[str, Any] = {}  # of allocators; each gets those that it takes
     pass_rates: str | None = None  # file of measured pass rates: the pool of prompts
+    # allocator whose budgets weigh the prompts in the loss; None: those that are spent
+    weigh_as: str | None = None
     loop: LoopConfig = LoopConfig()
     world: WorldConfig = WorldConfig()
 
@@ -65,6 +68,8 @@ class CompareConfig(Frozen):
         for name in self.allocators:
             base = name.removeprefix(ORACLE)
             make_allocator(base, **own_parameters(base, self.parameters))
+        if self.weigh_as is not None:
+            find_allocator(self.weigh_as)
         return self
 
     @property
@@ -155,6 +160,7 @@ def plan(config: CompareConfig) -> Iterator[RunConfig]:
                     parameters=own_parameters(name.removeprefix(ORACLE), config.parameters),
                     seed=seed,
                     pass_rates=config.pass_rates,
+                    weigh_as=config.weigh_as,
                     loop=config.loop,
                     world=config.world.model_copy(update={"weighting": weighting}),
                 )
@@ -168,6 +174,11 @@ def run_directory(out: Path, config: RunConfig) -> Path:
 def build_loop(config: RunConfig, pass_rates: FloatArray | None = None) -> Loop:
     """The simulated policy and the loop of one run, at its first step."""
     policy = find_world(config.world.world)(config.world, config.seed, pass_rates)
+    if config.weigh_as is not None:
+        weigh = make_allocator(config.weigh_as)
+        return ReweightedLoop(
+            policy, config.loop, weigh, seed=config.seed, estimator=config.estimator
+        )
     return Loop(policy, config.loop, seed=config.seed, estimator=config.estimator)
 
 

@@ -140,12 +140,21 @@ class RunConfig(Frozen):
     parameters: dict[str, Any] = {}
     seed: Annotated[int, Field(ge=0)] = 0
     pass_rates: str | None = None  # file of measured pass rates behind the pool of prompts
+    # allocator whose budgets weigh the prompts in the loss; None: those that are spent
+    weigh_as: str | None = None
     loop: LoopConfig = LoopConfig()
     world: WorldConfig = WorldConfig()
 
     @model_validator(mode="after")
     def _known_allocator(self) -> RunConfig:
         make_allocator(self.base_allocator, **self.parameters)
+        if self.weigh_as is not None:
+            find_allocator(self.weigh_as)
+            if self.world.weighting != "rollout":
+                raise InputError(
+                    "weigh_as changes nothing where every prompt counts alike: use it with the "
+                    f"weighting per rollout, got {self.world.weighting!r}"
+                )
         return self
 
     @property

@@ -106,7 +106,7 @@ def check_learner(learner: Learner, kind: type[Allocator]) -> None:
 
 
 @dataclass
-class _Spent:
+class Spent:
     """What one step has spent on its m candidates."""
 
     budgets: IntArray
@@ -295,9 +295,9 @@ class Loop:
             obs = obs.take(shown)
         return self._record(prompts, obs, budgets, passes, metrics, shape, 1e3 * spent.seconds)
 
-    def _spend(self, allocator: Allocator, prompts: IntArray, obs: Observation) -> _Spent:
+    def _spend(self, allocator: Allocator, prompts: IntArray, obs: Observation) -> Spent:
         """Drive the rounds of an allocator; a group is the union of its rounds."""
-        spent = _Spent(np.zeros(prompts.size, np.int64), np.zeros(prompts.size, np.int64))
+        spent = Spent(np.zeros(prompts.size, np.int64), np.zeros(prompts.size, np.int64))
         began = time.perf_counter()
         plan = allocator.rounds(obs, self.limits)
         asked = next(plan, None)
@@ -317,7 +317,7 @@ class Loop:
         return spent
 
     def _roll(
-        self, allocator: Allocator, prompts: IntArray, asked: IntArray, spent: _Spent
+        self, allocator: Allocator, prompts: IntArray, asked: IntArray, spent: Spent
     ) -> IntArray:
         """Passes (m,) of one round."""
         whole = isinstance(asked, np.ndarray) and asked.dtype.kind in "iu"

@@ -409,19 +409,20 @@ def collect(sweep: Sweep, out: Path) -> pa.Table:
     """The table of all stored runs, in the order of the plan; also written, with a summary."""
     rows = []
     done = finished(out)
+    names = list(dict.fromkeys(name for point in sweep.points for name in point))
+    absent = dict.fromkeys(names)  # points may set different things
     for number, (place, point, _) in enumerate(sweep.runs()):
         if number in done:
             row = json.loads(_row_file(out, number).read_text())
-            rows.append({"run": number, "point": place, **_flat(point), **row})
-    for name in sweep.points[0] if sweep.points else ():  # a column has one type
+            rows.append({"run": number, "point": place, **absent, **_flat(point), **row})
+    for name in names:  # a column has one type
         if any(isinstance(row[name], str) for row in rows):
             for row in rows:
-                row[name] = str(row[name])
+                row[name] = None if row[name] is None else str(row[name])
     table = pa.Table.from_pylist(rows) if rows else pa.table({"run": pa.array([], pa.int64())})
     aside = out / (TABLE + ".part")
     pq.write_table(table, aside)
     aside.replace(out / TABLE)
-    names = list(sweep.points[0]) if sweep.points else []
     write_atomically(out / SUMMARY, _csv(summary(table, names)))
     return table
 

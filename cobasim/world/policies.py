@@ -75,6 +75,8 @@ class SimulatedPolicy(ABC):
         self._square = np.zeros(self._shared().size)
         self._last: tuple[IntArray, IntArray, IntArray] | None = None
         self._kept: Kept | None = None
+        # (m,) rollouts by which the next update weighs its groups; None: those that were spent
+        self.loss_budgets: IntArray | None = None
         self.first_class = difficulty_class(self.all_pass_rates()[self.sets["pool"]])
 
     def _draw_clusters(self, rates: FloatArray, num_heldout: int) -> IntArray:
@@ -166,7 +168,9 @@ class SimulatedPolicy(ABC):
             update, square = group_update(passes, budgets, config.update)
         else:
             update, square = baseline_update(passes, budgets, kept.baseline, self._rates)
-        weights = group_weights(budgets, config.weighting)
+        loss_budgets = budgets if self.loss_budgets is None else self.loss_budgets
+        self.loss_budgets = None
+        weights = group_weights(loss_budgets, config.weighting)
         shared, own = self._gradients(prompts, weights * update)
         if config.noise > 0.0 or config.prompt_noise > 0.0:
             # A rollout's nuisance gradient has norm `noise`, is isotropic over the shared
