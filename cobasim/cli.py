@@ -752,7 +752,8 @@ def benchmark(
 @app.command()
 def reproduce(
     preset: Annotated[
-        str, typer.Option(help="quick (about a minute) or full (about ten).")
+        str,
+        typer.Option(help="quick (about a minute) or full (the paper's size, below ten minutes)."),
     ] = "quick",
     jobs: JobsOption = None,
     out: Annotated[

@@ -503,8 +503,17 @@ def reasons(
             "nearer": {name: value for name, value in moved.items() if value > 0},
             "further": {name: value for name, value in moved.items() if value < 0},
         }
+        row["likeliest"] = _likeliest(row)
         rows.append(row | {"words": _reason_words(row)})
     return rows
+
+
+def _likeliest(row: Mapping[str, Any]) -> str | None:
+    """Of the tested reasons for a claim that fails: one that makes it agree, else the nearest."""
+    turned, nearer = row["agrees under"], row["nearer"]
+    if row["status"] == agreement.AGREES or not (turned or nearer):
+        return None
+    return str(max(turned or nearer, key=lambda name: nearer.get(name, 0.0)))
 
 
 def _reason_words(row: Mapping[str, Any]) -> str:
@@ -528,7 +537,12 @@ def _reason_words(row: Mapping[str, Any]) -> str:
         text += f" Nearer to the paper in units of uniform's rise, beyond the noise: {shown}."
     else:
         text += " In units of uniform's rise none of the ablations brings it nearer."
-    return text
+    likeliest = row["likeliest"]
+    return text + (
+        f" Likeliest of the tested reasons: {likeliest}."
+        if likeliest
+        else " None of the tested reasons explains it."
+    )
 
 
 def reason_counts(why: Mapping[str, Any]) -> list[dict[str, Any]]:
