@@ -753,7 +753,7 @@ def benchmark(
 def reproduce(
     preset: Annotated[
         str,
-        typer.Option(help="quick (about a minute) or full (the paper's size, below ten minutes)."),
+        typer.Option(help="quick (a minute) or full (the paper's size, below ten minutes)."),
     ] = "quick",
     jobs: JobsOption = None,
     out: Annotated[
