@@ -498,6 +498,7 @@ def reasons(
             "paper": base["paper"],
             "mean": base["mean"],
             "high": base["high"],
+            "share": base["share"],
             "agrees under": [n for n, one in status.items() if one == agreement.AGREES],
             "disagrees under": [n for n, one in status.items() if one == agreement.DISAGREES],
             "nearer": {name: value for name, value in moved.items() if value > 0},
@@ -509,11 +510,18 @@ def reasons(
 
 
 def _likeliest(row: Mapping[str, Any]) -> str | None:
-    """Of the tested reasons for a claim that fails: one that makes it agree, else the nearest."""
-    turned, nearer = row["agrees under"], row["nearer"]
-    if row["status"] == agreement.AGREES or not (turned or nearer):
+    """The tested reason that explains most of a claim that fails; None if none does.
+
+    Candidates: the other weighting, where it makes the claim agree, and ablations that bring the
+    claim nearer beyond the noise and make it agree or close at least half of the gap.
+    """
+    if row["status"] == agreement.AGREES or row["share"] is None:
         return None
-    return str(max(turned or nearer, key=lambda name: nearer.get(name, 0.0)))
+    half = abs(min(row["share"], 0.0)) / 2
+    turned, nearer = row["agrees under"], row["nearer"]
+    found = [name for name, value in nearer.items() if name in turned or value >= half > 0]
+    weighting = [name for name in turned if name.startswith("loss per")]
+    return str(max(found, key=nearer.__getitem__)) if found else next(iter(weighting), None)
 
 
 def _reason_words(row: Mapping[str, Any]) -> str:
