@@ -1065,7 +1065,7 @@ def learn(
 def reproduce(
     preset: Annotated[
         str,
-        typer.Option(help="quick (about a minute) or full (the paper's size, below ten minutes)."),
+        typer.Option(help="quick (a minute) or full (the paper's size, below ten minutes)."),
     ] = "quick",
     jobs: JobsOption = None,
     out: Annotated[

@@ -487,6 +487,7 @@ tbody th, thead .name { text-align: left; font-weight: 600; white-space: nowrap;
   left: 0; background: var(--back); z-index: 1; }
 thead .name { background: var(--card); }
 td { white-space: nowrap; }
+@media (max-width: 640px) { tbody th { white-space: normal; min-width: 96px; max-width: 38vw; } }
 .edge { border-left: 1px solid var(--line); }
 .unit { display: block; font-weight: 400; color: var(--soft); font-size: .78rem; }
 .pm { color: var(--soft); font-size: .8rem; margin-left: .45em; }

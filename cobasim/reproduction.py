@@ -498,13 +498,30 @@ def reasons(
             "paper": base["paper"],
             "mean": base["mean"],
             "high": base["high"],
+            "share": base["share"],
             "agrees under": [n for n, one in status.items() if one == agreement.AGREES],
             "disagrees under": [n for n, one in status.items() if one == agreement.DISAGREES],
             "nearer": {name: value for name, value in moved.items() if value > 0},
             "further": {name: value for name, value in moved.items() if value < 0},
         }
+        row["likeliest"] = _likeliest(row)
         rows.append(row | {"words": _reason_words(row)})
     return rows
+
+
+def _likeliest(row: Mapping[str, Any]) -> str | None:
+    """The tested reason that explains most of a claim that fails; None if none does.
+
+    Candidates: the other weighting, where it makes the claim agree, and ablations that bring the
+    claim nearer beyond the noise and make it agree or close at least half of the gap.
+    """
+    if row["status"] == agreement.AGREES or row["share"] is None:
+        return None
+    half = abs(min(row["share"], 0.0)) / 2
+    turned, nearer = row["agrees under"], row["nearer"]
+    found = [name for name, value in nearer.items() if name in turned or value >= half > 0]
+    weighting = [name for name in turned if name.startswith("loss per")]
+    return str(max(found, key=nearer.__getitem__)) if found else next(iter(weighting), None)
 
 
 def _reason_words(row: Mapping[str, Any]) -> str:
@@ -528,7 +545,12 @@ def _reason_words(row: Mapping[str, Any]) -> str:
         text += f" Nearer to the paper in units of uniform's rise, beyond the noise: {shown}."
     else:
         text += " In units of uniform's rise none of the ablations brings it nearer."
-    return text
+    likeliest = row["likeliest"]
+    return text + (
+        f" Likeliest of the tested reasons: {likeliest}."
+        if likeliest
+        else " None of the tested reasons explains it."
+    )
 
 
 def reason_counts(why: Mapping[str, Any]) -> list[dict[str, Any]]:

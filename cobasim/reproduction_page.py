@@ -442,7 +442,9 @@ def _loss(content: Mapping[str, Any]) -> str:
     )
     return (
         '<section id="loss"><h2>The weighting of the loss</h2>'
-        f"<ul>{meanings}</ul><p>Why the order turns with the weighting, from the expected update: "
+        f"<ul>{meanings}</ul><p>Public code of such allocators averages over tokens, which is "
+        "closest to per rollout.</p><p>Why the order turns with the weighting, from the expected "
+        "update: "
         "a group’s expected move E[u] of its prompt’s logit hardly grows with its budget once both "
         "outcomes are likely, so rollouts beyond that buy little signal and less noise. Under the "
         "per-rollout mean a large budget also multiplies the prompt’s weight w. Budgets here know "

@@ -165,6 +165,49 @@ def test_the_peak_is_the_bin_with_the_largest_mean_budget():
     assert reproduction.peak(StepRecord(step=1, rollouts=77, bins=unseen)) is None
 
 
+@pytest.mark.parametrize(
+    ("changes", "likeliest"),
+    [
+        ({}, None),
+        ({"nearer": {"noise": 2.0}}, None),  # less than half of the gap
+        ({"nearer": {"noise": 6.0, "transfer": 7.0}}, "transfer"),
+        ({"nearer": {"noise": 2.0}, "agrees under": ["noise"]}, "noise"),
+        ({"agrees under": ["noise"]}, None),  # agrees only because everything moves less
+        ({"agrees under": ["noise", "loss per prompt"]}, "loss per prompt"),
+        ({"nearer": {"noise": 9.0}, "status": "agrees"}, None),
+        ({"nearer": {"noise": 9.0}, "share": None}, None),
+    ],
+)
+def test_a_reason_must_explain_at_least_half(changes, likeliest):
+    row = {"status": "disagrees", "share": -10.0, "agrees under": [], "nearer": {}} | changes
+    assert reproduction._likeliest(row) == likeliest
+
+
+@pytest.mark.parametrize("across", [True, False])
+def test_centred_values_have_mean_zero_in_each_group_and_keep_differences(across):
+    rng = np.random.default_rng(0)
+    values = {
+        (g, e): {s: float(rng.normal()) for s in range(4)} for g in "xy" for e in ("a", "b", "c")
+    }
+    found = reproduction.centred(values, across)
+    for seed in range(4):
+        sums = {g: sum(found[g, e][seed] for e in "abc") for g in "xy"}
+        assert sum(sums.values()) == pytest.approx(0.0)
+        if not across:
+            assert sums["x"] == pytest.approx(0.0)
+        assert found["x", "a"][seed] - found["x", "b"][seed] == pytest.approx(
+            values["x", "a"][seed] - values["x", "b"][seed]
+        )
+
+
+def test_pulls_are_in_units_of_uniform():
+    rows = {(r["allocator"], r["weighting"]): r for r in reproduction.pulls(TINY, batches=3)}
+    assert len(rows) == 8
+    for weighting in ("rollout", "prompt"):
+        for name in reproduction.SIGNALS:
+            assert rows["uniform", weighting][name]["mean"] == pytest.approx(1.0)
+
+
 # --- weights of the loss apart from the budgets -----------------------------------------------
 
 
