@@ -103,6 +103,11 @@ def check_learner(learner: Learner, kind: type[Allocator]) -> None:
             f"{kind.__name__} trains on part of its rollouts, but {type(learner).__name__} has no "
             "method keep: choose another allocator, or add it (docs/adding.md)"
         )
+    if kind.wants_features and not isinstance(learner, KnowsFeatures):
+        raise InputError(
+            f"{kind.__name__} needs a feature vector of every prompt, but {type(learner).__name__} "
+            "has no method prompt_features: choose another allocator, or add it (docs/adding.md)"
+        )
 
 
 @dataclass
@@ -268,7 +273,8 @@ class Loop:
         memory = self._remember(allocator)
         prompts, seen = self.observe(allocator.candidates())
         features = None
-        if isinstance(self.learner, KnowsFeatures):
+        if allocator.wants_features:
+            assert isinstance(self.learner, KnowsFeatures)
             features = self.learner.prompt_features(prompts)
         rng = stream(self.seed, ALLOCATION, self.step)
         obs = replace(seen, memory=memory, features=features, rng=rng)

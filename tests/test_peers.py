@@ -291,7 +291,9 @@ class Coin:
         return {}
 
 
-@pytest.mark.parametrize(("name", "method"), [("gvm", "rollout_more"), ("pods", "keep")])
+@pytest.mark.parametrize(
+    ("name", "method"), [("gvm", "rollout_more"), ("pods", "keep"), ("vip-gp", "prompt_features")]
+)
 def test_a_learner_that_cannot_serve_says_what_is_missing(name, method):
     from cobasim.loop import Loop
 
@@ -400,6 +402,41 @@ def test_hit_value_is_the_chance_of_one_success_or_more(a, b, n):
     assert value.value(n)[0] == pytest.approx(1 - none, rel=1e-9)
     gains = value.gain(np.arange(n)[:, None]).sum()
     assert gains == pytest.approx(1 - none, rel=1e-6)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_vip_gp_predicts_prompts_that_it_never_saw_from_those_that_it_did(world):
+    one = config("vip-gp", world, steps=16, total_budget=2048)
+    one = one.model_copy(update={"world": WorldConfig(
+        world=world, num_prompts=1024, num_heldout=10, relatedness=1.0)})  # fmt: skip
+    loop, allocator = build_loop(one), make_allocator("vip-gp")
+    for _ in range(16):
+        loop.advance(allocator)
+    fresh = np.concatenate([loop.order.batch(step) for step in range(16, 32)])
+    assert not loop.visited[fresh].any()
+    obs = replace(
+        observe(np.full(fresh.size, 0.5), prompts=fresh, memory=loop.memory),
+        features=loop.learner.prompt_features(fresh),
+    )
+    truth = loop.learner.pass_rates(fresh)
+    assert np.corrcoef(allocator.predict(obs), truth)[0, 1] > 0.5
+
+
+def test_vip_gp_comes_to_the_measured_rate_of_a_prompt_and_its_like():
+    allocator = make_allocator("vip-gp")
+    features = np.eye(3)[[0, 0, 1]]
+    obs = observe([0.5] * 3, prompts=np.arange(3), memory=allocator.memory(3), features=features)
+    budgets, passes = np.array([40, 0, 40]), np.array([30, 0, 4])
+    for _ in range(30):
+        allocator.learn(obs, Limits(80, 0, 40), budgets, passes)
+    found = special.expit(allocator.predict(obs))
+    np.testing.assert_allclose(found[[0, 2]], [0.744, 0.11], atol=0.01)
+    assert 0.5 < found[1] < 0.744  # never tried, but like the first
+
+
+def test_vip_gp_needs_features():
+    with pytest.raises(InputError, match="prompt features"):
+        allocate([0.1, 0.5], 20, allocator="vip-gp")
 
 
 # -- in rounds --------------------------------------------------------------------------------

@@ -184,9 +184,10 @@ def test_an_allocator_in_rounds_trains_on_the_union_of_its_rounds(config, tmp_pa
         assert step.learner["rollouts"] == step.learner["trained_rollouts"] == 192
 
 
-def test_an_allocator_that_trains_on_a_part_is_refused(config):
-    with pytest.raises(InputError, match="trains on part"):
-        config(allocator="dapo")
+@pytest.mark.parametrize(("name", "what"), [("dapo", "trains on part"), ("vip-gp", "features")])
+def test_an_allocator_that_the_learner_cannot_serve_is_refused(config, name, what):
+    with pytest.raises(InputError, match=what):
+        config(allocator=name)
 
 
 def test_what_cannot_be_resumed_is_refused(config, tmp_path):
