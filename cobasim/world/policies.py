@@ -323,7 +323,7 @@ class LogisticPolicy(SimulatedPolicy):
     def prompt_features(self, prompts: IntArray) -> FloatArray:
         """The direction of the prompt's shared features; not its difficulty."""
         rows = self.features[prompts]
-        return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-12))
 
     def _gradients(self, prompts: IntArray, moves: FloatArray) -> tuple[FloatArray, FloatArray]:
         return moves @ self._rows, moves * self.own_slope[prompts]
