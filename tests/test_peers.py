@@ -313,6 +313,16 @@ def test_an_allocator_that_spends_nothing_is_refused():
         build_loop(config("uniform")).advance(Idle())
 
 
+@pytest.mark.parametrize(("first", "match"), [(14, "510 rollouts"), (200, "above high")])
+def test_what_an_allocator_did_not_say_is_refused(first, match):
+    class Careless(Whole):
+        def __call__(self, obs, limits):
+            return np.where(np.arange(obs.pass_rate.size) == 0, first, 16)
+
+    with pytest.raises(InputError, match=match):
+        build_loop(config("uniform")).advance(Careless())
+
+
 def test_one_that_spends_little_makes_more_updates_but_not_without_end():
     class Miser(Whole):
         exact: ClassVar[bool] = False
@@ -345,6 +355,28 @@ def test_gains_are_what_a_rollout_takes_off_the_variance(value, variance):
     np.testing.assert_allclose(value(p).gain(GRID[:, None]), saved, rtol=1e-9)
     np.testing.assert_allclose(np.diff(value(p).value(GRID[:, None]), axis=0), saved[:-1])
     assert np.all(np.diff(value(p).log_gain(GRID[:, None]), axis=0) < 0)
+
+
+@laws
+@given(
+    st.lists(st.integers(0, 16), min_size=1, max_size=12),
+    st.sampled_from([1.0, 16.0, 1e6]),
+    st.integers(3, 5),
+    st.data(),
+)
+def test_the_solvers_agree_on_the_value_functions_of_peers(passes, evidence, low, data):
+    p = np.array(passes) / 16
+    high = low + data.draw(st.integers(0, 60))
+    total = data.draw(st.integers(low * p.size, high * p.size))
+    for value in (
+        RlooVariance(p),
+        DrGrpoVariance(p),
+        NeymanValue(p),
+        HitValue(1 + evidence * p, 1 + evidence * (1 - p)),
+        CeroValue(0.25 - (p - 0.5) ** 2, 3.0 * np.array(passes), 0.25),
+    ):
+        limits = Limits(total, low, high)
+        assert solve(value, limits).tolist() == solve(value, limits, "heap").tolist()
 
 
 def test_vip_for_rloo_is_one_plus_the_root_of_a_over_lambda():

@@ -510,6 +510,9 @@ def describe_allocators() -> list[dict[str, Any]]:
                 "summary": summary,
                 "source": kind.source,
                 "estimator": kind.estimator,
+                "exact": kind.exact,
+                "in_rounds": kind.in_rounds,
+                "selects": kind.selects,
                 "parameters": parameters,
             }
         )
