@@ -103,6 +103,11 @@ def check_learner(learner: Learner, kind: type[Allocator]) -> None:
             f"{kind.__name__} trains on part of its rollouts, but {type(learner).__name__} has no "
             "method keep: choose another allocator, or add it (docs/adding.md)"
         )
+    if kind.wants_features and not isinstance(learner, KnowsFeatures):
+        raise InputError(
+            f"{kind.__name__} needs a feature vector of every prompt, but {type(learner).__name__} "
+            "has no method prompt_features: choose another allocator, or add it (docs/adding.md)"
+        )
 
 
 @dataclass
@@ -266,12 +271,13 @@ class Loop:
         """One whole step with an allocator.
 
         Raises InputError for an allocator that the learner cannot serve, or that spends nothing
-        or what is no budget.
+        or other than it says it does (``Allocator.exact``).
         """
         memory = self._remember(allocator)
         prompts, seen = self.observe(allocator.candidates())
         features = None
-        if isinstance(self.learner, KnowsFeatures):
+        if allocator.wants_features:
+            assert isinstance(self.learner, KnowsFeatures)
             features = self.learner.prompt_features(prompts)
         rng = stream(self.seed, ALLOCATION, self.step)
         obs = replace(seen, memory=memory, features=features, rng=rng)
@@ -312,9 +318,22 @@ class Loop:
             except StopIteration:
                 asked = None
             spent.seconds += time.perf_counter() - began
-        if not spent.budgets.any():
-            raise InputError(f"{type(allocator).__name__} spent no rollouts at step {self.step}")
+        self._check(allocator, spent.budgets)
         return spent
+
+    def _check(self, allocator: Allocator, budgets: IntArray) -> None:
+        """Raise InputError for budgets that the allocator did not say it would give."""
+        name, limits = type(allocator).__name__, self.limits
+        total, least, most = int(budgets.sum()), int(budgets.min()), int(budgets.max())
+        if total == 0:
+            raise InputError(f"{name} spent no rollouts at step {self.step}")
+        if most > limits.high:
+            raise InputError(f"{name} gave a prompt {most} rollouts, above high ({limits.high})")
+        if allocator.exact and (total != limits.total or least < limits.low):
+            raise InputError(
+                f"{name} spent {total} rollouts, {least} or more on a prompt, where {limits.total} "
+                f"and {limits.low} were asked for: correct it, or let it say `exact = False`"
+            )
 
     def _roll(
         self, allocator: Allocator, prompts: IntArray, asked: IntArray, spent: Spent

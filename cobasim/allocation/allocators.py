@@ -97,6 +97,7 @@ class Allocator(ABC):
     exact: ClassVar[bool] = True  # False: may skip prompts, and spend another total than asked
     in_rounds: ClassVar[bool] = False  # True: spends in several rounds, so it needs outcomes
     selects: ClassVar[bool] = False  # True: the update gets part of the rollouts (``keep``)
+    wants_features: ClassVar[bool] = False  # True: needs ``Observation.features``
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -511,8 +512,12 @@ LEARNED = "learned:"  # prefix of a file that `cobasim learn` wrote
 
 
 def one_shot() -> list[str]:
-    """Registered allocators whose budgets follow from an observation alone, and meet the total."""
-    return [name for name, kind in ALLOCATORS.items() if kind.exact and not kind.in_rounds]
+    """Registered allocators whose budgets follow from pass rates alone, and meet the total."""
+    return [
+        name
+        for name, kind in ALLOCATORS.items()
+        if kind.exact and not (kind.in_rounds or kind.wants_features)
+    ]
 
 
 def find_allocator(name: str) -> type[Allocator]:
@@ -572,6 +577,9 @@ def describe_allocators(names: Iterable[str] = ALLOCATORS) -> list[dict[str, Any
                 "summary": summary,
                 "source": kind.source,
                 "estimator": kind.estimator,
+                "exact": kind.exact,
+                "in_rounds": kind.in_rounds,
+                "selects": kind.selects,
                 "parameters": parameters,
             }
         )

@@ -112,6 +112,10 @@ class SimulatedPolicy(ABC):
         """True pass rates (n,) of the pool, the held-out and the hard prompts."""
 
     @abstractmethod
+    def prompt_features(self, prompts: IntArray) -> FloatArray:
+        """What an embedding would tell of prompts of the pool, (m, d), of about unit length."""
+
+    @abstractmethod
     def _gradients(self, prompts: IntArray, moves: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Sum of moves (m,) times each logit's gradient: shared (d,), and own (m,)."""
 
@@ -328,6 +332,11 @@ class LogisticPolicy(SimulatedPolicy):
         logits[: self.num_prompts] += self.own_slope[: self.num_prompts] * self.own
         return np.asarray(expit(logits))
 
+    def prompt_features(self, prompts: IntArray) -> FloatArray:
+        """The direction of the prompt's shared features; not its difficulty."""
+        rows = self.features[prompts]
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-12))
+
     def _gradients(self, prompts: IntArray, moves: FloatArray) -> tuple[FloatArray, FloatArray]:
         return moves @ self._rows, moves * self.own_slope[prompts]
 
@@ -400,6 +409,11 @@ class SkillChainPolicy(SimulatedPolicy):
         own = self.own_logit.copy()
         own[: self.num_prompts] += self.own
         return np.asarray(np.exp(self._log_products()[self.cluster, self.level]) * expit(own))
+
+    def prompt_features(self, prompts: IntArray) -> FloatArray:
+        """Which chain the prompt is of, and how far along; not its own skill."""
+        chain = np.eye(self.skills.shape[0])[self.cluster[prompts]]
+        return np.column_stack([chain, self.level[prompts] / self.skills.shape[1]])
 
     def _gradients(self, prompts: IntArray, moves: FloatArray) -> tuple[FloatArray, FloatArray]:
         per_failure = moves / np.maximum(1.0 - self._rate, 1e-12)

@@ -15,10 +15,12 @@ from cobasim.allocation.peers.pods import Pods
 from cobasim.allocation.peers.reinforce_ada import ReinforceAda, ReinforceAdaBalanced
 from cobasim.allocation.peers.vigor import Vigor
 from cobasim.allocation.peers.vip import VipDrGrpo, VipRloo
+from cobasim.allocation.peers.vip_gp import VipGp
 
 PEERS: dict[str, type[Allocator]] = {
     "vip-rloo": VipRloo,
     "vip-drgrpo": VipDrGrpo,
+    "vip-gp": VipGp,
     "hit-utility": HitUtility,
     "neyman": Neyman,
     "duet": Duet,

@@ -38,6 +38,13 @@ class HitValue(ValueFunction):
         gain = special.betaln(self.a + 1.0, self.b + np.asarray(rollouts)) - self.log_beta
         return np.asarray(gain)
 
+    def rollouts_at(self, log_gain: float, low: int, high: int) -> tuple[FloatArray, FloatArray]:
+        """From Gamma(z) / Gamma(z+a+1), about (z + a/2)^-(a+1); the solvers make it exact."""
+        power, shift = self.a + 1.0, self.b + 0.5 * self.a
+        log_reach = (special.gammaln(power) - self.log_beta - log_gain) / power
+        reach = np.exp(np.minimum(log_reach, np.log(shift + 2.0 * high + 2.0)))
+        return reach - shift, reach / power
+
 
 @dataclass(frozen=True, kw_only=True)
 class HitUtility(ValueAllocator):

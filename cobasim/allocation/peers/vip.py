@@ -74,6 +74,15 @@ class DrGrpoVariance(ValueFunction):
         share = np.log(n * n - n - 1.0) - 2.0 * (np.log(n) + np.log(n + 1.0))
         return np.asarray(self.log_weight + share)
 
+    def rollouts_at(self, log_gain: float, low: int, high: int) -> tuple[FloatArray, FloatArray]:
+        """From a / (n + 3/2)^2, the gain's tail, by two Newton steps; the solvers make it exact."""
+        n = np.clip(np.exp(0.5 * (self.log_weight - log_gain)) - 1.5, 3.0, 2.0 * high + 2.0)
+        for _ in range(2):
+            slope = (2.0 * n - 1.0) / (n * n - n - 1.0) - 2.0 / n - 2.0 / (n + 1.0)
+            step = np.maximum(self.log_gain(n), log_gain - 50.0) - log_gain  # -inf at p = 0, 1
+            n = np.clip(n - step / slope, 3.0, 2.0 * high + 2.0)
+        return n, -1.0 / slope
+
 
 @dataclass(frozen=True, kw_only=True)
 class VipRloo(ValueAllocator):
