@@ -38,7 +38,7 @@ NOISES: dict[str, dict[str, float]] = {
 that of rollouts is averaged out by more rollouts of the same prompt."""
 
 POPULATIONS = {"math": 0.30, "easy": 0.60, "hard": 0.10, "middling": 0.375}  # mean first pass rates
-AXES = ("population", "transfer", "noise kind", "visits")
+AXES = ("population", "transfer", "noise kind", "pool / batch")
 KEY = ("world", "weighting", *AXES)
 
 
@@ -68,13 +68,13 @@ def plan(options: Options) -> dict[str, Sweep]:
 
 
 def placed(rows: Rows) -> list[dict[str, Any]]:
-    """Rows with the axes of the map: the kind of noise, and batches to an epoch (visits)."""
+    """Rows with the axes of the map: the kind of noise, and batches to an epoch (pool / batch)."""
     kinds = {tuple(values.values()): name for name, values in NOISES.items()}
     found = []
     for row in with_differences(rows):
         batch = row["batch"]
         kind = kinds[row["noise"], row["prompt_noise"]]
-        found.append({**row, "noise kind": kind, "visits": row["num_prompts"] // batch})
+        found.append({**row, "noise kind": kind, "pool / batch": row["num_prompts"] // batch})
     return found
 
 
@@ -209,7 +209,7 @@ def _map(found: Sequence[Contrast], world: str, weighting: str) -> go.Figure:
                           for line in grid],
                     customdata=[[[one.text, f"{one.p:.3f}"] for one in line] for line in grid],
                     x=[f"{t}" for t in transfers],
-                    y=[f"{n} noise, {v} x" for n, v in places],
+                    y=[f"{n} noise, pool {v} x" for n, v in places],
                     texttemplate="%{text}", hoverongaps=True, colorscale="RdBu",
                     zmin=-most, zmax=most, xgap=1, ygap=1,
                     showscale=down == 0 and across == 0,
@@ -223,7 +223,7 @@ def _map(found: Sequence[Contrast], world: str, weighting: str) -> go.Figure:
                 go.Scatter(
                     x=[t for line in grid for t, one in zip(transfers, line, strict=True)
                        if not one.beyond],
-                    y=[f"{n} noise, {v} x" for (n, v), line in zip(places, grid, strict=True)
+                    y=[f"{n} noise, pool {v} x" for (n, v), line in zip(places, grid, strict=True)
                        for one in line if not one.beyond],
                     mode="markers",
                     marker={"color": "rgba(128,128,128,0.6)", "size": 5, "symbol": "x-thin-open"},
@@ -235,11 +235,12 @@ def _map(found: Sequence[Contrast], world: str, weighting: str) -> go.Figure:
             )  # fmt: skip
     title = (
         f"Minus uniform, points, in the {label(world)} world, loss weighted per {label(weighting)}"
-        "<br><sup>coloured: beyond the noise (Benjamini-Hochberg, 5 %); crosses: inside it</sup>"
+        "<br><sup>coloured: beyond the noise (Benjamini-Hochberg, 5 %); crosses: inside it; pool in "
+        "batches</sup>"
     )
     lay_out(figure, title, height=150 + len(names) * (60 + 24 * len(places)))
     figure.update_xaxes(type="category", showgrid=False)
-    figure.update_yaxes(type="category", showgrid=False)
+    figure.update_yaxes(type="category", showgrid=False, autorange="reversed")
     for across in range(1, len(populations) + 1):
         figure.update_xaxes(title="transfer", row=len(names), col=across)
     figure.update_layout(margin={"t": 100})

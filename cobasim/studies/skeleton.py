@@ -594,10 +594,16 @@ def _html(study: Study, answer: Answer, facts: Mapping[str, Any]) -> str:
     )
 
 
+def _html_cell(text: str) -> str:
+    """Escaped; what markdown shows bold is bold."""
+    bold = text.removeprefix("**").removesuffix("**")
+    return html.escape(text) if bold == text else f"<strong>{html.escape(bold)}</strong>"
+
+
 def _html_table(table: Table) -> str:
     head = "".join(f"<th>{html.escape(name)}</th>" for name in table.columns)
     body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+        "<tr>" + "".join(f"<td>{_html_cell(cell)}</td>" for cell in row) + "</tr>"
         for row in table.rows
     )
     return (
