@@ -15,6 +15,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any
 
 import joblib
 import numpy as np
+import plotly.graph_objects as go
 from scipy import optimize, stats
 from threadpoolctl import threadpool_limits
 
@@ -30,11 +32,14 @@ from cobasim.allocation.arrays import FloatArray
 from cobasim.comparison import build_loop, measured_pool
 from cobasim.config import LoopConfig, RunConfig, WorldConfig, validated
 from cobasim.errors import InputError, unknown_name
+from cobasim.figures import label, lay_out
 from cobasim.loop import run
-from cobasim.records import Run, RunHeader, StepRecord, find_runs, read_run
+from cobasim.records import Run, RunHeader, StepRecord, find_runs, read_run, write_atomically
 from cobasim.scores import accuracy_curve, mean_interval
+from cobasim.sensitivity import page
 from cobasim.sweeps import Parameter, points
 
+REPORT, NUMBERS = "calibration.html", "calibration.json"
 BLOCKS = 4
 FLOOR = {"heldout": 0.01, "failure_rate": 0.02, "mixed": 0.02, "norm": 0.1}
 """Least standard errors of the targets: what a world of a few knobs need not resolve."""
@@ -138,7 +143,8 @@ class Real:
         loop = validated(LoopConfig, json.loads(loops.pop()) or {})
         for run_ in runs:
             head = run_.header
-            if not run_.steps or run_.steps[-1].step < loop.steps:
+            last = run_.steps[-1] if run_.steps else None
+            if last is None or not loop.finished(last.step, last.rollouts):
                 raise InputError(f"{head.allocator}, seed {head.seed}: the run is not finished")
             if accuracy_curve(run_)[0].size < 2:
                 raise InputError(f"{head.allocator}, seed {head.seed}: fewer than two evaluations")
@@ -449,3 +455,119 @@ def _prediction(real: Real, key: Key, runs: Sequence[Simulated]) -> Prediction:
         norm_real=float(np.mean(ratios)),
         norm_predicted=float(np.mean(predicted_ratio)),
     )
+
+
+def ready_command(model: Model, loop: LoopConfig, pass_rates: str | None) -> str:
+    """The ``cobasim compare`` command that continues with a fitted world."""
+    words = ["cobasim", "compare", "--steps", str(loop.steps)]
+    words += ["--batch-size", str(loop.batch_size), "--total-budget", str(loop.total_budget)]
+    if pass_rates is not None:
+        words += ["--pass-rates", pass_rates]
+    for name, value in model.settings.items():
+        text = f"{value:.4g}" if isinstance(value, float) else str(value)
+        words += ["--world", text] if name == "world" else ["--set", f"{name}={text}"]
+    return shlex.join(words)
+
+
+def sentence(model: Model) -> str:
+    """The outcome of a model in words and numbers."""
+    fitted = ", ".join(
+        f"{name} {model.settings[name]:.3g} ({low:.3g} to {high:.3g})"
+        for name, (low, high) in model.intervals.items()
+    )
+    text = (
+        f"Fitted: {fitted}. Loss {model.loss:.2f} (mean squared distance in standard errors; about "
+        f"1 is a fit) over {model.extra['targets']} targets."
+    )
+    if model.predictions:
+        text += (
+            f" {model.inside} of {len(model.predictions)} predictions lie in the real 95 % "
+            "intervals"
+        )
+        if model.tau is not None:
+            text += f"; Kendall's tau of the order, uniform included, {model.tau:+.2f}"
+        errors = [abs(one.predicted - one.real) for one in model.predictions]
+        text += f"; mean absolute error {np.mean(errors):.2f} points."
+    return text
+
+
+def figures(models: Sequence[Model], real: Real) -> list[go.Figure]:
+    """Uniform's curves, real and fitted; and the predicted differences beside the real ones."""
+    shown = {
+        "heldout": ("Held-out accuracy gained, points", 100.0),
+        "failure_rate": ("Failure rate, %", 100.0),
+        "mixed": ("Share of mixed groups, %", 100.0),
+    }
+    drawn = []
+    for curve, (title, scale) in shown.items():
+        figure = go.Figure()
+        observed = models[0].uniform[curve]["real"]
+        count = len(observed)
+        steps = [real.loop.steps * (k + (1 if curve == "heldout" else 0.5)) / count
+                 for k in range(count)]  # fmt: skip
+        figure.add_scatter(
+            x=steps, y=[scale * y for y in observed], name="real", mode="lines+markers",
+            line={"width": 4, "color": "#777777"},
+        )  # fmt: skip
+        for model in models:
+            name = f"{model.settings['world']}, {model.name}"
+            values = [scale * y for y in model.uniform[curve]["simulated"]]
+            figure.add_scatter(x=steps, y=values, name=name, mode="lines+markers")
+        drawn.append(_titled(figure, f"Uniform: {title.split(',')[0].lower()}", "Step", title))
+    if real.others:
+        figure = go.Figure()
+        names = [f"{label(key[0])} per {label(key[1])}" for key in real.others]
+        first = models[0].predictions
+        figure.add_scatter(
+            x=names, y=[one.real for one in first], name="real, 95 % interval", mode="markers",
+            marker={"size": 12, "color": "#777777"},
+            error_y={"array": [one.real_half or 0.0 for one in first]},
+        )  # fmt: skip
+        for model in models:
+            values = [one.predicted for one in model.predictions]
+            figure.add_scatter(
+                x=names, y=values, name=f"{model.settings['world']}, {model.name}", mode="markers",
+                error_y={
+                    "symmetric": False,
+                    "array": [one.high - one.predicted for one in model.predictions],
+                    "arrayminus": [one.predicted - one.low for one in model.predictions],
+                },
+            )  # fmt: skip
+        drawn.append(
+            _titled(
+                figure,
+                "Final held-out accuracy minus uniform",
+                "Allocator and weighting of the loss",
+                "Difference, points",
+            )
+        )
+    return drawn
+
+
+def _titled(figure: go.Figure, title: str, x: str, y: str) -> go.Figure:
+    lay_out(figure, title)
+    figure.update_xaxes(title=x)
+    figure.update_yaxes(title=y)
+    return figure
+
+
+def store(
+    models: Sequence[Model], real: Real, out: Path,
+    *, command: str, versions: Mapping[str, str], pass_rates: str | None,
+) -> None:  # fmt: skip
+    """Write the numbers (JSON) and a self-contained page of figures (HTML)."""
+    content = {
+        "command": command,
+        "versions": dict(versions),
+        "loop": real.loop.model_dump(mode="json"),
+        "real_seeds": {f"{a}/{w}": sorted(seeds) for (a, w), seeds in real.series.items()},
+        "models": [model.to_json() for model in models],
+        "compare": [ready_command(model, real.loop, pass_rates) for model in models],
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / NUMBERS, json.dumps(content, indent=1) + "\n")
+    parts = [
+        figure.to_html(full_html=False, include_plotlyjs=number == 0)
+        for number, figure in enumerate(figures(models, real))
+    ]
+    write_atomically(out / REPORT, page("Calibration", command, parts))

@@ -15,18 +15,32 @@ import joblib
 from pydantic import Field, model_validator
 from threadpoolctl import ThreadpoolController
 
-from cobasim.allocation import ALLOCATORS, find_allocator, make_allocator, own_parameters
+from cobasim.allocation import (
+    ALLOCATORS,
+    PEERS,
+    find_allocator,
+    make_allocator,
+    own_parameters,
+)
 from cobasim.allocation.arrays import FloatArray
 from cobasim.config import ORACLE, Frozen, LoopConfig, RunConfig, WorldConfig
 from cobasim.errors import InputError, unknown_name
 from cobasim.loop import Loop, run
 from cobasim.pass_rate_files import read_pass_rates
-from cobasim.records import Run, RunHeader, RunWriter, read_run, write_atomically
+from cobasim.records import (
+    Run,
+    RunHeader,
+    RunWriter,
+    folder_name,
+    read_run,
+    write_atomically,
+)
 from cobasim.report import write_report
 from cobasim.scores import Row, comparison_table, verdict
-from cobasim.world import WORLDS
+from cobasim.world import find_world
 
 BASELINE = "uniform"
+OWN = tuple(name for name in ALLOCATORS if name not in PEERS)  # of the CoBA and Knapsack papers
 REPORT, NUMBERS = "report.html", "comparison.json"
 
 
@@ -44,6 +58,7 @@ class CompareConfig(Frozen):
 
     @model_validator(mode="after")
     def _known(self) -> CompareConfig:
+        find_world(self.world.world)
         for name in self.allocators:
             find_allocator(name.removeprefix(ORACLE))
         if len(set(self.allocators)) < len(self.allocators):
@@ -74,9 +89,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "loop": {"steps": 300},
     },
     "paper": {
-        "allocators": (*ALLOCATORS, *(ORACLE + name for name in ALLOCATORS if name != BASELINE)),
+        "allocators": (*OWN, *(ORACLE + name for name in OWN if name != BASELINE)),
         "seeds": 16,
         "loop": {"steps": 500},
+    },
+    "peers": {
+        "allocators": (BASELINE, "knapsack", "coba", *PEERS),
+        "seeds": 8,
+        "loop": {"steps": 300},
     },
 }
 
@@ -143,7 +163,7 @@ def plan(config: CompareConfig) -> Iterator[RunConfig]:
 
 def run_directory(out: Path, config: RunConfig) -> Path:
     """Where a run of a comparison is written below ``out``."""
-    return out / config.world.weighting / config.allocator / f"seed-{config.seed:03d}"
+    return out / config.world.weighting / folder_name(config.allocator) / f"seed-{config.seed:03d}"
 
 
 @cache
@@ -159,7 +179,7 @@ def one_thread() -> AbstractContextManager[Any]:
 
 def build_loop(config: RunConfig, pass_rates: FloatArray | None = None) -> Loop:
     """The simulated policy and the loop of one run, at its first step."""
-    policy = WORLDS[config.world.world](config.world, config.seed, pass_rates)
+    policy = find_world(config.world.world)(config.world, config.seed, pass_rates)
     return Loop(policy, config.loop, seed=config.seed, estimator=config.estimator)
 
 
@@ -267,10 +287,17 @@ class Comparison:
         rules = {run.header.allocator: run.header.estimator for run in self.runs}
         usual = max(rules.values(), key=list(rules.values()).count)
         others = [f"{name} ({rule})" for name, rule in rules.items() if rule != usual]
+        free = [name for name in rules if not find_allocator(name.removeprefix(ORACLE)).exact]
+        equal = "Equal rollouts in every step"
+        if free:
+            equal = (
+                "Equal rollouts in every run, but for the last step's; steps of "
+                f"{', '.join(free)} differ in cost"
+            )
         lines.append(
             f"Pass rates as estimated by rule {usual!r}"
             + (f", but for {', '.join(others)}" if others else "")
-            + ". Equal rollouts in every step; evaluation on true pass rates, never seen by an "
+            + f". {equal}; evaluation on true pass rates, never seen by an "
             "allocator."
         )
         return lines

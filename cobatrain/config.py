@@ -106,7 +106,13 @@ class TrainConfig(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainConfig:
-        make_allocator(self.allocator, **self.parameters)
+        allocator = make_allocator(self.allocator, **self.parameters)
+        if allocator.selects:
+            raise InputError(
+                f"allocator {self.allocator!r} trains on part of the rollouts that it makes, which "
+                "only the simulated worlds can do so far: compare it there (`cobasim compare`), or "
+                "choose another"
+            )
         parse_task_config(self.task)
         self.update_config()
         for name in self.track:

@@ -48,8 +48,8 @@ def test_a_belief_has_the_mean_and_variance_of_its_beta(a, b):
     weights = belief(np.array([a]), np.array([b]))[0]
     mean, variance = a / (a + b), a * b / ((a + b) ** 2 * (a + b + 1))
     assert weights.sum() == pytest.approx(1.0)
-    assert weights @ nodes() == pytest.approx(mean, abs=5e-3)
-    assert weights @ (nodes() - mean) ** 2 == pytest.approx(variance, abs=5e-3)
+    assert weights @ nodes() == pytest.approx(mean, abs=0.015)
+    assert weights @ (nodes() - mean) ** 2 == pytest.approx(variance, abs=0.015)
 
 
 # -- the solver -------------------------------------------------------------------------------

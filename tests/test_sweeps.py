@@ -120,7 +120,7 @@ def test_uniform_is_run_once_where_a_parameter_does_not_touch_it(tmp_path, monke
     calls = []
     original = sweeps.execute_row
     monkeypatch.setattr(
-        sweeps, "execute_row", lambda config: calls.append(config.allocator) or original(config)
+        sweeps, "execute_row", lambda config, _: calls.append(config.allocator) or original(config)
     )
     found = swept(small("kappa=7,9,11"), tmp_path / "a", jobs=1)
     assert found.num_rows == 24

@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, logit
 
+from cobasim.allocation import Kept
 from cobasim.allocation.arrays import FloatArray, IntArray
 from cobasim.config import WorldConfig
-from cobasim.errors import InputError
+from cobasim.errors import InputError, unknown_name
+from cobasim.plugins import import_class
 from cobasim.streams import DRIFT, HELDOUT, POPULATION, REGIME, ROLLOUTS, stream
 from cobasim.world.prompts import (
     difficulty_class,
@@ -29,7 +31,7 @@ from cobasim.world.prompts import (
     resample_pass_rates,
     transition_counts,
 )
-from cobasim.world.updates import group_update, group_weights
+from cobasim.world.updates import baseline_update, group_update, group_weights, join_groups
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam
 
@@ -72,7 +74,8 @@ class SimulatedPolicy(ABC):
         self._moment = np.zeros(self._shared().size)
         self._square = np.zeros(self._shared().size)
         self._last: tuple[IntArray, IntArray, IntArray] | None = None
-        self._first_class = difficulty_class(self.all_pass_rates()[self.sets["pool"]])
+        self._kept: Kept | None = None
+        self.first_class = difficulty_class(self.all_pass_rates()[self.sets["pool"]])
 
     def _draw_clusters(self, rates: FloatArray, num_heldout: int) -> IntArray:
         """Clusters (n,) of equal size; with relatedness 1 they are bands of difficulty."""
@@ -130,17 +133,39 @@ class SimulatedPolicy(ABC):
         rng = stream(self.seed, ROLLOUTS, self.step)
         self._noise = rng.standard_normal(self._moment.size)
         passes = rng.binomial(budgets, rate)
-        self._last = (prompts, budgets, passes)
+        self._last, self._kept, self._outcomes = (prompts, budgets, passes), None, rng
         return passes
+
+    def rollout_more(self, prompts: IntArray, budgets: IntArray) -> IntArray:
+        """As ``rollout``, joined with the rollouts since the last update: groups grow."""
+        if self._last is None:
+            raise RuntimeError("rollout_more() goes on after rollout()")
+        passes = self._outcomes.binomial(budgets, self.pass_rates(prompts))
+        self._last = join_groups(self._last, (prompts, budgets, passes))
+        self.pass_rates(self._last[0])  # the families keep what their gradients need of these
+        return passes
+
+    def keep(self, prompts: IntArray, kept: Kept) -> None:
+        """The next update sees only these groups; those without a rollout are left out."""
+        if self._last is None:
+            raise RuntimeError("keep() needs rollouts: call rollout() first")
+        some = kept.budgets > 0
+        base = None if kept.baseline is None else kept.baseline[some]
+        self._kept = Kept(kept.budgets[some], kept.passes[some], base)
+        self._last = (prompts[some], self._kept.budgets, self._kept.passes)
+        self._rates = self.pass_rates(prompts[some])
 
     def update(self) -> dict[str, float]:
         """One policy update from the last rollouts; returns the gradient norm before clipping."""
         if self._last is None:
             raise RuntimeError("update() needs rollouts: call rollout() first")
-        prompts, budgets, passes = self._last
-        self._last = None
+        (prompts, budgets, passes), kept = self._last, self._kept
+        self._last = self._kept = None
         config = self.config
-        update, square = group_update(passes, budgets, config.update)
+        if kept is None or kept.baseline is None:
+            update, square = group_update(passes, budgets, config.update)
+        else:
+            update, square = baseline_update(passes, budgets, kept.baseline, self._rates)
         weights = group_weights(budgets, config.weighting)
         shared, own = self._gradients(prompts, weights * update)
         if config.noise > 0.0 or config.prompt_noise > 0.0:
@@ -197,7 +222,7 @@ class SimulatedPolicy(ABC):
     def evaluate(self) -> dict[str, Any]:
         """Mean true pass rates of each prompt set, and the classes' transitions in the pool.
 
-        "new": held-out prompts of the new regime, once it has begun.
+        "new" and "old": held-out prompts of the new regime, once it has begun, and the others.
         """
         rates = self.all_pass_rates()
         scores: dict[str, Any] = {
@@ -207,8 +232,10 @@ class SimulatedPolicy(ABC):
         new = self.cluster[heldout] == self.config.clusters
         if new.any():
             scores["new"] = float(rates[heldout][new].mean())
+            if not new.all():
+                scores["old"] = float(rates[heldout][~new].mean())
         scores["transitions"] = transition_counts(
-            self._first_class, difficulty_class(rates[self.sets["pool"]])
+            self.first_class, difficulty_class(rates[self.sets["pool"]])
         )
         return scores
 
@@ -222,7 +249,7 @@ class SimulatedPolicy(ABC):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore ``state_dict``; the world must have been built from the same config and seed."""
         self.step, self._own_square = int(state["step"]), float(state["own_square"])
-        self._last = None
+        self._last = self._kept = None
         for name, array in self._changing().items():
             given = np.asarray(state[name])
             if given.shape != array.shape:
@@ -395,3 +422,15 @@ WORLDS: dict[str, type[SimulatedPolicy]] = {
     "logistic": LogisticPolicy,
     "skill-chain": SkillChainPolicy,
 }
+
+
+def find_world(name: str) -> type[SimulatedPolicy]:
+    """The class of a name in WORLDS, or of an import path ``module:Class``.
+
+    Raises InputError when there is none.
+    """
+    if name in WORLDS:
+        return WORLDS[name]
+    if ":" not in name:
+        raise unknown_name("world", name, WORLDS)
+    return import_class("world", name, SimulatedPolicy)
