@@ -841,7 +841,7 @@ def benchmark(
 @app.command()
 def ring(
     preset: Annotated[
-        str, typer.Option(help="quick (20 conditions, 3 seeds) or full (72 conditions, 6 seeds).")
+        str, typer.Option(help="quick (20 conditions, 3 seeds) or full (72 conditions, 5 seeds).")
     ] = "quick",
     allocators: Annotated[
         str | None,
@@ -925,9 +925,9 @@ def _league_table(title: str, league: dict[str, Any]) -> Table:
         table.add_row(
             row["allocator"],
             f"{row['mean_rank']:.2f}{'*' if row['near_best'] else ' '}",
-            rings.points(row["minus_uniform"]),
+            rings.points(row["minus_uniform"]).replace(" ", ""),
             rings.counts(row, "uniform").replace(" ", ""),
-            rings.never_below(row),
+            rings.never_below(row).partition(":")[0],
             f"{100 * coba['mean']:+.2f}" if coba else "-",
             rings.counts(row, "coba").replace(" ", ""),
             f"{100 * gap['mean']:+.2f}" if gap else "-",

@@ -6,13 +6,14 @@ import dataclasses
 import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import joblib
 from pydantic import Field, model_validator
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from cobasim.allocation import (
     ALLOCATORS,
@@ -171,6 +172,17 @@ def run_directory(out: Path, config: RunConfig) -> Path:
     return out / config.world.weighting / folder_name(config.allocator) / f"seed-{config.seed:03d}"
 
 
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()  # looks through all that is loaded: once, not every run
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """One thread of linear algebra inside, so that numbers do not depend on how many runs go."""
+    limiter: AbstractContextManager[Any] = _libraries().limit(limits=1)
+    return limiter
+
+
 def build_loop(config: RunConfig, pass_rates: FloatArray | None = None) -> Loop:
     """The simulated policy and the loop of one run, at its first step."""
     policy = find_world(config.world.world)(config.world, config.seed, pass_rates)
@@ -202,7 +214,7 @@ def execute(config: RunConfig, out: Path, pass_rates: FloatArray | None = None) 
     """
     path = run_directory(out, config)
     allocator = make_allocator(config.base_allocator, **config.parameters)
-    with threadpool_limits(1):
+    with one_thread():
         loop = build_loop(config, pass_rates)
         with RunWriter(path, run_header(config)) as writer:
             run(loop, allocator, on_step=writer.append)

@@ -23,13 +23,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.stats import qmc
-from threadpoolctl import threadpool_limits
 
 from cobasim.allocation import make_allocator
 from cobasim.comparison import (
     CompareConfig,
     build_loop,
     measured_pool,
+    one_thread,
     plan,
     run_header,
     settle,
@@ -253,7 +253,7 @@ def execute_row(config: RunConfig, measure: Measure | None = None) -> dict[str, 
     """Run one config in memory; its scores and curve as one row, and what ``measure`` adds."""
     began = time.perf_counter()
     allocator = make_allocator(config.base_allocator, **config.parameters)
-    with threadpool_limits(1):
+    with one_thread():
         loop = build_loop(config, measured_pool(config.pass_rates))
         records = run(loop, allocator)
     finished_run = Run(run_header(config), tuple(records), Path())

@@ -160,7 +160,7 @@ def greedy(value: FloatArray, kind: IntArray, limits: Limits) -> IntArray:
     gains = np.minimum.accumulate(gains, axis=1)
     counts = np.bincount(kind, minlength=value.shape[0])
     flat = gains.reshape(-1)
-    order = np.argsort(-flat, kind="stable")
+    order = np.argsort(-flat)  # only the value at the bar is used: the order of ties is not
     reached = np.cumsum(np.repeat(counts, steps.size)[order])
     bar = flat[order[np.searchsorted(reached, left)]]  # the gain of the last rollout
     extra = (gains > bar).sum(axis=1)[kind]
