@@ -106,7 +106,8 @@ def check_learner(learner: Learner, kind: type[Allocator]) -> None:
     if kind.wants_features and not isinstance(learner, KnowsFeatures):
         raise InputError(
             f"{kind.__name__} needs a feature vector of every prompt, but {type(learner).__name__} "
-            "has no method prompt_features: choose another allocator, or add it (docs/add-learner.md)"
+            "has no method prompt_features: choose another allocator, or add it "
+            "(docs/add-learner.md)"
         )
 
 
