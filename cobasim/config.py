@@ -43,7 +43,7 @@ WORLD_DEFAULTS: dict[str, dict[str, float]] = {
 class WorldConfig(Frozen):
     """The synthetic world: prompts, policy and how it learns. Defaults: see docs/world.md."""
 
-    world: Literal["logistic", "skill-chain"] = "logistic"
+    world: str = "logistic"  # a name in WORLD_DEFAULTS, or the import path module:Class of a world
     # the prompts
     num_prompts: Annotated[int, Field(ge=1, le=10_000_000)] = 17_000
     num_heldout: Annotated[int, Field(ge=1, le=1_000_000)] = 2_000
@@ -69,6 +69,7 @@ class WorldConfig(Frozen):
     # nuisance gradient of one prompt, which more rollouts of it do not average out
     prompt_noise: Annotated[float, Field(ge=0.0)] = 0.0
     clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
+    forgetting: Share = 0.0  # share of what the shared parameters have learned, lost each step
     # exogenous drift
     walk: Annotated[float, Field(ge=0.0)] = 0.0  # sd of difficulties' random walk, logits a step
     regime_step: Annotated[int, Field(ge=1)] | None = None  # when a new hard cluster appears
@@ -80,6 +81,12 @@ class WorldConfig(Frozen):
         if not isinstance(values, dict):
             return values
         return WORLD_DEFAULTS.get(values.get("world", "logistic"), {}) | values
+
+    @model_validator(mode="after")
+    def _known_world(self) -> WorldConfig:
+        if self.world not in WORLD_DEFAULTS and ":" not in self.world:
+            raise unknown_name("world", self.world, WORLD_DEFAULTS)
+        return self
 
     @model_validator(mode="after")
     def _room_for_clusters(self) -> WorldConfig:
@@ -133,12 +140,21 @@ class RunConfig(Frozen):
     parameters: dict[str, Any] = {}
     seed: Annotated[int, Field(ge=0)] = 0
     pass_rates: str | None = None  # file of measured pass rates behind the pool of prompts
+    # allocator whose budgets weigh the prompts in the loss; None: those that are spent
+    weigh_as: str | None = None
     loop: LoopConfig = LoopConfig()
     world: WorldConfig = WorldConfig()
 
     @model_validator(mode="after")
     def _known_allocator(self) -> RunConfig:
         make_allocator(self.base_allocator, **self.parameters)
+        if self.weigh_as is not None:
+            find_allocator(self.weigh_as)
+            if self.world.weighting != "rollout":
+                raise InputError(
+                    "weigh_as changes nothing where every prompt counts alike: use it with the "
+                    f"weighting per rollout, got {self.world.weighting!r}"
+                )
         return self
 
     @property

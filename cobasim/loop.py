@@ -111,7 +111,7 @@ def check_learner(learner: Learner, kind: type[Allocator]) -> None:
 
 
 @dataclass
-class _Spent:
+class Spent:
     """What one step has spent on its m candidates."""
 
     budgets: IntArray
@@ -145,6 +145,7 @@ class Loop:
             **({} if self.truth else config.estimator_parameters),
         )
         self.capability = CapabilityWindow(config.window)
+        self.weighting: str | None = getattr(learner, "weighting", None)
         clusters = getattr(learner, "cluster", None)
         self.order = BatchOrder(
             size,
@@ -182,6 +183,7 @@ class Loop:
                 attempts=attempts,
                 failure_rate=1.0 - float(rate[: self.config.batch_size].mean()),
                 progress=progress,
+                weighting=self.weighting,
                 prompts=prompts,
                 batch=batch,
             )
@@ -192,6 +194,7 @@ class Loop:
             failure_rate=self.capability.mean,
             progress=progress,
             posterior=belief.posterior,
+            weighting=self.weighting,
             prompts=prompts,
             batch=batch,
         )
@@ -298,9 +301,9 @@ class Loop:
             obs = obs.take(shown)
         return self._record(prompts, obs, budgets, passes, metrics, shape, 1e3 * spent.seconds)
 
-    def _spend(self, allocator: Allocator, prompts: IntArray, obs: Observation) -> _Spent:
+    def _spend(self, allocator: Allocator, prompts: IntArray, obs: Observation) -> Spent:
         """Drive the rounds of an allocator; a group is the union of its rounds."""
-        spent = _Spent(np.zeros(prompts.size, np.int64), np.zeros(prompts.size, np.int64))
+        spent = Spent(np.zeros(prompts.size, np.int64), np.zeros(prompts.size, np.int64))
         began = time.perf_counter()
         plan = allocator.rounds(obs, self.limits)
         asked = next(plan, None)
@@ -333,7 +336,7 @@ class Loop:
             )
 
     def _roll(
-        self, allocator: Allocator, prompts: IntArray, asked: IntArray, spent: _Spent
+        self, allocator: Allocator, prompts: IntArray, asked: IntArray, spent: Spent
     ) -> IntArray:
         """Passes (m,) of one round."""
         whole = isinstance(asked, np.ndarray) and asked.dtype.kind in "iu"

@@ -86,6 +86,7 @@ class LanguageModelLearner:
         self.model, self.tokenizer, self.engine = model, tokenizer, engine
         self.task, self.config, self.on_samples = task, config, on_samples
         self.num_prompts = len(task.train)
+        self.weighting = config.weighting  # of prompts in the loss, for allocators to know
         self.optimiser = make_optimiser(
             model, config.update.learning_rate, config.update.weight_decay, config.update.betas
         )

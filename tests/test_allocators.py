@@ -445,7 +445,8 @@ def test_coba_released_with_a_tau_of_ones_own():
 
 def test_the_registry():
     own = {"uniform", "knapsack", "fixed-exploit", "fixed-explore", "fixed", "linear-decay",
-           "coba", "coba-explore-first", "coba-released"}  # fmt: skip
+           "coba", "coba-explore-first", "coba-released", "coba-variance", "coba-mixed",
+           "coba-update", "signal"}  # fmt: skip
     assert own == set(ALLOCATORS) - set(PEERS)
     rows = describe_allocators()
     assert [row["name"] for row in rows] == list(ALLOCATORS)
@@ -549,7 +550,7 @@ RATES = [0.05, 0.2, 0.21, 0.5, 0.77, 0.93, 0.0, 1.0]
 @pytest.mark.parametrize("failure_rate", [None, 0.2, 0.9])
 def test_allocate_is_the_allocator_on_what_was_given(name, failure_rate):
     rate = 1 - float(np.mean(RATES)) if failure_rate is None else failure_rate
-    obs = observe(RATES, failure_rate=rate, progress=0.7)
+    obs = observe(RATES, [1] * len(RATES), failure_rate=rate, progress=0.7)
     wanted = make_allocator(name)(obs, Limits(120, 3, 50))
     given_ = allocate(
         RATES,

@@ -115,7 +115,7 @@ BAD = {
     "zero steps": (["--steps", "0"], "steps"),
     "zero jobs": (["--jobs", "0"], "--jobs"),
     "text for a number": (["--seeds", "many"], "--seeds"),
-    "unknown world": (["--world", "flat"], "'logistic' or 'skill-chain'"),
+    "unknown world": (["--world", "flat"], "unknown world 'flat'"),
     "unknown weighting": (["--weighting", "rolout"], "did you mean 'rollout'"),
     "unknown preset": (["--preset", "quik"], "did you mean 'quick'"),
     "unknown estimator": (["--estimator", "lst"], "did you mean 'last'"),

@@ -27,8 +27,12 @@ from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Kept, Observation
 from cobasim.allocation.pass_rates import ESTIMATORS, PassRateEstimator, make_estimator
 from cobasim.allocation.peers import PEERS
+from cobasim.allocation.signal import Signal
 from cobasim.allocation.solvers import SOLVERS, solve
 from cobasim.allocation.values import CobaValue, KnapsackValue, ValueFunction
+
+# here, since these are built on the module that holds the registry
+ALLOCATORS.update({"signal": Signal}, **PEERS)
 
 __all__ = [
     "ALLOCATORS",
@@ -44,6 +48,7 @@ __all__ = [
     "Observation",
     "PassRateEstimator",
     "RoundsAllocator",
+    "Signal",
     "ValueAllocator",
     "ValueFunction",
     "allocate",
@@ -58,5 +63,3 @@ __all__ = [
     "solve",
     "transformed_failure_rate",
 ]
-
-ALLOCATORS.update(PEERS)  # here, since the peers are built on the module that holds the registry

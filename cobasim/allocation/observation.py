@@ -26,6 +26,8 @@ class Observation:
         progress: share of the run that is done, 0 .. 1.
         posterior: the evidence itself, as the parameters (a, b), each (m,), of a Beta
             distribution over the pass rate; None where the estimator keeps no posterior.
+        weighting: how the learner's loss weights prompts ("rollout", "token", "prompt"); None
+            where it does not say.
         prompts: (m,) indices into the pool, by which memory is kept; None outside a loop.
         features: (m, d) what the learner knows of the prompts (an embedding), where it does.
         batch: (m,) which of the batches drawn for the step each prompt is from; None: all of one.
@@ -38,6 +40,7 @@ class Observation:
     failure_rate: float | None = None
     progress: float = 0.0
     posterior: tuple[FloatArray, FloatArray] | None = None
+    weighting: str | None = None
     prompts: IntArray | None = None
     features: FloatArray | None = None
     batch: IntArray | None = None

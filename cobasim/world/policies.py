@@ -21,7 +21,8 @@ from scipy.special import expit, logit
 from cobasim.allocation import Kept
 from cobasim.allocation.arrays import FloatArray, IntArray
 from cobasim.config import WorldConfig
-from cobasim.errors import InputError
+from cobasim.errors import InputError, unknown_name
+from cobasim.plugins import import_class
 from cobasim.streams import DRIFT, HELDOUT, POPULATION, REGIME, ROLLOUTS, stream
 from cobasim.world.prompts import (
     difficulty_class,
@@ -48,6 +49,7 @@ class SimulatedPolicy(ABC):
         self, config: WorldConfig, seed: int, pass_rates: FloatArray | None = None
     ) -> None:
         self.config, self.seed = config, seed
+        self.weighting = config.weighting  # of prompts in the loss, for allocators to know
         if pass_rates is None:
             first = draw_pass_rates(stream(seed, POPULATION), config.num_prompts, config.population)
             heldout = draw_pass_rates(stream(seed, HELDOUT), config.num_heldout, config.population)
@@ -67,12 +69,15 @@ class SimulatedPolicy(ABC):
         self.cluster = self._draw_clusters(rates, heldout.size)  # (n,)
         self._build(rates)
         self.own = np.zeros(first.size)  # (P,) memorised logits
+        self._start = self._shared().copy()  # what forgetting falls back to
         self._own_square = 0.0  # Adam's second moment of `own`, pooled over prompts
         self._moment = np.zeros(self._shared().size)
         self._square = np.zeros(self._shared().size)
         self._last: tuple[IntArray, IntArray, IntArray] | None = None
         self._kept: Kept | None = None
-        self._first_class = difficulty_class(self.all_pass_rates()[self.sets["pool"]])
+        # (m,) rollouts by which the next update weighs its groups; None: those that were spent
+        self.loss_budgets: IntArray | None = None
+        self.first_class = difficulty_class(self.all_pass_rates()[self.sets["pool"]])
 
     def _draw_clusters(self, rates: FloatArray, num_heldout: int) -> IntArray:
         """Clusters (n,) of equal size; with relatedness 1 they are bands of difficulty."""
@@ -167,7 +172,9 @@ class SimulatedPolicy(ABC):
             update, square = group_update(passes, budgets, config.update)
         else:
             update, square = baseline_update(passes, budgets, kept.baseline, self._rates)
-        weights = group_weights(budgets, config.weighting)
+        loss_budgets = budgets if self.loss_budgets is None else self.loss_budgets
+        self.loss_budgets = None
+        weights = group_weights(loss_budgets, config.weighting)
         shared, own = self._gradients(prompts, weights * update)
         if config.noise > 0.0 or config.prompt_noise > 0.0:
             # A rollout's nuisance gradient has norm `noise`, is isotropic over the shared
@@ -181,6 +188,9 @@ class SimulatedPolicy(ABC):
         norm = float(np.sqrt(shared @ shared + own @ own))
         clip = min(1.0, config.clip_norm / norm) if norm > 0.0 else 1.0
         self._apply(prompts, clip * shared, clip * own)
+        if config.forgetting > 0.0:
+            parameters = self._shared()
+            parameters += config.forgetting * (self._start - parameters)
         self.step += 1
         self._drift()
         return {"grad_norm": norm}
@@ -220,7 +230,7 @@ class SimulatedPolicy(ABC):
     def evaluate(self) -> dict[str, Any]:
         """Mean true pass rates of each prompt set, and the classes' transitions in the pool.
 
-        "new": held-out prompts of the new regime, once it has begun.
+        "new" and "old": held-out prompts of the new regime, once it has begun, and the others.
         """
         rates = self.all_pass_rates()
         scores: dict[str, Any] = {
@@ -230,8 +240,10 @@ class SimulatedPolicy(ABC):
         new = self.cluster[heldout] == self.config.clusters
         if new.any():
             scores["new"] = float(rates[heldout][new].mean())
+            if not new.all():
+                scores["old"] = float(rates[heldout][~new].mean())
         scores["transitions"] = transition_counts(
-            self._first_class, difficulty_class(rates[self.sets["pool"]])
+            self.first_class, difficulty_class(rates[self.sets["pool"]])
         )
         return scores
 
@@ -310,7 +322,7 @@ class LogisticPolicy(SimulatedPolicy):
 
     def pass_rates(self, prompts: IntArray) -> FloatArray:
         """See ``SimulatedPolicy``; gathers the features once, for the update too."""
-        self._rows = self.features[prompts]  # (m, d)
+        self._rows = self.features.take(prompts, axis=0)  # (m, d)
         own = self.own_slope[prompts] * self.own[prompts]
         return np.asarray(expit(self._rows @ self.theta + own - self.difficulty[prompts]))
 
@@ -428,3 +440,15 @@ WORLDS: dict[str, type[SimulatedPolicy]] = {
     "logistic": LogisticPolicy,
     "skill-chain": SkillChainPolicy,
 }
+
+
+def find_world(name: str) -> type[SimulatedPolicy]:
+    """The class of a name in WORLDS, or of an import path ``module:Class``.
+
+    Raises InputError when there is none.
+    """
+    if name in WORLDS:
+        return WORLDS[name]
+    if ":" not in name:
+        raise unknown_name("world", name, WORLDS)
+    return import_class("world", name, SimulatedPolicy)
