@@ -104,6 +104,7 @@ def expected_group_update(
         kind: a name in UPDATES.
     """
     p, n = np.asarray(pass_rate, dtype=np.float64), np.asarray(budgets, dtype=np.int64)
+    p = np.where(p < np.finfo(np.float64).tiny, 0.0, p)  # scipy's pmf overflows at subnormal p
     variance = p * (1.0 - p)
     if kind != "grpo":
         share = (n - 1) / np.maximum(n, 1) if kind == "dr-grpo" else n >= 2
