@@ -235,8 +235,8 @@ def _map(found: Sequence[Contrast], world: str, weighting: str) -> go.Figure:
             )  # fmt: skip
     title = (
         f"Minus uniform, points: {label(world)} world, loss weighted per {label(weighting)}"
-        "<br><sup>coloured: beyond the noise (Benjamini-Hochberg, 5 %); crosses: inside it; pool in "
-        "batches</sup>"
+        "<br><sup>coloured: beyond the noise (Benjamini-Hochberg, 5 %); crosses: inside it; "
+        "pool in batches</sup>"
     )
     lay_out(figure, title, height=150 + len(names) * (60 + 24 * len(places)))
     figure.update_xaxes(type="category", showgrid=False)
