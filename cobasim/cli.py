@@ -269,6 +269,7 @@ def allocators(as_json: JsonFlag = False) -> None:
                 markup=False,
             )
     console.print("Each also as oracle-NAME in a simulation: shown the true pass rates.")
+    console.print("Your own by import path, module:Class; a trained one as learned:FILE.")
 
 
 def _bounds(described: dict[str, Any]) -> str:
