@@ -410,7 +410,7 @@ def statements(result: Mapping[str, Any]) -> list[str]:
             text += f" (Friedman p = {test['p_value']:.1e})"
             text += (
                 f"; not told apart from it by ranks (critical difference "
-                f"{one['critical_difference']:.2f}): {', '.join(near)}"
+                f"{one['critical_difference']:.2f}): {_listed(near)}"
                 if near
                 else f"; every other is further than the critical difference "
                 f"{one['critical_difference']:.2f}"
@@ -420,7 +420,9 @@ def statements(result: Mapping[str, Any]) -> list[str]:
             for row in rows
             if row["never_below_uniform"] and row["allocator"] != BASELINE
         ]
-        lines.append(f"{text}. Never below uniform beyond the noise: {', '.join(safe) or 'none'}.")
+        lines.append(
+            f"{text}. Never below uniform beyond the noise: {_listed(safe)} (weak with few seeds)."
+        )
     every = [row for one in result["leagues"].values() for row in one["rows"]]
     rules: dict[str, dict[str, None]] = {}
     for row in every:
@@ -440,6 +442,12 @@ def statements(result: Mapping[str, Any]) -> list[str]:
         "seeds and were chosen, not drawn: ranks speak of these conditions."
     )
     return lines
+
+
+def _listed(names: Sequence[str], most: int = 10) -> str:
+    """Names in the order of the league; what goes beyond ``most`` is counted (tables name all)."""
+    shown = ", ".join(names[:most]) or "none"
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 # -- files ---------------------------------------------------------------------------------
@@ -472,7 +480,7 @@ def store(
 _STYLE = (
     "<style>body{max-width:92rem}table{border-collapse:collapse;font-size:.85rem}"
     "td,th{padding:.25rem .6rem;border-bottom:1px solid #8884;text-align:right;"
-    "vertical-align:top}td:first-child,th:first-child{text-align:left}"
+    "vertical-align:top;white-space:nowrap}td:last-child{white-space:normal}td:first-child,th:first-child{text-align:left}"
     ".scroll{overflow-x:auto}</style>"
 )
 _NOTE = (
