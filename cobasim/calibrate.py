@@ -324,7 +324,9 @@ def calibrate(
     targets = real.targets(with_norms)
 
     def evaluate(settings: Mapping[str, Any]) -> FloatArray:
-        return vector(real, simulate(real, held | settings, keys, seeds, pass_rates), with_norms)
+        return vector(
+            real, simulate(real, {**held, **settings}, keys, seeds, pass_rates), with_norms
+        )
 
     tried = points(box, "sobol", samples=samples, seed=seed)
     workers = jobs or joblib.cpu_count()
