@@ -158,11 +158,14 @@ def greedy(value: FloatArray, kind: IntArray, limits: Limits) -> IntArray:
     gains = np.diff(value[:, low : high + 1], axis=1)
     gains = np.where(steps <= knee + 1, np.take_along_axis(mean, knee, axis=1), gains)
     gains = np.minimum.accumulate(gains, axis=1)
-    counts = np.bincount(kind, minlength=value.shape[0])
     flat = gains.reshape(-1)
-    order = np.argsort(-flat)  # only the value at the bar is used: the order of ties is not
-    reached = np.cumsum(np.repeat(counts, steps.size)[order])
-    bar = flat[order[np.searchsorted(reached, left)]]  # the gain of the last rollout
+    if kind.size == value.shape[0]:  # each prompt has its own row
+        bar = np.partition(flat, flat.size - left)[flat.size - left]  # gain of the last rollout
+    else:
+        order = np.argsort(-flat)  # only the value at the bar is used: the order of ties is not
+        counts = np.bincount(kind, minlength=value.shape[0])
+        reached = np.cumsum(np.repeat(counts, steps.size)[order])
+        bar = flat[order[np.searchsorted(reached, left)]]
     extra = (gains > bar).sum(axis=1)[kind]
     ties = (gains == bar).sum(axis=1)[kind]
     before = np.cumsum(ties) - ties
