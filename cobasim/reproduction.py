@@ -881,7 +881,8 @@ def best_condition(rows: Sequence[Mapping[str, Any]]) -> str:
     return (
         f"Of the {total} claims on the reference model that were put to every condition, most "
         f"agree in the {best['world']} world with the loss per {best['weighting']}, "
-        f"{best['condition']}: {best[agreement.AGREES]} agree, {best[agreement.DISAGREES]} disagree."
+        f"{best['condition']}: {best[agreement.AGREES]} agree, {best[agreement.DISAGREES]} "
+        "disagree."
     )
 
 
