@@ -9,8 +9,7 @@ from __future__ import annotations
 from cobasim.allocation import Allocator, Observation
 from cobasim.allocation.arrays import IntArray
 from cobasim.config import LoopConfig
-from cobasim.loop import Loop
-from cobasim.records import StepRecord
+from cobasim.loop import Loop, Spent
 from cobasim.world.policies import SimulatedPolicy
 
 
@@ -36,15 +35,7 @@ class ReweightedLoop(Loop):
         super().__init__(policy, config, seed=seed, estimator=estimator)
         self.policy, self.weigh = policy, weigh
 
-    def act(
-        self,
-        prompts: IntArray,
-        obs: Observation,
-        budgets: IntArray,
-        *,
-        shape: tuple[float, float] | None = None,
-        allocate_ms: float | None = None,
-    ) -> StepRecord:
-        """As ``Loop.act``; the update is weighed by ``weigh``'s budgets."""
+    def _spend(self, allocator: Allocator, prompts: IntArray, obs: Observation) -> Spent:
+        """As ``Loop``; the update will be weighed by ``weigh``'s budgets."""
         self.policy.loss_budgets = self.weigh(obs, self.limits)
-        return super().act(prompts, obs, budgets, shape=shape, allocate_ms=allocate_ms)
+        return super()._spend(allocator, prompts, obs)
