@@ -25,6 +25,7 @@ from cobasim.comparison import BASELINE
 from cobasim.config import ORACLE
 from cobasim.errors import InputError, unknown_name
 from cobasim.records import write_atomically
+from cobasim.report import document, drawing, provenance
 from cobasim.scores import (
     LEVEL,
     critical_difference,
@@ -35,7 +36,6 @@ from cobasim.scores import (
     mean_ranks,
     paired_p_value,
 )
-from cobasim.sensitivity import page
 from cobasim.sweeps import Point, Sweep
 
 REPORT, NUMBERS = "ring.html", "ring.json"
@@ -461,7 +461,6 @@ def store(
     write_atomically(out / NUMBERS, json.dumps(content, indent=1) + "\n")
     parts = [_STYLE, *(f"<p>{html.escape(line)}</p>" for line in statements(result))]
     drawn = {title: ring_figures.ranks(one, title) for title, one in result["leagues"].items()}
-    first = True
     for title, one in result["leagues"].items():
         named = "Both weightings of the loss" if title == "both" else f"Loss weighted per {title}"
         parts += [f"<h2>{html.escape(named)}</h2>", _league_table(one)]
@@ -470,11 +469,11 @@ def store(
             pictures += [
                 ring_figures.heatmap(result, name, title) for name in result["differences"]
             ]
-        for figure in pictures:
-            parts.append(figure.to_html(full_html=False, include_plotlyjs=first))
-            first = False
+        parts += [drawing(figure) for figure in pictures]
     parts += ["<h2>Conditions</h2>", _condition_table(result["conditions"]), _NOTE]
-    write_atomically(out / REPORT, page("Ring of allocators", command, parts))
+    title = "Ring of allocators"
+    body = f"<h1>{title}</h1>{''.join(parts)}{provenance(command, {}, versions)}"
+    write_atomically(out / REPORT, document(title, body))
 
 
 _STYLE = (
