@@ -587,6 +587,24 @@ def reason_counts(why: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
+def conditions(tried: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Counts of contrasts by status as it is and under each ablation, by world and weighting."""
+    return [
+        {
+            "condition": name,
+            "world": world,
+            "weighting": weighting,
+            **{
+                status: sum(one["status"] == status for one in found[name]["claims"])
+                for status in agreement.STATUSES
+            },
+        }
+        for world, by_weighting in tried.items()
+        for weighting, found in by_weighting.items()
+        for name in found
+    ]
+
+
 def signed(value: float, digits: int = 2) -> str:
     """A number with its sign, for prose."""
     return f"{value:+.{digits}f}".replace("-", "−")
@@ -813,6 +831,7 @@ def build(table: Table, preset: Preset) -> dict[str, Any]:
         "ablations": tried,
         "reasons": why,
         "reason counts": reason_counts(why),
+        "conditions": conditions(tried),
         "loss weighting": {
             "pulls": pulled,
             "words": pull_words(pulled),
@@ -853,6 +872,18 @@ def _summary_words(tau: float | None, counted: Mapping[str, int]) -> str:
         if number
     ]
     return ", ".join(parts) + ("" if tau is None else f"; tau {signed(tau)}")
+
+
+def best_condition(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Under which condition most contrasts agree, in words; ``rows`` of ``conditions``."""
+    best = max(rows, key=lambda row: row[agreement.AGREES] - row[agreement.DISAGREES])
+    total = sum(best[name] for name in agreement.STATUSES)
+    return (
+        f"Of the {total} claims on the reference model that were put to every condition, most "
+        f"agree in the {best['world']} world with the loss per {best['weighting']}, "
+        f"{best['condition']}: {best[agreement.AGREES]} agree, {best[agreement.DISAGREES]} "
+        "disagree."
+    )
 
 
 def headline(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -911,7 +942,7 @@ def reproduce(
         "runs": distinct_runs(sweep),
         "models": {name: asdict(model) for name, model in MODELS.items()},
         "learning rates": {world: learning_rate(world, preset.steps) for world in WORLDS},
-        "headline": headline(rows),
+        "headline": [*headline(rows), best_condition(content["conditions"])],
         "summary": rows,
         **content,
         "table-4": table_4(out),

@@ -346,6 +346,12 @@ def _reasons(content: Mapping[str, Any], combinations: Sequence[Combination]) ->
             f"<h3>{escape(world)} world, loss weighted per {escape(weighting)}</h3>{lists}"
         )
     heads = ["made to agree", "made to disagree", "nearer", "further"]
+    cells: dict[str, dict[Combination, str]] = {}
+    for row in content["conditions"]:
+        text = f"{row[agreement.AGREES]}"
+        text += f'<span class="unit">{row[agreement.DISAGREES]} disagree</span>'
+        cells.setdefault(row["condition"], {})[row["world"], row["weighting"]] = text
+    overview = [[escape(name), *(by[one] for one in combinations)] for name, by in cells.items()]
     counted = [
         [
             escape(row["reason"]),
@@ -361,7 +367,8 @@ def _reasons(content: Mapping[str, Any], combinations: Sequence[Combination]) ->
         "over seeds, Holm-corrected; nearer is measured in units of uniform’s rise over the run, "
         "so that a world that only moves less does not count. That a change brings a claim nearer "
         "makes it a candidate, not the cause in the paper’s models.</p>"
-        + grid(["tested reason", *heads], counted)
+        + grid(["condition: claims that agree", *map(_head, combinations)], overview)
+        + grid(["tested reason: claims", *heads], counted)
         + "".join(parts)
         + "</section>"
     )

@@ -61,7 +61,10 @@ def test_every_table_and_figure_is_there_in_all_worlds_and_weightings(finished):
                     assert len(one["claims"]) == len(paper.RESULTS[key].claims)
                 assert sum(one["counts"].values()) == len(one["claims"])
     assert len(content["summary"]) == 4 * len(paper.RESULTS)
-    assert len(content["headline"]) == 4
+    assert len(content["headline"]) == 4 + 1
+    assert len(content["conditions"]) == 4 * (1 + len(reproduction.ABLATIONS))
+    for row in content["conditions"]:
+        assert row["agrees"] + row["disagrees"] + row["inside the noise"] == 7
     assert content["table-4"]["dp over heap"]["here"] == 4.0
     assert content["seeds"] == [0, 1]
     assert content["versions"]["numpy"] == np.__version__
