@@ -96,17 +96,18 @@ def check_learner(learner: Learner, kind: type[Allocator]) -> None:
     if kind.in_rounds and not isinstance(learner, SamplesInRounds):
         raise InputError(
             f"{kind.__name__} spends in rounds, but {type(learner).__name__} has no method "
-            "rollout_more: choose another allocator, or add it (docs/adding.md)"
+            "rollout_more: choose another allocator, or add it (docs/add-learner.md)"
         )
     if kind.selects and not isinstance(learner, TrainsOnPart):
         raise InputError(
             f"{kind.__name__} trains on part of its rollouts, but {type(learner).__name__} has no "
-            "method keep: choose another allocator, or add it (docs/adding.md)"
+            "method keep: choose another allocator, or add it (docs/add-learner.md)"
         )
     if kind.wants_features and not isinstance(learner, KnowsFeatures):
         raise InputError(
             f"{kind.__name__} needs a feature vector of every prompt, but {type(learner).__name__} "
-            "has no method prompt_features: choose another allocator, or add it (docs/adding.md)"
+            "has no method prompt_features: choose another allocator, or add it "
+            "(docs/add-learner.md)"
         )
 
 

@@ -234,9 +234,9 @@ def _map(found: Sequence[Contrast], world: str, weighting: str) -> go.Figure:
                 row=down + 1, col=across + 1,
             )  # fmt: skip
     title = (
-        f"Minus uniform, points, in the {label(world)} world, loss weighted per {label(weighting)}"
-        "<br><sup>coloured: beyond the noise (Benjamini-Hochberg, 5 %); crosses: inside it; pool in "
-        "batches</sup>"
+        f"Minus uniform, points: {label(world)} world, loss weighted per {label(weighting)}"
+        "<br><sup>coloured: beyond the noise (Benjamini-Hochberg, 5 %); crosses: inside it; "
+        "pool in batches</sup>"
     )
     lay_out(figure, title, height=150 + len(names) * (60 + 24 * len(places)))
     figure.update_xaxes(type="category", showgrid=False)
