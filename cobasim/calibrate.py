@@ -35,8 +35,8 @@ from cobasim.errors import InputError, unknown_name
 from cobasim.figures import label, lay_out
 from cobasim.loop import run
 from cobasim.records import Run, RunHeader, StepRecord, find_runs, read_run, write_atomically
+from cobasim.report import document, drawing, escape, provenance
 from cobasim.scores import accuracy_curve, mean_interval
-from cobasim.sensitivity import page
 from cobasim.sweeps import Parameter, points
 
 REPORT, NUMBERS = "calibration.html", "calibration.json"
@@ -324,7 +324,9 @@ def calibrate(
     targets = real.targets(with_norms)
 
     def evaluate(settings: Mapping[str, Any]) -> FloatArray:
-        return vector(real, simulate(real, held | settings, keys, seeds, pass_rates), with_norms)
+        return vector(
+            real, simulate(real, {**held, **settings}, keys, seeds, pass_rates), with_norms
+        )
 
     tried = points(box, "sobol", samples=samples, seed=seed)
     workers = jobs or joblib.cpu_count()
@@ -566,8 +568,12 @@ def store(
     }
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / NUMBERS, json.dumps(content, indent=1) + "\n")
-    parts = [
-        figure.to_html(full_html=False, include_plotlyjs=number == 0)
-        for number, figure in enumerate(figures(models, real))
-    ]
-    write_atomically(out / REPORT, page("Calibration", command, parts))
+    words = "".join(
+        f"<p><b>{escape(one.settings['world'])}, {escape(one.name)}.</b> "
+        f"{escape(sentence(one))}</p>"
+        for one in models
+    )
+    drawn = "".join(drawing(figure) for figure in figures(models, real))
+    settings = real.loop.model_dump(mode="json") | {"pass rates": pass_rates}
+    body = f"<h1>Calibration</h1>{words}{drawn}{provenance(command, settings, versions)}"
+    write_atomically(out / REPORT, document("Calibration", body))

@@ -27,6 +27,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -269,6 +270,7 @@ def allocators(as_json: JsonFlag = False) -> None:
                 markup=False,
             )
     console.print("Each also as oracle-NAME in a simulation: shown the true pass rates.")
+    console.print("Your own by import path, module:Class; a trained one as learned:FILE.")
 
 
 def _bounds(described: dict[str, Any]) -> str:
@@ -620,11 +622,12 @@ def calibrate(
         for where in worlds:
             for name in names:
                 bar = progress.add_task(f"{where}, {name}", total=samples + refine)
+                advance: Callable[[int], None] = partial(progress.advance, bar)
                 models.append(
                     calibration.calibrate(
                         found, world=where, model=name, pass_rates=pass_rates, samples=samples,
                         refine=refine, seeds=seeds or 4, jobs=jobs, seed=seed,
-                        on_progress=lambda n, bar=bar: progress.advance(bar, n),
+                        on_progress=advance,
                     )
                 )  # fmt: skip
     command = shlex.join(["cobasim", *sys.argv[1:]])

@@ -287,6 +287,12 @@ def _figures(runs: Sequence[Run], rows: Sequence[Row], weightings: Sequence[str]
     return "".join(parts)
 
 
+def drawing(figure: go.Figure) -> str:
+    """A section with a figure under its own title, which is HTML already."""
+    title = figure.layout.title.text or ""
+    return section(title, "", [("", draw(figure))])
+
+
 def section(head: str, caption: str, drawn: Iterable[tuple[str, str]], wide: bool = False) -> str:
     """A heading, a caption (both HTML), and drawn figures with their names (HTML too)."""
     items = "".join(

@@ -25,6 +25,7 @@ from cobasim.comparison import BASELINE
 from cobasim.config import ORACLE
 from cobasim.errors import InputError, unknown_name
 from cobasim.records import write_atomically
+from cobasim.report import document, drawing, provenance
 from cobasim.scores import (
     LEVEL,
     critical_difference,
@@ -35,7 +36,6 @@ from cobasim.scores import (
     mean_ranks,
     paired_p_value,
 )
-from cobasim.sensitivity import page
 from cobasim.sweeps import Point, Sweep
 
 REPORT, NUMBERS = "ring.html", "ring.json"
@@ -410,7 +410,7 @@ def statements(result: Mapping[str, Any]) -> list[str]:
             text += f" (Friedman p = {test['p_value']:.1e})"
             text += (
                 f"; not told apart from it by ranks (critical difference "
-                f"{one['critical_difference']:.2f}): {', '.join(near)}"
+                f"{one['critical_difference']:.2f}): {_listed(near)}"
                 if near
                 else f"; every other is further than the critical difference "
                 f"{one['critical_difference']:.2f}"
@@ -420,7 +420,9 @@ def statements(result: Mapping[str, Any]) -> list[str]:
             for row in rows
             if row["never_below_uniform"] and row["allocator"] != BASELINE
         ]
-        lines.append(f"{text}. Never below uniform beyond the noise: {', '.join(safe) or 'none'}.")
+        lines.append(
+            f"{text}. Never below uniform beyond the noise: {_listed(safe)} (weak with few seeds)."
+        )
     every = [row for one in result["leagues"].values() for row in one["rows"]]
     rules: dict[str, dict[str, None]] = {}
     for row in every:
@@ -442,6 +444,12 @@ def statements(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _listed(names: Sequence[str], most: int = 10) -> str:
+    """Names in the order of the league; what goes beyond ``most`` is counted (tables name all)."""
+    shown = ", ".join(names[:most]) or "none"
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
 # -- files ---------------------------------------------------------------------------------
 
 
@@ -453,7 +461,6 @@ def store(
     write_atomically(out / NUMBERS, json.dumps(content, indent=1) + "\n")
     parts = [_STYLE, *(f"<p>{html.escape(line)}</p>" for line in statements(result))]
     drawn = {title: ring_figures.ranks(one, title) for title, one in result["leagues"].items()}
-    first = True
     for title, one in result["leagues"].items():
         named = "Both weightings of the loss" if title == "both" else f"Loss weighted per {title}"
         parts += [f"<h2>{html.escape(named)}</h2>", _league_table(one)]
@@ -462,17 +469,17 @@ def store(
             pictures += [
                 ring_figures.heatmap(result, name, title) for name in result["differences"]
             ]
-        for figure in pictures:
-            parts.append(figure.to_html(full_html=False, include_plotlyjs=first))
-            first = False
+        parts += [drawing(figure) for figure in pictures]
     parts += ["<h2>Conditions</h2>", _condition_table(result["conditions"]), _NOTE]
-    write_atomically(out / REPORT, page("Ring of allocators", command, parts))
+    title = "Ring of allocators"
+    body = f"<h1>{title}</h1>{''.join(parts)}{provenance(command, {}, versions)}"
+    write_atomically(out / REPORT, document(title, body))
 
 
 _STYLE = (
     "<style>body{max-width:92rem}table{border-collapse:collapse;font-size:.85rem}"
     "td,th{padding:.25rem .6rem;border-bottom:1px solid #8884;text-align:right;"
-    "vertical-align:top}td:first-child,th:first-child{text-align:left}"
+    "vertical-align:top;white-space:nowrap}td:last-child{white-space:normal}td:first-child,th:first-child{text-align:left}"
     ".scroll{overflow-x:auto}</style>"
 )
 _NOTE = (

@@ -27,7 +27,7 @@ from cobasim.allocation.arrays import FloatArray
 from cobasim.errors import InputError
 from cobasim.figures import label
 from cobasim.records import write_atomically
-from cobasim.report import document, draw, provenance, section
+from cobasim.report import document, drawing, provenance
 from cobasim.scores import mean_interval
 from cobasim.sweep_figures import METRICS, heatmap, tornado, with_differences
 from cobasim.sweeps import Parameter, Point, Sweep
@@ -309,10 +309,7 @@ def store(
         "box": [vars(parameter) for parameter in study.parameters],
     }  # fmt: skip
     write_atomically(out / NUMBERS, json.dumps(content, indent=1) + "\n")
-    drawn = [
-        section(figure.layout.title.text, "", [("", draw(figure))])
-        for figure in figures(study, rows, found)
-    ]
+    drawn = [drawing(figure) for figure in figures(study, rows, found)]
     settings = {
         "method": study.method, "samples": study.size, "seed of the sample": study.seed,
         "runs": study.sweep.num_runs, **study.sweep.chosen, **study.sweep.settings,

@@ -213,6 +213,16 @@ def test_it_takes_part_in_a_comparison_in_other_processes(file):
     ]  # fmt: skip
 
 
+def test_the_trainer_takes_it(file):
+    pytest.importorskip("torch", reason="torch is not installed")
+    from cobatrain.config import load_config
+
+    tiny = str(ROOT / "cobatrain" / "configs" / "tiny.yaml")
+    assert load_config(tiny, [], allocator=f"learned:{file}").estimator == "posterior"
+    with pytest.raises(InputError, match="No such file"):
+        load_config(tiny, [], allocator="learned:nowhere.json")
+
+
 def test_neither_a_file_nor_the_command_line_needs_torch(file):
     code = (
         "import sys, cobasim.cli, cobasim.learn; from cobasim.allocation import make_allocator; "
