@@ -176,6 +176,15 @@ def test_rounds_add_up_within_bounds(name, data):
     assert low <= budgets.min() <= budgets.max() <= high
 
 
+@pytest.mark.parametrize("name", [*IN_ROUNDS, "greso", "cero", "pods", "vip-gp"])
+def test_those_that_do_not_look_at_beliefs_run_as_their_oracles_do(name):
+    seen = [
+        [(r.rollouts, r.learner, r.evaluation) for r in records_of(config(one, steps=6))]
+        for one in (name, f"oracle-{name}")
+    ]
+    assert seen[0] == seen[1]
+
+
 @pytest.mark.parametrize("name", IN_ROUNDS)
 def test_without_outcomes_there_are_no_budgets(name):
     with pytest.raises(InputError, match="spends in rounds"):

@@ -111,9 +111,12 @@ class SimulatedPolicy(ABC):
     def all_pass_rates(self) -> FloatArray:
         """True pass rates (n,) of the pool, the held-out and the hard prompts."""
 
-    @abstractmethod
     def prompt_features(self, prompts: IntArray) -> FloatArray:
-        """What an embedding would tell of prompts of the pool, (m, d), of about unit length."""
+        """What an embedding would tell of prompts of the pool, (m, d), of about unit length.
+
+        Here, which cluster a prompt is of; families that know more override it.
+        """
+        return np.eye(self.config.clusters + 1)[self.cluster[prompts]]
 
     @abstractmethod
     def _gradients(self, prompts: IntArray, moves: FloatArray) -> tuple[FloatArray, FloatArray]:
