@@ -166,8 +166,8 @@ SCALE = Study(
     compute=measure_scale,
     open_to_more=False,
     notes=(
-        "Times are milliseconds of processor time on this machine, one thread of linear algebra; the "
-        "step of the real trainer is wall time of another machine.",
+        "Times are milliseconds of processor time on this machine, one thread of linear algebra; "
+        "the step of the real trainer is wall time of another machine.",
     ),
 )
 
