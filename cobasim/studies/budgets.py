@@ -167,7 +167,9 @@ SCALE = Study(
     open_to_more=False,
     notes=(
         "Times are milliseconds of processor time on this machine, one thread of linear algebra; "
-        "the step of the real trainer is wall time of another machine.",
+        "the step of the real trainer is wall time of another machine. Memory is warm: in a fresh "
+        "process, which meets every page for the first time, large batches take several times as "
+        "long.",
     ),
 )
 
