@@ -16,7 +16,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from cobasim.allocation import ALLOCATORS, describe_allocators
+from cobasim.allocation import ALLOCATORS, describe_allocators, find_allocator, one_shot
 from cobasim.allocation.arrays import FloatArray
 from cobasim.errors import InputError
 from cobasim.pass_rate_files import read_pass_rates
@@ -37,6 +37,9 @@ class Options:
     runs: Path  # the folder below which runs are looked for and saved
     shown: str  # as it was given
     run: Path | None = None  # the run to open first
+    # import paths of further allocators. Only whoever starts the app may name code to be
+    # imported: never an address or a widget
+    allocators: tuple[str, ...] = ()
 
 
 @cache
@@ -44,13 +47,14 @@ def _options(arguments: tuple[str, ...]) -> Options:
     parser = argparse.ArgumentParser(exit_on_error=False)
     parser.add_argument("--runs", default="runs")
     parser.add_argument("--run")
+    parser.add_argument("--allocator", action="append", default=[])
     known, _ = parser.parse_known_args(list(arguments))
     run = None if known.run is None else Path(known.run).resolve()
     folder = Path(known.runs).resolve()
     if run is not None and not run.is_relative_to(folder):
         folder = run.parent
-        return Options(folder, str(Path(known.run).parent), run)
-    return Options(folder, known.runs, run)
+        return Options(folder, str(Path(known.run).parent), run, tuple(known.allocator))
+    return Options(folder, known.runs, run, tuple(known.allocator))
 
 
 def options() -> Options:
@@ -107,15 +111,22 @@ def command_line(arguments: list[str]) -> None:
     st.code(shlex.join(arguments), language="bash", wrap_lines=True)
 
 
-def allocator_names() -> list[str]:
-    """Registered allocators in the order of the registry."""
-    return list(ALLOCATORS)
+def allocator_names(*, plain: bool = False) -> list[str]:
+    """Registered allocators in the order of the registry, then those the app was started with.
+
+    ``plain``: only those whose budgets follow from an observation alone (``one_shot``).
+    """
+    given = [name for name in options().allocators if name not in ALLOCATORS]
+    if not plain:
+        return [*ALLOCATORS, *given]
+    kinds = {name: find_allocator(name) for name in given}
+    return [*one_shot(), *(n for n, kind in kinds.items() if kind.exact and not kind.in_rounds)]
 
 
-@cache
 def allocator_help() -> str:
     """One line an allocator."""
-    return "\n".join(f"- **{row['name']}**: {row['summary']}" for row in describe_allocators())
+    rows = describe_allocators(allocator_names())
+    return "\n".join(f"- **{plain(row['name'])}**: {row['summary']}" for row in rows)
 
 
 def uploaded_pass_rates(key: str) -> FloatArray | None:
@@ -154,7 +165,7 @@ def parameters(allocators: list[str], *, prefix: str, columns: int = 3) -> dict[
     """Sliders for the parameters of CoBA's family, shown where an allocator takes them."""
     known = {
         row["name"]: {item["name"]: item for item in row["parameters"]}
-        for row in describe_allocators()
+        for row in describe_allocators(allocator_names())
     }
     sliders: Mapping[str, tuple[str, float, float, float, float]] = {
         "kappa": ("kappa = alpha + beta", 3.0, 40.0, 11.0, 0.5),

@@ -140,6 +140,19 @@ def _solver_rows(seed: int) -> list[SolverRow]:
     return rows
 
 
+def solver_seconds(prompts: int, total: int, seed: int = 0) -> dict[str, float]:
+    """Seconds of one allocation by each solver (Table 4 of arXiv 2602.03048), medians of repeats.
+
+    The dynamic program is timed once: it takes a second at the paper's size.
+    """
+    rates = draw_pass_rates(stream(seed, 0), prompts, "math")
+    with threadpool_limits(1):
+        return {
+            solver: median_ms(partial(allocate_coba, rates, total, solver), repeats) / 1e3
+            for solver, repeats in (("dp", 1), ("heap", 5), ("threshold", 21))
+        }
+
+
 def _million(seed: int) -> tuple[float, float, float]:
     rates = draw_pass_rates(stream(seed, 0), 1_000_000, "math")
     value = CobaValue(rates, alpha=ALPHA, beta=BETA, tau=TAU)

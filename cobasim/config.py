@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from cobasim.allocation import ESTIMATORS, Limits, find_allocator, make_allocator
 from cobasim.errors import InputError, unknown_name
 
+LONGEST = 10  # updates of a run, in its steps, at most: however little each of them spends
 ORACLE = "oracle-"  # prefix of an allocator that is shown the true pass rates
 
 Config = TypeVar("Config", bound=BaseModel)
@@ -42,7 +43,7 @@ WORLD_DEFAULTS: dict[str, dict[str, float]] = {
 class WorldConfig(Frozen):
     """The synthetic world: prompts, policy and how it learns. Defaults: see docs/world.md."""
 
-    world: Literal["logistic", "skill-chain"] = "logistic"
+    world: str = "logistic"  # a name in WORLD_DEFAULTS, or the import path module:Class of a world
     # the prompts
     num_prompts: Annotated[int, Field(ge=1, le=10_000_000)] = 17_000
     num_heldout: Annotated[int, Field(ge=1, le=1_000_000)] = 2_000
@@ -68,6 +69,7 @@ class WorldConfig(Frozen):
     # nuisance gradient of one prompt, which more rollouts of it do not average out
     prompt_noise: Annotated[float, Field(ge=0.0)] = 0.0
     clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
+    forgetting: Share = 0.0  # share of what the shared parameters have learned, lost each step
     # exogenous drift
     walk: Annotated[float, Field(ge=0.0)] = 0.0  # sd of difficulties' random walk, logits a step
     regime_step: Annotated[int, Field(ge=1)] | None = None  # when a new hard cluster appears
@@ -79,6 +81,12 @@ class WorldConfig(Frozen):
         if not isinstance(values, dict):
             return values
         return WORLD_DEFAULTS.get(values.get("world", "logistic"), {}) | values
+
+    @model_validator(mode="after")
+    def _known_world(self) -> WorldConfig:
+        if self.world not in WORLD_DEFAULTS and ":" not in self.world:
+            raise unknown_name("world", self.world, WORLD_DEFAULTS)
+        return self
 
     @model_validator(mode="after")
     def _room_for_clusters(self) -> WorldConfig:
@@ -116,6 +124,14 @@ class LoopConfig(Frozen):
         """Total and bounds of a step."""
         return Limits(self.total_budget, self.low, self.high)
 
+    def finished(self, step: int, rollouts: int) -> bool:
+        """Whether a run that made ``step`` updates with ``rollouts`` rollouts is at its end.
+
+        All runs spend steps x total rollouts: an allocator that spends less a step makes more
+        updates (at most LONGEST times the steps), one that spends more makes fewer.
+        """
+        return rollouts >= self.steps * self.total_budget or step >= LONGEST * self.steps
+
 
 class RunConfig(Frozen):
     """One run: a world, a loop, an allocator with its parameters, and a seed."""
@@ -124,12 +140,21 @@ class RunConfig(Frozen):
     parameters: dict[str, Any] = {}
     seed: Annotated[int, Field(ge=0)] = 0
     pass_rates: str | None = None  # file of measured pass rates behind the pool of prompts
+    # allocator whose budgets weigh the prompts in the loss; None: those that are spent
+    weigh_as: str | None = None
     loop: LoopConfig = LoopConfig()
     world: WorldConfig = WorldConfig()
 
     @model_validator(mode="after")
     def _known_allocator(self) -> RunConfig:
         make_allocator(self.base_allocator, **self.parameters)
+        if self.weigh_as is not None:
+            find_allocator(self.weigh_as)
+            if self.world.weighting != "rollout":
+                raise InputError(
+                    "weigh_as changes nothing where every prompt counts alike: use it with the "
+                    f"weighting per rollout, got {self.world.weighting!r}"
+                )
         return self
 
     @property

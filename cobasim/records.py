@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import itertools
 import json
 import math
@@ -22,6 +23,7 @@ from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NoReturn
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -473,6 +475,21 @@ def _claim(path: Path) -> bool:
             ) from error
         return False
     return True
+
+
+def folder_name(name: str) -> str:
+    """A name from outside as the name of one folder, on any system; different for different names.
+
+    Letters, digits, ``-``, ``_`` and ``.`` stay, all else is percent-encoded: an import path
+    ``module:Class`` or the path of a file makes no folder of its own. What would be too long ends
+    in a hash.
+    """
+    safe = quote(name, safe="", errors="surrogatepass").replace("~", "%7E")
+    if safe.strip(".") == "":
+        safe = safe.replace(".", "%2E")
+    if len(safe) > 120:
+        safe = f"{safe[:100]}-{hashlib.blake2b(safe.encode(), digest_size=8).hexdigest()}"
+    return safe
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -23,13 +23,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.stats import qmc
-from threadpoolctl import threadpool_limits
 
 from cobasim.allocation import make_allocator
 from cobasim.comparison import (
     CompareConfig,
     build_loop,
     measured_pool,
+    one_thread,
     plan,
     run_header,
     settle,
@@ -39,7 +39,7 @@ from cobasim.config import RunConfig, validated
 from cobasim.errors import InputError
 from cobasim.loop import Loop, run
 from cobasim.records import Run, write_atomically
-from cobasim.scores import mean_interval, summarise
+from cobasim.scores import accuracy_curve, mean_interval, summarise
 
 METHODS = ("grid", "random", "lhs", "sobol")
 PLAN, ROWS, TABLE, SUMMARY = "plan.json", "rows", "results.parquet", "summary.csv"
@@ -250,20 +250,22 @@ def seconds_per_run(sweep: Sweep) -> float:
 
 
 def execute_row(config: RunConfig, measure: Measure | None = None) -> dict[str, Any]:
-    """Run one config in memory; its scores as one flat row, and what ``measure`` adds to it."""
+    """Run one config in memory; its scores and curve as one row, and what ``measure`` adds."""
     began = time.perf_counter()
     allocator = make_allocator(config.base_allocator, **config.parameters)
-    with threadpool_limits(1):
+    with one_thread():
         loop = build_loop(config, measured_pool(config.pass_rates))
         records = run(loop, allocator)
     finished_run = Run(run_header(config), tuple(records), Path())
-    scores = asdict(summarise(finished_run))
+    scores, (rollouts, heldout) = asdict(summarise(finished_run)), accuracy_curve(finished_run)
     return {
         "allocator": scores.pop("allocator"),
         "weighting": scores.pop("weighting"),
         "world": config.world.world,
         "seed": scores.pop("seed"),
         **scores,
+        "curve_rollouts": rollouts.tolist(),
+        "curve_heldout": heldout.tolist(),
         "seconds": time.perf_counter() - began,
         **({} if measure is None else measure(finished_run, loop)),
     }
@@ -407,19 +409,20 @@ def collect(sweep: Sweep, out: Path) -> pa.Table:
     """The table of all stored runs, in the order of the plan; also written, with a summary."""
     rows = []
     done = finished(out)
+    names = list(dict.fromkeys(name for point in sweep.points for name in point))
+    absent = dict.fromkeys(names)  # points may set different things
     for number, (place, point, _) in enumerate(sweep.runs()):
         if number in done:
             row = json.loads(_row_file(out, number).read_text())
-            rows.append({"run": number, "point": place, **_flat(point), **row})
-    for name in sweep.points[0] if sweep.points else ():  # a column has one type
+            rows.append({"run": number, "point": place, **absent, **_flat(point), **row})
+    for name in names:  # a column has one type
         if any(isinstance(row[name], str) for row in rows):
             for row in rows:
-                row[name] = str(row[name])
+                row[name] = None if row[name] is None else str(row[name])
     table = pa.Table.from_pylist(rows) if rows else pa.table({"run": pa.array([], pa.int64())})
     aside = out / (TABLE + ".part")
     pq.write_table(table, aside)
     aside.replace(out / TABLE)
-    names = list(sweep.points[0]) if sweep.points else []
     write_atomically(out / SUMMARY, _csv(summary(table, names)))
     return table
 

@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 
 from cobasim.errors import InputError
-from cobasim.records import HEADER_FILE, Run, read_run, write_atomically
+from cobasim.records import HEADER_FILE, Run, folder_name, read_run, write_atomically
 from cobasim.report import write_report
 from cobasim.scores import Row, comparison_table, verdict
 from cobatrain.config import TrainConfig, difference
@@ -75,7 +75,7 @@ class Plan:
 
 def run_directory(out: Path, weighting: str, allocator: str, seed: int) -> Path:
     """Where one run is written."""
-    return out / weighting / allocator / f"seed-{seed:03d}"
+    return out / weighting / folder_name(allocator) / f"seed-{seed:03d}"
 
 
 def claim(plan: Plan, out: Path) -> None:
@@ -162,7 +162,7 @@ def _run_one(
             steps = read_run(folder).steps
         except InputError as error:
             raise RunFailed(str(error)) from error
-        if steps and steps[-1].step == plan.config.loop.steps:
+        if steps and plan.config.loop.finished(steps[-1].step, steps[-1].rollouts):
             return
         command += ["resume", str(folder)]
     else:

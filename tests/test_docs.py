@@ -35,7 +35,7 @@ def run(folder: Path, *command: str) -> str:
     ("file", "marker", "name"),
     [
         ("README.md", "<!-- example: my_allocator.py -->", "my_allocator:Neyman"),
-        ("docs/adding.md", "```python\n# half.py", "half:Half"),
+        ("docs/add-allocator.md", "```python\n# half.py", "half:Half"),
     ],
 )
 def test_an_allocator_of_the_docs_takes_part_in_a_comparison(file, marker, name, tmp_path):
@@ -58,9 +58,86 @@ def test_neyman_of_the_readme_is_proportional_to_the_standard_deviation():
     np.testing.assert_allclose(budgets / 4000, expected / expected.sum(), atol=2e-3)
 
 
+@pytest.fixture
+def half(tmp_path):
+    """A folder with the allocator and the world of the docs, and a config of the trainer."""
+    (tmp_path / "half.py").write_text(block("docs/add-allocator.md", "```python\n# half.py"))
+    (tmp_path / "rasch.py").write_text(block("docs/add-world.md", "```python\n# rasch.py"))
+    test = block("docs/add-allocator.md", "```python\n# test_half.py")
+    (tmp_path / "test_half.py").write_text(test)
+    return tmp_path
+
+
+def test_an_allocator_of_the_docs_keeps_the_contract(half):
+    assert "1 passed" in run(half, sys.executable, "-m", "pytest", "-q", "test_half.py")
+
+
+@pytest.mark.slow
+def test_an_allocator_by_import_path_takes_part_everywhere(half):
+    cobasim = [sys.executable, "-m", "cobasim"]
+    name = "half:Half"
+    base = ["--allocators", f"uniform,{name}", *SMALL]
+    run(half, *cobasim, "sweep", *base, "--param", "sharpness=1,4", "--jobs", "2", "--out", "sweep")
+    table = (half / "sweep" / "summary.csv").read_text()
+    assert table.count(name) == 4  # two points, two weightings
+    small = ["--samples", "4", "--batch-size", "16", "--set", "num_prompts=64", "--seeds", "2"]
+    small += ["--param", "sharpness=0.5:4", "--param", "window=1:4:int", "--steps", "8"]
+    small += ["--set", "total_budget=256"]
+    run(half, *cobasim, "sensitivity", "--allocators", f"uniform,{name}", *small, "--out", "sense")
+    assert name in next((half / "sense").glob("*.json")).read_text() + "".join(
+        file.read_text() for file in (half / "sense").glob("*.html")
+    )
+    (half / "rates.json").write_text("[0.1, 0.5, 0.9]")
+    out = run(half, *cobasim, "allocate", "rates.json", "--total-budget", "30", "--allocator", name)
+    assert "30 rollouts over 3 prompts" in out
+
+
+def test_an_allocator_by_import_path_is_known_to_the_trainer(half):
+    pytest.importorskip("torch", reason="torch is not installed")
+    trainer = "from cobatrain.config import load_config; import sys; sys.path.append('')\n"
+    trainer += (
+        "config = load_config(sys.argv[1], [], allocator='half:Half'); print(config.estimator)"
+    )
+    tiny = str(ROOT / "cobatrain" / "configs" / "tiny.yaml")
+    assert run(half, sys.executable, "-c", trainer, tiny) == "last\n"
+
+
+def test_a_run_by_import_path_has_a_folder_with_a_safe_name(half):
+    command = [sys.executable, "-m", "cobasim", "compare", "--allocators", "uniform,half:Half"]
+    run(half, *command, *SMALL, "--weighting", "prompt", "--jobs", "1", "--out", "out")
+    assert sorted(path.name for path in (half / "out" / "prompt").iterdir()) == [
+        "half%3AHalf",
+        "uniform",
+    ]
+
+
+def test_a_world_of_the_docs_is_compared_and_keeps_the_laws(half, monkeypatch):
+    command = [sys.executable, "-m", "cobasim", "compare", "--allocators", "uniform,coba"]
+    command += ["--world", "rasch:Rasch", "--out", "out", "--jobs", "2"]
+    assert "coba" in run(half, *command, *SMALL, "--set", "regime_step=4", "--set", "walk=0.1")
+    monkeypatch.syspath_prepend(half)
+    from cobasim.config import WorldConfig
+    from cobasim.world import find_world
+
+    config = WorldConfig(world="rasch:Rasch", num_prompts=50, num_heldout=30, noise=0.0)
+    world = find_world("rasch:Rasch")(config, seed=1)
+    rates, prompts = world.all_pass_rates(), np.arange(50)
+    np.testing.assert_allclose(world.pass_rates(prompts), rates[:50])
+    world.rollout(prompts, np.full(50, 16))
+    world.update()
+    state = world.state_dict()
+    other = find_world("rasch:Rasch")(config, seed=1)
+    other.load_state_dict(state)
+    np.testing.assert_array_equal(other.all_pass_rates(), world.all_pass_rates())
+    assert not np.array_equal(rates, world.all_pass_rates())
+
+
 def test_a_learner_of_the_docs_runs_in_the_loop(tmp_path):
-    (tmp_path / "coin.py").write_text(block("docs/adding.md", "```python\n# coin.py"))
-    assert run(tmp_path, sys.executable, "coin.py") == "11 records, 2560 rollouts\n"
+    (tmp_path / "tabular.py").write_text(block("docs/add-learner.md", "```python\n# tabular.py"))
+    lines = run(tmp_path, sys.executable, "tabular.py", "out").splitlines()
+    assert [line.partition(":")[0] for line in lines[:2]] == ["uniform", "coba"]
+    assert all("from 4 seeds" in line for line in lines[:2])
+    assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
 
 
 def test_python_of_the_readme_runs():

@@ -25,6 +25,7 @@ from cobasim.records import (
     bin_counts,
     columns,
     find_runs,
+    folder_name,
     read_run,
 )
 
@@ -353,3 +354,28 @@ def test_the_documented_example_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "records.md", "exec"), {})
     assert [step.step for step in read_run(tmp_path / "my-run").steps] == [0, 1, 2]
+
+
+# -- names of folders -----------------------------------------------------------------------
+
+
+@given(st.lists(st.text(min_size=1, max_size=200), min_size=2, max_size=2, unique=True))
+def test_names_of_folders_are_safe_and_different(names):
+    folders = [folder_name(name) for name in names]
+    assert len(set(folders)) == 2
+    for folder in folders:
+        assert re.fullmatch(r"[A-Za-z0-9_.%-]{1,120}", folder)
+        assert folder not in (".", "..")
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("oracle-coba", "oracle-coba"),
+        ("my.pkg:Cls", "my.pkg%3ACls"),
+        ("learned:../a.json", "learned%3A..%2Fa.json"),
+        ("..", "%2E%2E"),
+    ],
+)
+def test_known_names_stay_and_paths_make_no_folders(name, folder):
+    assert folder_name(name) == folder

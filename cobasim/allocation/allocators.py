@@ -7,25 +7,24 @@ Register a new one in ALLOCATORS; one that has a value function only needs ``val
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
-from inspect import isabstract
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from cobasim.allocation.arrays import FloatArray, IntArray, as_pass_rates
 from cobasim.allocation.capability import beta_shape
 from cobasim.allocation.limits import Limits
-from cobasim.allocation.observation import Observation
+from cobasim.allocation.observation import Kept, Observation
 from cobasim.allocation.solvers import SOLVERS, solve
 from cobasim.allocation.spread import spread_evenly, spread_proportionally
 from cobasim.allocation.values import CobaValue, KnapsackValue, ValueFunction
 from cobasim.errors import InputError, unknown_name
+from cobasim.plugins import import_class
 
 
 def parameter(
@@ -85,10 +84,20 @@ def uniform_budgets(num_prompts: int, limits: Limits) -> IntArray:
 
 @dataclass(frozen=True, kw_only=True)
 class Allocator(ABC):
-    """Budgets for a batch: integers, low <= B_i <= high, summing to exactly the total."""
+    """Budgets for a batch: integers, low <= B_i <= high, summing to exactly the total.
+
+    Frozen and without state. One that remembers prompts across visits declares arrays in
+    ``memory`` and fills them in ``learn``; the loop owns, stores and restores them. One that looks
+    at outcomes before it spends more overrides ``rounds``; one that trains on part of what it
+    generated overrides ``keep``. What departs from exact totals says so in a class attribute.
+    """
 
     source: ClassVar[str] = ""
     estimator: ClassVar[str] = "last"  # the pass-rate rule of its publication
+    exact: ClassVar[bool] = True  # False: may skip prompts, and spend another total than asked
+    in_rounds: ClassVar[bool] = False  # True: spends in several rounds, so it needs outcomes
+    selects: ClassVar[bool] = False  # True: the update gets part of the rollouts (``keep``)
+    wants_features: ClassVar[bool] = False  # True: needs ``Observation.features``
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -101,6 +110,49 @@ class Allocator(ABC):
     def shape(self, obs: Observation) -> tuple[float, float] | None:
         """(alpha, beta) of the preference density in use; None where there is none."""
         return None
+
+    def memory(self, num_prompts: int) -> dict[str, NDArray[Any]]:
+        """What it remembers at the start of a run over a pool of prompts, as arrays by name.
+
+        The loop hands these very arrays in as ``Observation.memory``.
+        """
+        return {}
+
+    def learn(  # noqa: B027  (nothing to learn unless there is memory)
+        self, obs: Observation, limits: Limits, budgets: IntArray, passes: IntArray
+    ) -> None:
+        """Update ``obs.memory`` in place after a step that spent ``budgets`` (m,) on ``obs``."""
+
+    def candidates(self) -> int:
+        """How many batches of prompts it is shown: more than 1 lets it draw further prompts."""
+        return 1
+
+    def rounds(self, obs: Observation, limits: Limits) -> Generator[IntArray, IntArray, None]:
+        """Yield the budgets (m,) of each round, 0 allowed; get its passes (m,) sent back."""
+        yield self(obs, limits)
+
+    def keep(self, obs: Observation, budgets: IntArray, passes: IntArray) -> Kept | None:
+        """Which of the step's rollouts (m,) the update gets; None: all of them."""
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoundsAllocator(Allocator):
+    """An allocator whose budgets depend on the outcomes of earlier rounds of the same step."""
+
+    in_rounds: ClassVar[bool] = True
+
+    @abstractmethod
+    def rounds(self, obs: Observation, limits: Limits) -> Generator[IntArray, IntArray, None]:
+        """See ``Allocator``."""
+
+    def __call__(self, obs: Observation, limits: Limits) -> IntArray:
+        """Raises InputError: no budgets without outcomes."""
+        limits.for_batch(obs.pass_rate.size)
+        raise InputError(
+            f"{type(self).__name__} spends in rounds and has to see outcomes in between: run it "
+            "in the loop (`cobasim compare`), or drive its method `rounds`"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -456,26 +508,32 @@ ALLOCATORS: dict[str, type[Allocator]] = {
 }
 
 
+LEARNED = "learned:"  # prefix of a file that `cobasim learn` wrote
+
+
+def one_shot() -> list[str]:
+    """Registered allocators whose budgets follow from pass rates alone, and meet the total."""
+    return [
+        name
+        for name, kind in ALLOCATORS.items()
+        if kind.exact and not (kind.in_rounds or kind.wants_features)
+    ]
+
+
 def find_allocator(name: str) -> type[Allocator]:
-    """The allocator class of a name in ALLOCATORS, or of an import path ``module:Class``.
+    """The class of a name in ALLOCATORS, of an import path ``module:Class``, or ``learned:FILE``.
 
     Raises InputError when there is none.
     """
     if name in ALLOCATORS:
         return ALLOCATORS[name]
-    module, colon, attribute = str(name).partition(":")
-    if not colon:
+    if str(name).startswith(LEARNED):
+        from cobasim.allocation.learned import learned_class
+
+        return learned_class(str(name).removeprefix(LEARNED))
+    if ":" not in str(name):
         raise unknown_name("allocator", name, ALLOCATORS)
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # importing runs code of others, which may fail in any way
-        reason = f"{type(error).__name__}: {error}"
-        raise InputError(f"cannot import allocator {name!r}: {reason}") from error
-    if not (isinstance(found, type) and issubclass(found, Allocator)) or isabstract(found):
-        raise InputError(
-            f"{name!r} is no subclass of cobasim.allocation.Allocator that can be built"
-        )
-    return found
+    return import_class("allocator", name, Allocator)
 
 
 def make_allocator(name: str, **parameters: Any) -> Allocator:
@@ -500,10 +558,15 @@ def own_parameters(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in parameters.items() if key in own}
 
 
-def describe_allocators() -> list[dict[str, Any]]:
-    """Every registered allocator: name, one line, source, estimator, parameters with bounds."""
+def describe_allocators(names: Iterable[str] = ALLOCATORS) -> list[dict[str, Any]]:
+    """Each allocator's name, one line, source, estimator, and parameters with bounds.
+
+    Args:
+        names: as for ``find_allocator``, which see for errors; all registered ones by default.
+    """
     rows = []
-    for name, kind in ALLOCATORS.items():
+    for name in names:
+        kind = find_allocator(name)
         parameters = [
             {"name": f.name, "default": f.default, **f.metadata} for f in dataclasses.fields(kind)
         ]
@@ -514,6 +577,9 @@ def describe_allocators() -> list[dict[str, Any]]:
                 "summary": summary,
                 "source": kind.source,
                 "estimator": kind.estimator,
+                "exact": kind.exact,
+                "in_rounds": kind.in_rounds,
+                "selects": kind.selects,
                 "parameters": parameters,
             }
         )

@@ -23,8 +23,8 @@ from cobasim.errors import InputError
 from cobasim.figures import AXIS, TEXT, colour_of, label, lay_out
 from cobasim.loop import Loop
 from cobasim.records import Run, own_versions, write_atomically
+from cobasim.report import document, drawing, provenance
 from cobasim.scores import LEVEL, holm, mean_interval, paired_p_value
-from cobasim.sensitivity import page
 from cobasim.sweep_figures import Rows
 from cobasim.sweeps import Measure, Point, Sweep
 
@@ -532,10 +532,12 @@ def store(
     write_atomically(out / NUMBERS, json.dumps(content, indent=1) + "\n")
     write_atomically(out / TEXT_REPORT, markdown(study, answer, facts))
     parts = [_html(study, answer, facts)]
-    for number, figure in enumerate(answer.figures):
-        parts.append(figure.to_html(full_html=False, include_plotlyjs=number == 0))
+    parts += [drawing(figure) for figure in answer.figures]
     parts += [_html_table(table) for table in answer.tables]
-    write_atomically(out / REPORT, page(f"Study: {study.name}", command, parts))
+    title = f"Study: {study.name}"
+    body = f"<h1>{html.escape(title)}</h1>{''.join(parts)}"
+    body += provenance(command, {}, facts["versions"])
+    write_atomically(out / REPORT, document(title, body))
     return [out / REPORT, out / NUMBERS, out / TEXT_REPORT]
 
 
@@ -581,15 +583,14 @@ STYLE = (
 
 
 def _html(study: Study, answer: Answer, facts: Mapping[str, Any]) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     lines = (broken(html.escape(line), "<br>") for line in answer.conclusion)
     conclusion = "".join(f"<li>{line}</li>" for line in lines)
     notes = "".join(f"<p><em>{html.escape(note)}</em></p>" for note in study.notes)
     settings = html.escape(json.dumps(facts["settings"], indent=1))
     return (
         f"{STYLE}<p><strong>{html.escape(study.question)}</strong></p><ul>{conclusion}</ul>{notes}"
-        f"<p>Preset {facts['preset']}, {facts['runs']} runs, {facts['seeds']} seeds; "
-        f"{html.escape(versions)}. Equal rollouts in every step of every run.</p>"
+        f"<p>Preset {facts['preset']}, {facts['runs']} runs, {facts['seeds']} seeds. Equal "
+        "rollouts in every step of every run.</p>"
         f"<details><summary>Settings</summary><pre>{settings}</pre></details>"
     )
 

@@ -1,6 +1,12 @@
 """The synthetic environment: prompts with latent difficulties, and policies that learn."""
 
-from cobasim.world.policies import WORLDS, LogisticPolicy, SimulatedPolicy, SkillChainPolicy
+from cobasim.world.policies import (
+    WORLDS,
+    LogisticPolicy,
+    SimulatedPolicy,
+    SkillChainPolicy,
+    find_world,
+)
 from cobasim.world.prompts import POPULATIONS, draw_pass_rates
 
 __all__ = [
@@ -10,4 +16,5 @@ __all__ = [
     "SimulatedPolicy",
     "SkillChainPolicy",
     "draw_pass_rates",
+    "find_world",
 ]
