@@ -142,7 +142,7 @@ def _answer(obs: Observation) -> None:
     size = obs.pass_rate.size
     names = st.multiselect(
         "Allocators",
-        common.allocator_names(),
+        common.allocator_names(plain=True),
         default=["uniform", "knapsack", "coba"],
         key="allocators",
         bind=BIND,

@@ -16,7 +16,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from cobasim.allocation import ALLOCATORS, describe_allocators
+from cobasim.allocation import ALLOCATORS, describe_allocators, find_allocator, one_shot
 from cobasim.allocation.arrays import FloatArray
 from cobasim.errors import InputError
 from cobasim.pass_rate_files import read_pass_rates
@@ -111,9 +111,16 @@ def command_line(arguments: list[str]) -> None:
     st.code(shlex.join(arguments), language="bash", wrap_lines=True)
 
 
-def allocator_names() -> list[str]:
-    """Registered allocators in the order of the registry, then those the app was started with."""
-    return [*ALLOCATORS, *(name for name in options().allocators if name not in ALLOCATORS)]
+def allocator_names(*, plain: bool = False) -> list[str]:
+    """Registered allocators in the order of the registry, then those the app was started with.
+
+    ``plain``: only those whose budgets follow from an observation alone (``one_shot``).
+    """
+    given = [name for name in options().allocators if name not in ALLOCATORS]
+    if not plain:
+        return [*ALLOCATORS, *given]
+    kinds = {name: find_allocator(name) for name in given}
+    return [*one_shot(), *(n for n, kind in kinds.items() if kind.exact and not kind.in_rounds)]
 
 
 def allocator_help() -> str:

@@ -110,7 +110,8 @@ def median_ms(act: Callable[[], object], repeats: int) -> float:
     return statistics.median(times)
 
 
-def _allocate(rates: FloatArray, total: int, solver: str) -> None:
+def allocate_coba(rates: FloatArray, total: int, solver: str) -> None:
+    """Budgets of CoBA's value at a fixed shape for pass rates (m,), bounds 2 to 128."""
     value = CobaValue(rates, alpha=ALPHA, beta=BETA, tau=TAU)
     solve(value, Limits(total, 2, 128), solver)
 
@@ -125,7 +126,7 @@ def _solver_rows(seed: int) -> list[SolverRow]:
         for _ in range(5):
             for solver, found in times.items():
                 count = repeats if solver == "threshold" else max(3, repeats // 5)
-                found.append(median_ms(partial(_allocate, rates, total, solver), count))
+                found.append(median_ms(partial(allocate_coba, rates, total, solver), count))
         heap_ms = statistics.median(times["heap"])
         fast_ms = statistics.median(times["threshold"])
         rows.append(SolverRow(case, prompts, total, "heap", heap_ms))
@@ -133,19 +134,32 @@ def _solver_rows(seed: int) -> list[SolverRow]:
             SolverRow(case, prompts, total, "threshold", fast_ms, heap_ms / fast_ms, "heap")
         )
         if prompts == 512:
-            dp_ms = median_ms(partial(_allocate, rates, total, "dp"), 1)
+            dp_ms = median_ms(partial(allocate_coba, rates, total, "dp"), 1)
             rows.insert(0, SolverRow(case, prompts, total, "dp", dp_ms))
             rows[1] = SolverRow(case, prompts, total, "heap", heap_ms, dp_ms / heap_ms, "dp")
     return rows
+
+
+def solver_seconds(prompts: int, total: int, seed: int = 0) -> dict[str, float]:
+    """Seconds of one allocation by each solver (Table 4 of arXiv 2602.03048), medians of repeats.
+
+    The dynamic program is timed once: it takes a second at the paper's size.
+    """
+    rates = draw_pass_rates(stream(seed, 0), prompts, "math")
+    with threadpool_limits(1):
+        return {
+            solver: median_ms(partial(allocate_coba, rates, total, solver), repeats) / 1e3
+            for solver, repeats in (("dp", 1), ("heap", 5), ("threshold", 21))
+        }
 
 
 def _million(seed: int) -> tuple[float, float, float]:
     rates = draw_pass_rates(stream(seed, 0), 1_000_000, "math")
     value = CobaValue(rates, alpha=ALPHA, beta=BETA, tau=TAU)
     value_ms = median_ms(partial(value.value, 16), 5)
-    threshold_ms = median_ms(lambda: _allocate(rates, 16_000_000, "threshold"), 5)
+    threshold_ms = median_ms(lambda: allocate_coba(rates, 16_000_000, "threshold"), 5)
     tracemalloc.start()
-    _allocate(rates, 16_000_000, "threshold")
+    allocate_coba(rates, 16_000_000, "threshold")
     peak = tracemalloc.get_traced_memory()[1] / MEBIBYTE
     tracemalloc.stop()
     return value_ms, threshold_ms, peak

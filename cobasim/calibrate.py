@@ -2,7 +2,8 @@
 
 Targets are curves of the real *uniform* runs: held-out accuracy minus its start, and in four blocks
 of steps the failure rate and the share of mixed groups. From adaptive runs one thing only is used,
-and only by the second of the two models: their gradient norm over uniform's, never an accuracy.
+and only by models that fit ``prompt_noise``: their gradient norm over uniform's, never an accuracy.
+Models form a ladder, each with one more knob of the world (``MODELS``).
 
 The loss is the mean squared distance in standard errors (over the real seeds, with a floor). The
 search is a Sobol sample of the box, refined by Nelder and Mead (scipy). Intervals come from a
@@ -14,6 +15,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +23,7 @@ from typing import Any
 
 import joblib
 import numpy as np
+import plotly.graph_objects as go
 from scipy import optimize, stats
 from threadpoolctl import threadpool_limits
 
@@ -28,12 +31,15 @@ from cobasim.allocation import make_allocator
 from cobasim.allocation.arrays import FloatArray
 from cobasim.comparison import build_loop, measured_pool
 from cobasim.config import LoopConfig, RunConfig, WorldConfig, validated
-from cobasim.errors import InputError
+from cobasim.errors import InputError, unknown_name
+from cobasim.figures import label, lay_out
 from cobasim.loop import run
-from cobasim.records import Run, RunHeader, StepRecord, find_runs, read_run
+from cobasim.records import Run, RunHeader, StepRecord, find_runs, read_run, write_atomically
 from cobasim.scores import accuracy_curve, mean_interval
+from cobasim.sensitivity import page
 from cobasim.sweeps import Parameter, points
 
+REPORT, NUMBERS = "calibration.html", "calibration.json"
 BLOCKS = 4
 FLOOR = {"heldout": 0.01, "failure_rate": 0.02, "mixed": 0.02, "norm": 0.1}
 """Least standard errors of the targets: what a world of a few knobs need not resolve."""
@@ -42,7 +48,14 @@ BOX = {
     "logistic": ("learning_rate=3e-3:1e-1:log", "transfer=0.1:1.0", "noise=1:60:log"),
     "skill-chain": ("learning_rate=2e-2:1:log", "transfer=0.1:1.0", "noise=1:60:log"),
 }
-PROMPT_NOISE = "prompt_noise=1:200:log"
+"""What every model fits."""
+KNOBS = {"forgetting": "forgetting=0.002:0.2:log", "prompt_noise": "prompt_noise=1:200:log"}
+"""What some models fit besides; zero in the others."""
+MODELS: dict[str, tuple[str, ...]] = {
+    "as it was": (),
+    "with forgetting": ("forgetting",),
+    "with forgetting and prompt noise": ("forgetting", "prompt_noise"),
+}
 
 Key = tuple[str, str]  # allocator, weighting
 
@@ -130,7 +143,8 @@ class Real:
         loop = validated(LoopConfig, json.loads(loops.pop()) or {})
         for run_ in runs:
             head = run_.header
-            if not run_.steps or run_.steps[-1].step < loop.steps:
+            last = run_.steps[-1] if run_.steps else None
+            if last is None or not loop.finished(last.step, last.rollouts):
                 raise InputError(f"{head.allocator}, seed {head.seed}: the run is not finished")
             if accuracy_curve(run_)[0].size < 2:
                 raise InputError(f"{head.allocator}, seed {head.seed}: fewer than two evaluations")
@@ -243,7 +257,8 @@ class Model:
         uniform: predicted and real curves of uniform, by name.
         predictions: of the adaptive runs.
         tau, p_value: Kendall's rank correlation of predicted with real differences; None for one.
-        order_within_noise: whether every prediction lies in the real 95 % interval.
+            inside: how many predictions lie in the real 95 % interval.
+        extra: how the fit was made.
     """
 
     name: str
@@ -266,7 +281,7 @@ def calibrate(
     real: Real,
     *,
     world: str = "logistic",
-    prompt_noise: bool = True,
+    model: str = "with forgetting and prompt noise",
     fixed: Mapping[str, Any] | None = None,
     pass_rates: str | None = None,
     samples: int = 128,
@@ -283,7 +298,8 @@ def calibrate(
     Args:
         real: the runs.
         world: logistic or skill-chain.
-        prompt_noise: fit ``prompt_noise`` too, and use the gradient norms to tell it from noise.
+        model: a name in MODELS. One with ``prompt_noise`` also uses the gradient norms, which
+            tell it from ``noise``.
         fixed: settings of the world that are not fitted.
         pass_rates: file of the initial policy's measured pass rates; None: the world's population.
         samples: size of the Sobol sample.
@@ -295,8 +311,13 @@ def calibrate(
         seed: of the sample and the bootstrap.
         on_progress: gets the number of evaluations just done.
     """
-    with_norms = prompt_noise and bool(real.others)
-    texts = [*BOX[world], *([PROMPT_NOISE] if prompt_noise else [])]
+    if world not in BOX:
+        raise unknown_name("world", world, BOX)
+    if model not in MODELS:
+        raise unknown_name("model", model, MODELS)
+    knobs = MODELS[model]
+    with_norms = "prompt_noise" in knobs and bool(real.others)
+    texts = [*BOX[world], *(KNOBS[name] for name in knobs)]
     box = [one for text in texts if (one := Parameter.parse(text)).name not in (fixed or {})]
     held = {"world": world, **(fixed or {})}
     keys = [real.uniform, *(real.others if with_norms else [])]
@@ -382,7 +403,7 @@ def calibrate(
         )
         tau, p_value = float(found.statistic), float(found.pvalue)
     return Model(
-        name="rollout and prompt noise" if prompt_noise else "rollout noise only",
+        name=model,
         settings=held | best,
         intervals=intervals,  # type: ignore[arg-type]
         loss=losses[place],
@@ -434,3 +455,119 @@ def _prediction(real: Real, key: Key, runs: Sequence[Simulated]) -> Prediction:
         norm_real=float(np.mean(ratios)),
         norm_predicted=float(np.mean(predicted_ratio)),
     )
+
+
+def ready_command(model: Model, loop: LoopConfig, pass_rates: str | None) -> str:
+    """The ``cobasim compare`` command that continues with a fitted world."""
+    words = ["cobasim", "compare", "--steps", str(loop.steps)]
+    words += ["--batch-size", str(loop.batch_size), "--total-budget", str(loop.total_budget)]
+    if pass_rates is not None:
+        words += ["--pass-rates", pass_rates]
+    for name, value in model.settings.items():
+        text = f"{value:.4g}" if isinstance(value, float) else str(value)
+        words += ["--world", text] if name == "world" else ["--set", f"{name}={text}"]
+    return shlex.join(words)
+
+
+def sentence(model: Model) -> str:
+    """The outcome of a model in words and numbers."""
+    fitted = ", ".join(
+        f"{name} {model.settings[name]:.3g} ({low:.3g} to {high:.3g})"
+        for name, (low, high) in model.intervals.items()
+    )
+    text = (
+        f"Fitted: {fitted}. Loss {model.loss:.2f} (mean squared distance in standard errors; about "
+        f"1 is a fit) over {model.extra['targets']} targets."
+    )
+    if model.predictions:
+        text += (
+            f" {model.inside} of {len(model.predictions)} predictions lie in the real 95 % "
+            "intervals"
+        )
+        if model.tau is not None:
+            text += f"; Kendall's tau of the order, uniform included, {model.tau:+.2f}"
+        errors = [abs(one.predicted - one.real) for one in model.predictions]
+        text += f"; mean absolute error {np.mean(errors):.2f} points."
+    return text
+
+
+def figures(models: Sequence[Model], real: Real) -> list[go.Figure]:
+    """Uniform's curves, real and fitted; and the predicted differences beside the real ones."""
+    shown = {
+        "heldout": ("Held-out accuracy gained, points", 100.0),
+        "failure_rate": ("Failure rate, %", 100.0),
+        "mixed": ("Share of mixed groups, %", 100.0),
+    }
+    drawn = []
+    for curve, (title, scale) in shown.items():
+        figure = go.Figure()
+        observed = models[0].uniform[curve]["real"]
+        count = len(observed)
+        steps = [real.loop.steps * (k + (1 if curve == "heldout" else 0.5)) / count
+                 for k in range(count)]  # fmt: skip
+        figure.add_scatter(
+            x=steps, y=[scale * y for y in observed], name="real", mode="lines+markers",
+            line={"width": 4, "color": "#777777"},
+        )  # fmt: skip
+        for model in models:
+            name = f"{model.settings['world']}, {model.name}"
+            values = [scale * y for y in model.uniform[curve]["simulated"]]
+            figure.add_scatter(x=steps, y=values, name=name, mode="lines+markers")
+        drawn.append(_titled(figure, f"Uniform: {title.split(',')[0].lower()}", "Step", title))
+    if real.others:
+        figure = go.Figure()
+        names = [f"{label(key[0])} per {label(key[1])}" for key in real.others]
+        first = models[0].predictions
+        figure.add_scatter(
+            x=names, y=[one.real for one in first], name="real, 95 % interval", mode="markers",
+            marker={"size": 12, "color": "#777777"},
+            error_y={"array": [one.real_half or 0.0 for one in first]},
+        )  # fmt: skip
+        for model in models:
+            values = [one.predicted for one in model.predictions]
+            figure.add_scatter(
+                x=names, y=values, name=f"{model.settings['world']}, {model.name}", mode="markers",
+                error_y={
+                    "symmetric": False,
+                    "array": [one.high - one.predicted for one in model.predictions],
+                    "arrayminus": [one.predicted - one.low for one in model.predictions],
+                },
+            )  # fmt: skip
+        drawn.append(
+            _titled(
+                figure,
+                "Final held-out accuracy minus uniform",
+                "Allocator and weighting of the loss",
+                "Difference, points",
+            )
+        )
+    return drawn
+
+
+def _titled(figure: go.Figure, title: str, x: str, y: str) -> go.Figure:
+    lay_out(figure, title)
+    figure.update_xaxes(title=x)
+    figure.update_yaxes(title=y)
+    return figure
+
+
+def store(
+    models: Sequence[Model], real: Real, out: Path,
+    *, command: str, versions: Mapping[str, str], pass_rates: str | None,
+) -> None:  # fmt: skip
+    """Write the numbers (JSON) and a self-contained page of figures (HTML)."""
+    content = {
+        "command": command,
+        "versions": dict(versions),
+        "loop": real.loop.model_dump(mode="json"),
+        "real_seeds": {f"{a}/{w}": sorted(seeds) for (a, w), seeds in real.series.items()},
+        "models": [model.to_json() for model in models],
+        "compare": [ready_command(model, real.loop, pass_rates) for model in models],
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / NUMBERS, json.dumps(content, indent=1) + "\n")
+    parts = [
+        figure.to_html(full_html=False, include_plotlyjs=number == 0)
+        for number, figure in enumerate(figures(models, real))
+    ]
+    write_atomically(out / REPORT, page("Calibration", command, parts))

@@ -3,11 +3,15 @@
     cobasim compare      compare allocators in the synthetic world (the main job)
     cobasim sweep        compare at many settings, resumable, one table
     cobasim sensitivity  which settings matter: Morris, Sobol
+    cobasim calibrate    fit the worlds to real runs, and predict others
+    cobasim ring         every allocator in many conditions, ranked
+    cobasim reproduce    the CoBA-RL paper's tables and figures, beside the simulation's
     cobasim allocate     budgets for a file of pass rates
     cobasim allocators   what there is to choose from
     cobasim explore      the what-if app in the browser
     cobasim learn        train an allocator by reinforcement learning
     cobasim benchmark    what allocation costs
+    cobasim study        questions that the CoBA paper leaves open
 
 Bad input gives one line on standard error and exit code 2.
 """
@@ -386,7 +390,7 @@ def compare(
         console.print(table)
     for line in result.statements:
         console.print(line, highlight=False)
-    steps_done = config.loop.steps * len(runs)
+    steps_done = sum(run.steps[-1].step for run in runs)
     console.print(
         f"\n{len(runs)} runs, {steps_done:,} steps in {time.perf_counter() - began:.1f} s\n"
         f"report  {folder / comparison.REPORT}\nnumbers {folder / comparison.NUMBERS}\n"
@@ -586,6 +590,77 @@ def _index_table(allocator: str, weighting: str, metrics: dict[str, Any], method
     return table
 
 
+@app.command()
+def calibrate(
+    runs: Annotated[
+        list[str], typer.Argument(help="Folders of real runs, or archives of them (.jsonl.gz).")
+    ],
+    pass_rates: PassRatesOption = None,
+    world: Annotated[
+        Literal["logistic", "skill-chain", "both"], typer.Option(help="Which worlds are fitted.")
+    ] = "logistic",
+    model: Annotated[
+        list[str] | None, typer.Option(help="Which models are fitted; not given: all.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=2, help="Settings tried of each model.")] = 128,
+    refine: Annotated[int, typer.Option(min=0, help="Steps of refinement after that.")] = 60,
+    seeds: SeedsOption = 4,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sample and the bootstrap.")] = 0,
+    jobs: JobsOption = None,
+    out: Annotated[str, typer.Option(help="Folder of the report.")] = "runs/calibration",
+) -> None:
+    """Fit the worlds to real runs with uniform budgets; predict the adaptive ones unseen."""
+    from cobasim import calibrate as calibration
+    from cobasim.records import own_versions
+
+    found = calibration.Real.of(calibration.read_runs([Path(run) for run in runs]))
+    names = list(model or calibration.MODELS)
+    worlds = ["logistic", "skill-chain"] if world == "both" else [world]
+    models = []
+    with progress_bar() as progress:
+        for where in worlds:
+            for name in names:
+                bar = progress.add_task(f"{where}, {name}", total=samples + refine)
+                models.append(
+                    calibration.calibrate(
+                        found, world=where, model=name, pass_rates=pass_rates, samples=samples,
+                        refine=refine, seeds=seeds or 4, jobs=jobs, seed=seed,
+                        on_progress=lambda n, bar=bar: progress.advance(bar, n),
+                    )
+                )  # fmt: skip
+    command = shlex.join(["cobasim", *sys.argv[1:]])
+    folder = Path(out)
+    calibration.store(
+        models, found, folder, command=command, versions=own_versions(), pass_rates=pass_rates
+    )
+    console = Console()
+    for one in models:
+        console.print(_model_table(one))
+        console.print(calibration.sentence(one), highlight=False, soft_wrap=True)
+    console.print(
+        f"report  {folder / calibration.REPORT}\nnumbers {folder / calibration.NUMBERS}",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+def _model_table(model: Any) -> Table:
+    table = Table(title=f"{model.settings['world']}, {model.name}", box=box.SIMPLE_HEAD)
+    for column in ("allocator", "real, points", "predicted", "plausible", "norm", "predicted"):
+        justify: Any = "left" if column == "allocator" else "right"
+        table.add_column(column, justify=justify, no_wrap=True)
+    for one in model.predictions:
+        half = "" if one.real_half is None else f" ± {one.real_half:.2f}"
+        table.add_row(
+            f"{one.allocator} per {one.weighting}",
+            f"{one.real:+.2f}{half}",
+            f"{one.predicted:+.2f}",
+            f"{one.low:+.2f} to {one.high:+.2f}",
+            f"{one.norm_real:.2f}",
+            f"{one.norm_predicted:.2f}",
+        )
+    return table
+
+
 def _sweep_table(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> Table:
     """At most 40 rows: those that differ most from uniform, or the first."""
     shown = sorted(rows, key=lambda row: -(row["minus_uniform"] or -1e9))[:40]
@@ -761,6 +836,162 @@ def benchmark(
         console.print(line, highlight=False)
 
 
+# -- ring ----------------------------------------------------------------------------------
+
+
+@app.command()
+def ring(
+    preset: Annotated[
+        str, typer.Option(help="quick (20 conditions, 3 seeds) or full (72 conditions, 5 seeds).")
+    ] = "quick",
+    allocators: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated names, uniform among them; all if not given."),
+    ] = None,
+    seeds: SeedsOption = None,
+    steps: StepsOption = None,
+    oracles: Annotated[
+        bool, typer.Option(help="Also run each allocator on the true pass rates.")
+    ] = True,
+    pass_rates: Annotated[
+        str | None, typer.Option(help="File of the measured population; the one in examples/.")
+    ] = None,
+    settings: SettingsOption = None,
+    jobs: JobsOption = None,
+    out: Annotated[str, typer.Option(help="Folder; the same command goes on in it.")] = "runs/ring",
+    yes: Annotated[bool, typer.Option(help="Allow very many runs.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Every allocator in many conditions at equal rollouts: ranks, differences, tests, one page."""
+    from cobasim import ring as rings
+    from cobasim import sweeps
+    from cobasim.config import split_settings
+    from cobasim.records import own_versions
+
+    began = time.perf_counter()
+    planned = rings.plan(
+        preset, None if allocators is None else _names(allocators), seeds=seeds, steps=steps,
+        oracles=oracles, pass_rates=pass_rates, settings=split_settings(settings or []),
+    )  # fmt: skip
+    total, folder = planned.num_runs, Path(out)
+    if total > sweeps.MOST_RUNS and not yes:
+        raise InputError(f"{total} runs are more than {sweeps.MOST_RUNS}; add --yes to do them")
+    sweeps.claim(planned, folder)
+    with progress_bar() as progress:
+        bar = progress.add_task(f"{len(planned.points)} points", total=total)
+        table = sweeps.run_sweep(
+            planned, folder, jobs=jobs, on_finished=lambda n: progress.advance(bar, n)
+        )
+    result = rings.analyse(rings.outcomes(table.to_pylist()))
+    command = shlex.join(["cobasim", *sys.argv[1:]])
+    rings.store(result, folder, command=command, versions=own_versions())
+    if as_json:
+        print(json.dumps(result))
+        return
+    console = Console()
+    for title, one in result["leagues"].items():
+        console.print(_league_table(title, one))
+    for line in rings.statements(result):
+        console.print(line, highlight=False)
+    console.print(
+        f"\n{total} runs, {time.perf_counter() - began:.1f} s since the start of this command\n"
+        f"report  {folder / rings.REPORT}\nnumbers {folder / rings.NUMBERS}\n"
+        f"table   {folder / sweeps.TABLE}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _league_table(title: str, league: dict[str, Any]) -> Table:
+    """One league for the terminal; the page says more."""
+    from cobasim import ring as rings
+
+    per = "both weightings" if title == "both" else f"loss weighted per {title}"
+    table = Table(
+        title=f"{per}, {league['conditions']} conditions; points at equal rollouts, ± half of a\n"
+        "95 % interval; b/l/i: conditions beaten, lost, inside the noise; gap: to its oracle;\n"
+        "*: not told apart from the best by ranks",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("allocator", no_wrap=True)
+    for column in (
+        "mean\nrank", "minus\nuniform", "\nb/l/i", "never\nbelow", "minus\ncoba", "\nb/l/i",
+        "\ngap",
+    ):  # fmt: skip
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in league["rows"]:
+        coba, gap = row.get("minus_coba"), row["oracle_gap"]
+        table.add_row(
+            row["allocator"],
+            f"{row['mean_rank']:.2f}{'*' if row['near_best'] else ' '}",
+            rings.points(row["minus_uniform"]).replace(" ", ""),
+            rings.counts(row, "uniform").replace(" ", ""),
+            rings.never_below(row).partition(":")[0],
+            f"{100 * coba['mean']:+.2f}" if coba else "-",
+            rings.counts(row, "coba").replace(" ", ""),
+            f"{100 * gap['mean']:+.2f}" if gap else "-",
+        )
+    return table
+
+
+# -- study ---------------------------------------------------------------------------------
+
+
+@app.command()
+def study(
+    name: Annotated[str | None, typer.Argument(help="Which; not given: all are listed.")] = None,
+    list_them: Annotated[bool, typer.Option("--list", help="List the studies.")] = False,
+    preset: Annotated[str, typer.Option(help="quick, full, or tiny (only shows it works).")] = (
+        "quick"
+    ),
+    allocators: Annotated[
+        str | None, typer.Option(help="Further allocators, comma-separated, where it compares.")
+    ] = None,
+    jobs: JobsOption = None,
+    out: Annotated[
+        str | None, typer.Option(help="Folder; the same command goes on in it. runs/study-NAME.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Answer a question that the CoBA paper leaves open: a plan, a report, a conclusion."""
+    from cobasim import studies
+
+    if name is None or list_them:
+        rows = {one.name: one.question for one in studies.STUDIES.values()}
+        if as_json:
+            print(json.dumps(rows))
+            return
+        for one, question in rows.items():
+            print(f"{one:10} {question}")
+        return
+    chosen = studies.find_study(name)
+    options = studies.Options(studies.find_preset(preset), _names(allocators or ""))
+    folder = Path(out or f"runs/study-{chosen.name}-{preset}")
+    began = time.perf_counter()
+    planned = studies.claim(chosen, options, folder)
+    with progress_bar() as progress:
+        total = sum(one.num_runs for one in planned.values())
+        bar = progress.add_task(chosen.name, total=total or None)
+        _, answer = studies.run_study(
+            chosen, options, folder, planned,
+            jobs=jobs, on_finished=lambda number: progress.advance(bar, number),
+        )  # fmt: skip
+    command = shlex.join(["cobasim", *sys.argv[1:]])
+    files = studies.store(chosen, options, folder, planned, answer, command=command)
+    if as_json:
+        print(json.dumps({"study": chosen.name, "conclusion": answer.conclusion}))
+        return
+    console = Console()
+    console.print(chosen.question, style="bold", highlight=False)
+    for line in answer.conclusion:
+        console.print(f"- {line}", highlight=False, markup=False)
+    console.print(f"\n{total} runs, {time.perf_counter() - began:.1f} s", highlight=False)
+    for file in files:
+        print(file)
+
+
 # -- learn ---------------------------------------------------------------------------------
 
 
@@ -826,3 +1057,70 @@ def learn(
             f"{interval.low:+.2f} to {interval.high:+.2f}), {values.size} seeds not trained on"
         )
     print(f"written to {file}; use it as learned:{file}")
+
+
+# -- reproduce -----------------------------------------------------------------------------
+
+
+@app.command()
+def reproduce(
+    preset: Annotated[
+        str,
+        typer.Option(help="quick (a minute) or full (the paper's size, below ten minutes)."),
+    ] = "quick",
+    jobs: JobsOption = None,
+    out: Annotated[
+        str | None,
+        typer.Option(help="Folder; the same command goes on in it. runs/reproduce-PRESET."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """The tables and figures of arXiv 2602.03048 beside the simulation's, as HTML and JSON."""
+    from cobasim import reproduction
+
+    chosen = reproduction.find_preset(preset)
+    folder = Path(out or f"runs/reproduce-{preset}")
+    began = time.perf_counter()
+    total = reproduction.sweep_of(chosen)[0].num_runs
+    with progress_bar() as progress:
+        bar = progress.add_task("simulating", total=total)
+        content = reproduction.reproduce(
+            chosen,
+            folder,
+            command=shlex.join(["cobasim", *sys.argv[1:]]),
+            jobs=jobs,
+            on_finished=lambda number: progress.advance(bar, number),
+        )
+    if as_json:
+        print(json.dumps(content))
+        return
+    console = Console()
+    console.print(_summary_table(content["summary"]))
+    for line in (*content["headline"], content["table-4"]["words"]):
+        console.print(line, highlight=False)
+    console.print(
+        f"\n{content['runs']} runs, {time.perf_counter() - began:.1f} s since the start of this "
+        f"command\nreport  {folder / reproduction.REPORT}\n"
+        f"numbers {folder / reproduction.NUMBERS}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _summary_table(rows: Sequence[dict[str, Any]]) -> Table:
+    table = Table(
+        title="Claims of the paper that agree / disagree / are inside the noise, and Kendall's tau",
+        box=box.SIMPLE_HEAD,
+    )
+    by_result: dict[str, list[str]] = {}
+    for row in rows:
+        tau = "" if row["tau"] is None else f"  {row['tau']:+.2f}"
+        counts = f"{row['agrees']} / {row['disagrees']} / {row['inside the noise']}{tau}"
+        by_result.setdefault(row["title"].partition(":")[0], []).append(counts)
+    combinations = dict.fromkeys((row["world"], row["weighting"]) for row in rows)
+    table.add_column("")
+    for world, weighting in combinations:
+        table.add_column(f"{world}\nper {weighting}", justify="right")
+    for name, cells in by_result.items():
+        table.add_row(name, *cells)
+    return table

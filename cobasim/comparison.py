@@ -6,15 +6,22 @@ import dataclasses
 import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import joblib
 from pydantic import Field, model_validator
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
-from cobasim.allocation import ALLOCATORS, find_allocator, make_allocator, own_parameters
+from cobasim.allocation import (
+    ALLOCATORS,
+    PEERS,
+    find_allocator,
+    make_allocator,
+    own_parameters,
+)
 from cobasim.allocation.arrays import FloatArray
 from cobasim.config import ORACLE, Frozen, LoopConfig, RunConfig, WorldConfig
 from cobasim.errors import InputError, unknown_name
@@ -31,8 +38,10 @@ from cobasim.records import (
 from cobasim.report import write_report
 from cobasim.scores import Row, comparison_table, verdict
 from cobasim.world import find_world
+from cobasim.world.reweighting import ReweightedLoop
 
 BASELINE = "uniform"
+OWN = tuple(name for name in ALLOCATORS if name not in PEERS)  # of the CoBA and Knapsack papers
 REPORT, NUMBERS = "report.html", "comparison.json"
 
 
@@ -45,6 +54,8 @@ class CompareConfig(Frozen):
     first_seed: Annotated[int, Field(ge=0)] = 0
     parameters: dict[str, Any] = {}  # of allocators; each gets those that it takes
     pass_rates: str | None = None  # file of measured pass rates: the pool of prompts
+    # allocator whose budgets weigh the prompts in the loss; None: those that are spent
+    weigh_as: str | None = None
     loop: LoopConfig = LoopConfig()
     world: WorldConfig = WorldConfig()
 
@@ -58,6 +69,8 @@ class CompareConfig(Frozen):
         for name in self.allocators:
             base = name.removeprefix(ORACLE)
             make_allocator(base, **own_parameters(base, self.parameters))
+        if self.weigh_as is not None:
+            find_allocator(self.weigh_as)
         return self
 
     @property
@@ -81,9 +94,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "loop": {"steps": 300},
     },
     "paper": {
-        "allocators": (*ALLOCATORS, *(ORACLE + name for name in ALLOCATORS if name != BASELINE)),
+        "allocators": (*OWN, *(ORACLE + name for name in OWN if name != BASELINE)),
         "seeds": 16,
         "loop": {"steps": 500},
+    },
+    "peers": {
+        "allocators": (BASELINE, "knapsack", "coba", *PEERS),
+        "seeds": 8,
+        "loop": {"steps": 300},
     },
 }
 
@@ -143,6 +161,7 @@ def plan(config: CompareConfig) -> Iterator[RunConfig]:
                     parameters=own_parameters(name.removeprefix(ORACLE), config.parameters),
                     seed=seed,
                     pass_rates=config.pass_rates,
+                    weigh_as=config.weigh_as,
                     loop=config.loop,
                     world=config.world.model_copy(update={"weighting": weighting}),
                 )
@@ -153,9 +172,25 @@ def run_directory(out: Path, config: RunConfig) -> Path:
     return out / config.world.weighting / folder_name(config.allocator) / f"seed-{config.seed:03d}"
 
 
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()  # looks through all that is loaded: once, not every run
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """One thread of linear algebra inside, so that numbers do not depend on how many runs go."""
+    limiter: AbstractContextManager[Any] = _libraries().limit(limits=1)
+    return limiter
+
+
 def build_loop(config: RunConfig, pass_rates: FloatArray | None = None) -> Loop:
     """The simulated policy and the loop of one run, at its first step."""
     policy = find_world(config.world.world)(config.world, config.seed, pass_rates)
+    if config.weigh_as is not None:
+        weigh = make_allocator(config.weigh_as)
+        return ReweightedLoop(
+            policy, config.loop, weigh, seed=config.seed, estimator=config.estimator
+        )
     return Loop(policy, config.loop, seed=config.seed, estimator=config.estimator)
 
 
@@ -179,7 +214,7 @@ def execute(config: RunConfig, out: Path, pass_rates: FloatArray | None = None) 
     """
     path = run_directory(out, config)
     allocator = make_allocator(config.base_allocator, **config.parameters)
-    with threadpool_limits(1):
+    with one_thread():
         loop = build_loop(config, pass_rates)
         with RunWriter(path, run_header(config)) as writer:
             run(loop, allocator, on_step=writer.append)
@@ -263,10 +298,17 @@ class Comparison:
         rules = {run.header.allocator: run.header.estimator for run in self.runs}
         usual = max(rules.values(), key=list(rules.values()).count)
         others = [f"{name} ({rule})" for name, rule in rules.items() if rule != usual]
+        free = [name for name in rules if not find_allocator(name.removeprefix(ORACLE)).exact]
+        equal = "Equal rollouts in every step"
+        if free:
+            equal = (
+                "Equal rollouts in every run, but for the last step's; steps of "
+                f"{', '.join(free)} differ in cost"
+            )
         lines.append(
             f"Pass rates as estimated by rule {usual!r}"
             + (f", but for {', '.join(others)}" if others else "")
-            + ". Equal rollouts in every step; evaluation on true pass rates, never seen by an "
+            + f". {equal}; evaluation on true pass rates, never seen by an "
             "allocator."
         )
         return lines

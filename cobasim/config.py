@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from cobasim.allocation import ESTIMATORS, Limits, find_allocator, make_allocator
 from cobasim.errors import InputError, unknown_name
 
+LONGEST = 10  # updates of a run, in its steps, at most: however little each of them spends
 ORACLE = "oracle-"  # prefix of an allocator that is shown the true pass rates
 
 Config = TypeVar("Config", bound=BaseModel)
@@ -68,6 +69,7 @@ class WorldConfig(Frozen):
     # nuisance gradient of one prompt, which more rollouts of it do not average out
     prompt_noise: Annotated[float, Field(ge=0.0)] = 0.0
     clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
+    forgetting: Share = 0.0  # share of what the shared parameters have learned, lost each step
     # exogenous drift
     walk: Annotated[float, Field(ge=0.0)] = 0.0  # sd of difficulties' random walk, logits a step
     regime_step: Annotated[int, Field(ge=1)] | None = None  # when a new hard cluster appears
@@ -122,6 +124,14 @@ class LoopConfig(Frozen):
         """Total and bounds of a step."""
         return Limits(self.total_budget, self.low, self.high)
 
+    def finished(self, step: int, rollouts: int) -> bool:
+        """Whether a run that made ``step`` updates with ``rollouts`` rollouts is at its end.
+
+        All runs spend steps x total rollouts: an allocator that spends less a step makes more
+        updates (at most LONGEST times the steps), one that spends more makes fewer.
+        """
+        return rollouts >= self.steps * self.total_budget or step >= LONGEST * self.steps
+
 
 class RunConfig(Frozen):
     """One run: a world, a loop, an allocator with its parameters, and a seed."""
@@ -130,12 +140,21 @@ class RunConfig(Frozen):
     parameters: dict[str, Any] = {}
     seed: Annotated[int, Field(ge=0)] = 0
     pass_rates: str | None = None  # file of measured pass rates behind the pool of prompts
+    # allocator whose budgets weigh the prompts in the loss; None: those that are spent
+    weigh_as: str | None = None
     loop: LoopConfig = LoopConfig()
     world: WorldConfig = WorldConfig()
 
     @model_validator(mode="after")
     def _known_allocator(self) -> RunConfig:
         make_allocator(self.base_allocator, **self.parameters)
+        if self.weigh_as is not None:
+            find_allocator(self.weigh_as)
+            if self.world.weighting != "rollout":
+                raise InputError(
+                    "weigh_as changes nothing where every prompt counts alike: use it with the "
+                    f"weighting per rollout, got {self.world.weighting!r}"
+                )
         return self
 
     @property

@@ -4,19 +4,26 @@
     -> policy update -> estimates and capability updated, one record
 
 Only the learner differs: a simulated policy, or a language model with vLLM and GRPO.
+
+An allocator may spend in rounds, skip or draw prompts, and train on part of what it generated;
+then steps cost different amounts. Runs are compared at equal rollouts: a run ends with the step
+that brings it to steps x total rollouts, so one that spends less makes more updates.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cobasim.allocation import (
     Allocator,
     CapabilityWindow,
+    Kept,
     Observation,
     make_estimator,
     measured_failure_rate,
@@ -26,6 +33,7 @@ from cobasim.config import LoopConfig
 from cobasim.errors import InputError
 from cobasim.order import BatchOrder
 from cobasim.records import StepRecord, bin_counts
+from cobasim.streams import ALLOCATION, stream
 
 TRUTH_ATTEMPTS = 1e6  # the evidence that an oracle's rates are presented with
 
@@ -59,6 +67,60 @@ class KnowsTruth(Protocol):
         """True pass rates (m,)."""
 
 
+@runtime_checkable
+class SamplesInRounds(Protocol):
+    """A learner that can go on sampling before it learns."""
+
+    def rollout_more(self, prompts: IntArray, budgets: IntArray) -> IntArray:
+        """As ``rollout``, but these rollouts join those made since the last update."""
+
+
+@runtime_checkable
+class TrainsOnPart(Protocol):
+    """A learner that can leave out rollouts that it made."""
+
+    def keep(self, prompts: IntArray, kept: Kept) -> None:
+        """Let the next update see only this part (m,) of the rollouts of ``prompts`` (m,)."""
+
+
+@runtime_checkable
+class KnowsFeatures(Protocol):
+    """A learner that has a feature vector of every prompt, such as an embedding."""
+
+    def prompt_features(self, prompts: IntArray) -> FloatArray:
+        """Features (m, d) that do not change in a run and may be shown to an allocator."""
+
+
+def check_learner(learner: Learner, kind: type[Allocator]) -> None:
+    """Raise InputError for an allocator that needs more than this learner can do."""
+    if kind.in_rounds and not isinstance(learner, SamplesInRounds):
+        raise InputError(
+            f"{kind.__name__} spends in rounds, but {type(learner).__name__} has no method "
+            "rollout_more: choose another allocator, or add it (docs/add-learner.md)"
+        )
+    if kind.selects and not isinstance(learner, TrainsOnPart):
+        raise InputError(
+            f"{kind.__name__} trains on part of its rollouts, but {type(learner).__name__} has no "
+            "method keep: choose another allocator, or add it (docs/add-learner.md)"
+        )
+    if kind.wants_features and not isinstance(learner, KnowsFeatures):
+        raise InputError(
+            f"{kind.__name__} needs a feature vector of every prompt, but {type(learner).__name__} "
+            "has no method prompt_features: choose another allocator, or add it "
+            "(docs/add-learner.md)"
+        )
+
+
+@dataclass
+class Spent:
+    """What one step has spent on its m candidates."""
+
+    budgets: IntArray
+    passes: IntArray
+    rounds: int = 0
+    seconds: float = 0.0  # of allocation
+
+
 class Loop:
     """The state between steps: what was seen of the prompts and of the policy.
 
@@ -75,6 +137,7 @@ class Loop:
         if estimator == "truth" and not isinstance(learner, KnowsTruth):
             raise InputError("an oracle needs a learner whose true pass rates are known")
         self.learner, self.config, self.limits = learner, config, config.limits
+        self.seed = seed
         size = learner.num_prompts
         self.truth = estimator == "truth"
         self.estimator = make_estimator(
@@ -83,6 +146,7 @@ class Loop:
             **({} if self.truth else config.estimator_parameters),
         )
         self.capability = CapabilityWindow(config.window)
+        self.weighting: str | None = getattr(learner, "weighting", None)
         clusters = getattr(learner, "cluster", None)
         self.order = BatchOrder(
             size,
@@ -92,18 +156,38 @@ class Loop:
             clusters=None if clusters is None else clusters[:size],
         )
         self.step, self.rollouts = 0, 0
+        self.drawn = 0  # batches drawn so far beyond one a step
+        self.memory: dict[str, NDArray[Any]] | None = None  # the allocator's
+        self._memory_of: Allocator | None = None
         self.visited = np.zeros(size, dtype=np.bool_)
         self.ever_mixed = np.zeros(size, dtype=np.bool_)
 
-    def observe(self) -> tuple[IntArray, Observation]:
-        """The next batch of prompts (m,), and what an allocator may know of it."""
-        prompts = self.order.batch(self.step)
-        progress = min(self.step / self.config.steps, 1.0)
+    @property
+    def done(self) -> bool:
+        """Whether the run is at its end; see ``LoopConfig.finished``."""
+        return self.config.finished(self.step, self.rollouts)
+
+    def observe(self, batches: int = 1) -> tuple[IntArray, Observation]:
+        """The prompts (m,) of the next batch, or batches, and what an allocator may know of them.
+
+        Prompts are distinct: of a further batch, which may fall into the next epoch, only those
+        that are new follow.
+        """
+        prompts, batch = self._candidates(batches)
+        progress = min(self.rollouts / (self.config.steps * self.limits.total), 1.0)
         if self.truth:
             assert isinstance(self.learner, KnowsTruth)
             rate = self.learner.pass_rates(prompts)
             attempts = np.full(rate.shape, TRUTH_ATTEMPTS)
-            return prompts, Observation(rate, attempts, 1.0 - float(rate.mean()), progress)
+            return prompts, Observation(
+                pass_rate=rate,
+                attempts=attempts,
+                failure_rate=1.0 - float(rate[: self.config.batch_size].mean()),
+                progress=progress,
+                weighting=self.weighting,
+                prompts=prompts,
+                batch=batch,
+            )
         belief = self.estimator.estimate(prompts)
         return prompts, Observation(
             pass_rate=belief.pass_rate,
@@ -111,7 +195,19 @@ class Loop:
             failure_rate=self.capability.mean,
             progress=progress,
             posterior=belief.posterior,
+            weighting=self.weighting,
+            prompts=prompts,
+            batch=batch,
         )
+
+    def _candidates(self, batches: int) -> tuple[IntArray, IntArray | None]:
+        """Distinct prompts (m,) of the next batches, and which of these each is from (m,)."""
+        parts = [self.order.batch(self.step, self.drawn + k) for k in range(batches)]
+        if batches == 1:
+            return parts[0], None
+        prompts = np.concatenate(parts)
+        first = np.sort(np.unique(prompts, return_index=True)[1])
+        return prompts[first], first // parts[0].size
 
     def start(self) -> StepRecord:
         """The record of step 0: the evaluation before any update."""
@@ -129,6 +225,19 @@ class Loop:
         """Spend ``budgets`` (m,) on ``prompts``, let the learner learn, and record the step."""
         passes = self.learner.rollout(prompts, budgets)
         metrics = self.learner.update()
+        return self._record(prompts, obs, budgets, passes, metrics, shape, allocate_ms)
+
+    def _record(
+        self,
+        prompts: IntArray,
+        obs: Observation,
+        budgets: IntArray,
+        passes: IntArray,
+        metrics: dict[str, float],
+        shape: tuple[float, float] | None,
+        allocate_ms: float | None,
+    ) -> StepRecord:
+        """Count what a step spent, after its update."""
         failure_rate = measured_failure_rate(passes, budgets)
         self.estimator.update(prompts, budgets, passes)
         if failure_rate is not None:
@@ -138,7 +247,7 @@ class Loop:
         self.ever_mixed[prompts[mixed]] = True
         self.step += 1
         self.rollouts += int(budgets.sum())
-        due = self.step % self.config.eval_every == 0 or self.step == self.config.steps
+        due = self.step % self.config.eval_every == 0 or self.done
         counts = np.bincount(budgets)
         return StepRecord(
             step=self.step,
@@ -160,19 +269,122 @@ class Loop:
         )
 
     def advance(self, allocator: Allocator) -> StepRecord:
-        """One whole step with an allocator."""
-        prompts, obs = self.observe()
-        began = time.perf_counter()
-        budgets = allocator(obs, self.limits)
-        allocate_ms = 1e3 * (time.perf_counter() - began)
+        """One whole step with an allocator.
+
+        Raises InputError for an allocator that the learner cannot serve, or that spends nothing
+        or other than it says it does (``Allocator.exact``).
+        """
+        memory = self._remember(allocator)
+        prompts, seen = self.observe(allocator.candidates())
+        features = None
+        if allocator.wants_features:
+            assert isinstance(self.learner, KnowsFeatures)
+            features = self.learner.prompt_features(prompts)
+        rng = stream(self.seed, ALLOCATION, self.step)
+        obs = replace(seen, memory=memory, features=features, rng=rng)
+        spent = self._spend(allocator, prompts, obs)
         shape = allocator.shape(obs)
-        return self.act(prompts, obs, budgets, shape=shape, allocate_ms=allocate_ms)
+        budgets, passes = spent.budgets, spent.passes
+        kept = allocator.keep(obs, budgets, passes) if allocator.selects else None
+        trained = int(budgets.sum())
+        if kept is not None and kept.budgets.any():  # else: no group is of use, and none moves
+            trained = int(kept.budgets.sum())
+            assert isinstance(self.learner, TrainsOnPart)
+            self.learner.keep(prompts, kept)
+        metrics = self.learner.update()
+        if allocator.in_rounds or allocator.selects:
+            metrics = metrics | {"rounds": spent.rounds, "trained_rollouts": trained}
+        allocator.learn(obs, self.limits, budgets, passes)
+        if allocator.candidates() > 1:  # of further batches, those up to the last used are gone
+            self.drawn += int(obs.batches[budgets > 0].max())
+            shown = (obs.batches == 0) | (budgets > 0)
+            prompts, budgets, passes = prompts[shown], budgets[shown], passes[shown]
+            obs = obs.take(shown)
+        return self._record(prompts, obs, budgets, passes, metrics, shape, 1e3 * spent.seconds)
+
+    def _spend(self, allocator: Allocator, prompts: IntArray, obs: Observation) -> Spent:
+        """Drive the rounds of an allocator; a group is the union of its rounds."""
+        spent = Spent(np.zeros(prompts.size, np.int64), np.zeros(prompts.size, np.int64))
+        began = time.perf_counter()
+        plan = allocator.rounds(obs, self.limits)
+        asked = next(plan, None)
+        spent.seconds += time.perf_counter() - began
+        while asked is not None:
+            passes = self._roll(allocator, prompts, asked, spent)
+            spent.budgets += asked
+            spent.passes += passes
+            began = time.perf_counter()
+            try:
+                asked = plan.send(passes)
+            except StopIteration:
+                asked = None
+            spent.seconds += time.perf_counter() - began
+        self._check(allocator, spent.budgets)
+        return spent
+
+    def _check(self, allocator: Allocator, budgets: IntArray) -> None:
+        """Raise InputError for budgets that the allocator did not say it would give."""
+        name, limits = type(allocator).__name__, self.limits
+        total, least, most = int(budgets.sum()), int(budgets.min()), int(budgets.max())
+        if total == 0:
+            raise InputError(f"{name} spent no rollouts at step {self.step}")
+        if most > limits.high:
+            raise InputError(f"{name} gave a prompt {most} rollouts, above high ({limits.high})")
+        if allocator.exact and (total != limits.total or least < limits.low):
+            raise InputError(
+                f"{name} spent {total} rollouts, {least} or more on a prompt, where {limits.total} "
+                f"and {limits.low} were asked for: correct it, or let it say `exact = False`"
+            )
+
+    def _roll(
+        self, allocator: Allocator, prompts: IntArray, asked: IntArray, spent: Spent
+    ) -> IntArray:
+        """Passes (m,) of one round."""
+        whole = isinstance(asked, np.ndarray) and asked.dtype.kind in "iu"
+        if not whole or asked.shape != prompts.shape or bool(np.any(asked < 0)):
+            raise InputError(
+                f"{type(allocator).__name__} must give {prompts.size} whole budgets >= 0, got "
+                f"{asked!r}"
+            )
+        simple = allocator.exact and not allocator.in_rounds
+        active = np.ones(prompts.shape, np.bool_) if simple else asked > 0
+        passes = np.zeros(prompts.size, dtype=np.int64)
+        if not active.any():
+            return passes
+        act = self.learner.rollout
+        if spent.rounds > 0:
+            assert isinstance(self.learner, SamplesInRounds)
+            act = self.learner.rollout_more
+        spent.rounds += 1
+        if active.all():
+            return act(prompts, asked)
+        passes[active] = act(prompts[active], asked[active])
+        return passes
+
+    def _remember(self, allocator: Allocator) -> dict[str, NDArray[Any]]:
+        """The memory of ``allocator``: new at the start of a run, checked after a restore."""
+        if self.memory is not None and allocator == self._memory_of:
+            return self.memory
+        check_learner(self.learner, type(allocator))
+        fresh = allocator.memory(self.learner.num_prompts)
+        if self.memory is None or self._memory_of is not None:
+            self.memory = fresh
+        shapes = [{k: v.shape for k, v in one.items()} for one in (fresh, self.memory)]
+        if shapes[0] != shapes[1]:
+            raise InputError(
+                f"the stored memory {shapes[1]} is not that of {type(allocator).__name__}, "
+                f"{shapes[0]}: resume with the same allocator and prompts"
+            )
+        self._memory_of = allocator
+        return self.memory
 
     def state_dict(self) -> dict[str, Any]:
         """Loop and learner, for a checkpoint from which a resumed run equals an unbroken one."""
         return {
             "step": self.step,
             "rollouts": self.rollouts,
+            "drawn": self.drawn,
+            "memory": {name: array.copy() for name, array in (self.memory or {}).items()},
             "visited": self.visited.copy(),
             "ever_mixed": self.ever_mixed.copy(),
             "estimator": self.estimator.state_dict(),
@@ -183,6 +395,10 @@ class Loop:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore ``state_dict``; config, seed and allocator must be the same."""
         self.step, self.rollouts = int(state["step"]), int(state["rollouts"])
+        self.drawn = int(state.get("drawn", 0))
+        memory = state.get("memory") or None
+        self.memory = memory and {name: np.array(array) for name, array in memory.items()}
+        self._memory_of = None
         self.visited[...] = state["visited"]
         self.ever_mixed[...] = state["ever_mixed"]
         self.estimator.load_state_dict(state["estimator"])
@@ -201,7 +417,7 @@ def run(
     ``on_step`` gets each record as it comes, for example ``RunWriter.append``.
     """
     records: list[StepRecord] = []
-    while loop.step < loop.config.steps:
+    while not loop.done:
         if loop.step == 0 and not records:
             records.append(loop.start())
             if on_step is not None:

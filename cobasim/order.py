@@ -42,12 +42,12 @@ class BatchOrder:
         self._epoch = -1
         self._shuffled = np.empty(0, dtype=np.int64)
 
-    def batch(self, step: int) -> IntArray:
-        """(M,) distinct prompts for a step (from 0)."""
+    def batch(self, step: int, drawn: int = 0) -> IntArray:
+        """(M,) distinct prompts for a step (from 0), ``drawn`` batches beyond one a step later."""
         active = [entry for entry in self._mix if entry.step <= step]
         if active:
-            return self._draw(step, active[-1].weights)
-        epoch, position = divmod(step, self._num_prompts // self._batch_size)
+            return self._draw(step + drawn, active[-1].weights)
+        epoch, position = divmod(step + drawn, self._num_prompts // self._batch_size)
         if epoch != self._epoch:
             self._epoch = epoch
             self._shuffled = stream(self._seed, ORDER, epoch).permutation(self._num_prompts)

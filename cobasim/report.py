@@ -40,28 +40,29 @@ WEIGHTINGS: Final[dict[str, str]] = {
 }
 """How prompts are weighted in the loss, in words."""
 
-_ABSENT: Final = '<span class="absent">–</span>'
+ABSENT: Final = '<span class="absent">–</span>'
 
 
 # --- cells -----------------------------------------------------------------------------------
 
 
-def _escape(text: object) -> str:
+def escape(text: object) -> str:
+    """Text from outside, safe inside HTML."""
     return html.escape(str(text))
 
 
 def _percent(value: float | None, digits: int = 1) -> str:
-    return _ABSENT if value is None else f"{100 * value:.{digits}f}"
+    return ABSENT if value is None else f"{100 * value:.{digits}f}"
 
 
 def _number(value: float | None, digits: int = 2) -> str:
-    return _ABSENT if value is None else f"{value:,.{digits}f}"
+    return ABSENT if value is None else f"{value:,.{digits}f}"
 
 
 def _level(interval: Interval | None) -> str:
     """A share as a percentage, with the half width of its interval."""
     if interval is None:
-        return _ABSENT
+        return ABSENT
     text = f"{100 * interval.mean:.2f}"
     if interval.high is not None:
         text += f'<span class="pm">± {100 * (interval.high - interval.mean):.2f}</span>'
@@ -71,7 +72,7 @@ def _level(interval: Interval | None) -> str:
 def _difference(interval: Interval | None) -> str:
     """A difference in percentage points with its interval; bold where that excludes zero."""
     if interval is None:
-        return _ABSENT
+        return ABSENT
     text = _signed(interval.mean)
     if interval.low is None or interval.high is None:
         return text
@@ -90,7 +91,7 @@ def _signed(share: float) -> str:
 
 def _reach(row: Row) -> str:
     if row.rollouts_to_baseline is None:
-        return "not reached" if row.reached_baseline == 0 else _ABSENT
+        return "not reached" if row.reached_baseline == 0 else ABSENT
     text = f"{_compact(row.rollouts_to_baseline)}"
     if row.reached_baseline is not None and row.reached_baseline < 1:
         text += f'<span class="pm">{100 * row.reached_baseline:.0f} % of seeds</span>'
@@ -142,12 +143,12 @@ def _table(rows: Sequence[Row], chosen: Sequence[_Column], weightings: Sequence[
     baseline = next((row.allocator for row in rows if row.baseline), "baseline")
     allocators = list(dict.fromkeys(row.allocator for row in rows if row.weighting in weightings))
     groups = "".join(
-        f'<th colspan="{len(chosen)}" class="group">weighted per {_escape(name)}</th>'
+        f'<th colspan="{len(chosen)}" class="group">weighted per {escape(name)}</th>'
         for name in weightings
     )
     heads = "".join(
-        f"<th{_edge(number)}>{_escape(column.head.format(baseline=baseline))}"
-        f'<span class="unit">{_escape(column.unit)}</span></th>'
+        f"<th{_edge(number)}>{escape(column.head.format(baseline=baseline))}"
+        f'<span class="unit">{escape(column.unit)}</span></th>'
         for _ in weightings
         for number, column in enumerate(chosen)
     )
@@ -157,12 +158,12 @@ def _table(rows: Sequence[Row], chosen: Sequence[_Column], weightings: Sequence[
         mark = '<span class="tag">oracle</span>' if found[0].oracle else ""
         swatch = f'<i class="swatch" style="background:{figures.colour_of(name)}"></i>'
         line = "".join(
-            f"<td{_edge(number)}>{_ABSENT if row is None else column.cell(row)}</td>"
+            f"<td{_edge(number)}>{ABSENT if row is None else column.cell(row)}</td>"
             for row in (cells.get((w, name)) for w in weightings)
             for number, column in enumerate(chosen)
         )
         kind = ' class="oracle"' if found[0].oracle else ""
-        body.append(f'<tr{kind}><th scope="row">{swatch}{_escape(name)}{mark}</th>{line}</tr>')
+        body.append(f'<tr{kind}><th scope="row">{swatch}{escape(name)}{mark}</th>{line}</tr>')
     return (
         '<div class="scroll"><table><thead>'
         f'<tr><th rowspan="2" class="name">allocator</th>{groups}</tr><tr>{heads}</tr></thead>'
@@ -234,7 +235,7 @@ _PANELS: Final = (
 )
 
 
-def _draw(figure: go.Figure) -> str:
+def draw(figure: go.Figure) -> str:
     """Render a figure as a div without plotly.js; its title is left to the page."""
     figure.update_layout(title=None, margin={"t": max(figure.layout.margin.t - 36, 16)})
     rendered: str = pio.to_html(
@@ -253,11 +254,11 @@ def _figures(runs: Sequence[Run], rows: Sequence[Row], weightings: Sequence[str]
     parts = []
     if any(row.heldout_difference is not None for row in rows):
         parts.append(
-            _section(
-                f"Final difference to {_escape(baseline)}",
+            section(
+                f"Final difference to {escape(baseline)}",
                 "Final held-out accuracy minus the baseline’s, with 95 % intervals paired by seed. "
                 "An interval that crosses zero is inside the noise. Open markers are oracles.",
-                [("", _draw(figures.final_differences(rows)))],
+                [("", draw(figures.final_differences(rows)))],
             )
         )
     for panel in _PANELS:
@@ -272,11 +273,11 @@ def _figures(runs: Sequence[Run], rows: Sequence[Row], weightings: Sequence[str]
                 )
             except InputError:  # nothing of this kind was measured
                 continue
-            drawn.append((f"weighted per {_escape(weighting)}", _draw(figure)))
+            drawn.append((f"weighted per {escape(weighting)}", draw(figure)))
         if drawn:
-            name = _escape(baseline or "baseline")
+            name = escape(baseline or "baseline")
             parts.append(
-                _section(
+                section(
                     panel.head.format(baseline=name),
                     panel.caption.format(baseline=name),
                     drawn,
@@ -286,7 +287,8 @@ def _figures(runs: Sequence[Run], rows: Sequence[Row], weightings: Sequence[str]
     return "".join(parts)
 
 
-def _section(head: str, caption: str, drawn: Iterable[tuple[str, str]], wide: bool = False) -> str:
+def section(head: str, caption: str, drawn: Iterable[tuple[str, str]], wide: bool = False) -> str:
+    """A heading, a caption (both HTML), and drawn figures with their names (HTML too)."""
     items = "".join(
         f"<figure>{f'<h3>{name}</h3>' if name else ''}{picture}</figure>" for name, picture in drawn
     )
@@ -297,9 +299,10 @@ def _section(head: str, caption: str, drawn: Iterable[tuple[str, str]], wide: bo
 # --- the page --------------------------------------------------------------------------------
 
 
-def _settings(settings: Mapping[str, Any]) -> str:
+def definitions(settings: Mapping[str, Any]) -> str:
+    """Names and values as a list of definitions; escaped here."""
     lines = "".join(
-        f"<dt>{_escape(name)}</dt><dd>{_escape(_value(value))}</dd>"
+        f"<dt>{escape(name)}</dt><dd>{escape(_value(value))}</dd>"
         for name, value in settings.items()
     )
     return f"<dl>{lines}</dl>"
@@ -356,12 +359,12 @@ def _page(
     command: str,
 ) -> str:
     sentences = "".join(
-        f'<div class="verdict"><h3>weighted per {_escape(name)}</h3><p>{_escape(text)}</p></div>'
+        f'<div class="verdict"><h3>weighted per {escape(name)}</h3><p>{escape(text)}</p></div>'
         for name, text in verdicts.items()
     )
     meanings = "".join(
-        f"<li><b>Weighted per {_escape(name)}</b>: "
-        f"{_escape(WEIGHTINGS.get(name, 'as the learner that wrote the runs defines it.'))}</li>"
+        f"<li><b>Weighted per {escape(name)}</b>: "
+        f"{escape(WEIGHTINGS.get(name, 'as the learner that wrote the runs defines it.'))}</li>"
         for name in weightings
     )
     counts = [len(row.seeds) for row in rows]
@@ -370,7 +373,7 @@ def _page(
         seeds = f"{min(counts)} to {seeds}"
     allocators = len({row.allocator for row in rows})
     created = max(run.header.created for run in runs)
-    baseline = _escape(next((row.allocator for row in rows if row.baseline), "the baseline"))
+    baseline = escape(next((row.allocator for row in rows if row.baseline), "the baseline"))
     oracle = (
         "<li><b>Oracles</b> were shown the true pass rates, which no real training knows: they "
         "are a reference and do not compete.</li>"
@@ -378,21 +381,9 @@ def _page(
         else ""
     )
     further = "".join(_table(rows, _FURTHER, [name]) for name in weightings)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<title>{_escape(title)}</title>
-<style>{_STYLE}</style>
-<script>{get_plotlyjs()}</script>
-</head>
-<body>
-<main>
-<h1>{_escape(title)}</h1>
+    body = f"""<h1>{escape(title)}</h1>
 <p class="lead">{_count(allocators, "allocator")}, {seeds} each, {_count(len(runs), "run")};
-the last was started {_escape(created)}.</p>
+the last was started {escape(created)}.</p>
 <div class="verdicts">{sentences}</div>
 <h2>Result</h2>
 {_table(rows, _HEADLINE, weightings)}
@@ -408,15 +399,52 @@ to reach the accuracy at which {baseline} ended with the same seed.</p>
 those with both a success and a failure. Never mixed: prompts visited but never seen with both.
 Budget Gini: 0 if all prompts get the same.</p>
 {_figures(runs, rows, weightings)}
-<section><h2>Settings</h2>
-<pre><code>{_escape(command)}</code></pre>
-{_settings(settings)}
-<h3>Versions</h3>
-{_settings(_versions(runs))}</section>
+{provenance(command, settings, _versions(runs))}"""
+    return document(title, body)
+
+
+def document(title: str, body: str) -> str:
+    """A whole page around a body (HTML): style, plotly.js once, and a ban on loading anything."""
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<title>{escape(title)}</title>
+<style>{_STYLE}</style>
+<script>{get_plotlyjs()}</script>
+</head>
+<body>
+<main>
+{body}
 </main>
 </body>
 </html>
 """
+
+
+def provenance(command: str, settings: Mapping[str, Any], versions: Mapping[str, str]) -> str:
+    """The last section of every page: command, settings and versions."""
+    return f"""<section><h2>Settings</h2>
+<pre><code>{escape(command)}</code></pre>
+{definitions(settings)}
+<h3>Versions</h3>
+{definitions(versions)}</section>"""
+
+
+def grid(heads: Sequence[str], rows: Iterable[Sequence[str]], groups: str = "") -> str:
+    """A plain table of cells (HTML): the first of each row is its name; ``groups``: a row above."""
+    top = "".join(f'<th class="name">{head}</th>' for head in heads[:1])
+    top += "".join(f"<th>{head}</th>" for head in heads[1:])
+    body = "".join(
+        f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>'
+        for row in rows
+    )
+    return (
+        f'<div class="scroll"><table><thead>{groups}<tr>{top}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
 
 
 _POLICY: Final = (
@@ -433,6 +461,7 @@ _STYLE: Final = """
 body { margin: 0; background: var(--back); color: var(--text);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
 main { max-width: 1320px; margin: 0 auto; padding: 24px clamp(14px, 3vw, 40px) 64px; }
+a { color: var(--accent); }
 h1 { font-size: 1.75rem; line-height: 1.25; margin: 0 0 4px; }
 h2 { font-size: 1.25rem; margin: 40px 0 8px; }
 h3 { font-size: .82rem; margin: 0 0 4px; color: var(--soft); font-weight: 600;
@@ -458,6 +487,7 @@ tbody th, thead .name { text-align: left; font-weight: 600; white-space: nowrap;
   left: 0; background: var(--back); z-index: 1; }
 thead .name { background: var(--card); }
 td { white-space: nowrap; }
+@media (max-width: 640px) { tbody th { white-space: normal; min-width: 96px; max-width: 38vw; } }
 .edge { border-left: 1px solid var(--line); }
 .unit { display: block; font-weight: 400; color: var(--soft); font-size: .78rem; }
 .pm { color: var(--soft); font-size: .8rem; margin-left: .45em; }

@@ -27,6 +27,7 @@ from cobasim.allocation.arrays import FloatArray
 from cobasim.errors import InputError
 from cobasim.figures import label
 from cobasim.records import write_atomically
+from cobasim.report import document, draw, provenance, section
 from cobasim.scores import mean_interval
 from cobasim.sweep_figures import METRICS, heatmap, tornado, with_differences
 from cobasim.sweeps import Parameter, Point, Sweep
@@ -308,18 +309,13 @@ def store(
         "box": [vars(parameter) for parameter in study.parameters],
     }  # fmt: skip
     write_atomically(out / NUMBERS, json.dumps(content, indent=1) + "\n")
-    parts = []
-    for number, figure in enumerate(figures(study, rows, found)):
-        parts.append(figure.to_html(full_html=False, include_plotlyjs=number == 0))
-    write_atomically(out / REPORT, page("Sensitivity", command, parts))
-
-
-def page(title: str, command: str, parts: Sequence[str]) -> str:
-    """A plain self-contained page of figures."""
-    body = "\n".join(parts)
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{label(title)}</title>'
-        "<style>:root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;"
-        "max-width:72rem;margin:2rem auto;padding:0 1rem}code{white-space:pre-wrap}</style></head>"
-        f"<body><h1>{label(title)}</h1><p><code>{label(command)}</code></p>{body}</body></html>\n"
-    )
+    drawn = [
+        section(figure.layout.title.text, "", [("", draw(figure))])
+        for figure in figures(study, rows, found)
+    ]
+    settings = {
+        "method": study.method, "samples": study.size, "seed of the sample": study.seed,
+        "runs": study.sweep.num_runs, **study.sweep.chosen, **study.sweep.settings,
+    }  # fmt: skip
+    body = "<h1>Sensitivity</h1>" + "".join(drawn) + provenance(command, settings, versions)
+    write_atomically(out / REPORT, document("Sensitivity", body))

@@ -10,6 +10,7 @@ ORDER = 3  # which prompts make a batch
 ROLLOUTS = 4  # outcomes of rollouts, and the nuisance noise of their gradients
 DRIFT = 6  # exogenous changes of the world
 REGIME = 7  # the prompts of a new regime
+ALLOCATION = 8  # choices of allocators that draw lots
 
 
 def stream(seed: int, name: int, step: int = 0) -> np.random.Generator:

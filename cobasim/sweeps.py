@@ -23,13 +23,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.stats import qmc
-from threadpoolctl import threadpool_limits
 
 from cobasim.allocation import make_allocator
 from cobasim.comparison import (
     CompareConfig,
     build_loop,
     measured_pool,
+    one_thread,
     plan,
     run_header,
     settle,
@@ -37,9 +37,9 @@ from cobasim.comparison import (
 )
 from cobasim.config import RunConfig, validated
 from cobasim.errors import InputError
-from cobasim.loop import run
+from cobasim.loop import Loop, run
 from cobasim.records import Run, write_atomically
-from cobasim.scores import mean_interval, summarise
+from cobasim.scores import accuracy_curve, mean_interval, summarise
 
 METHODS = ("grid", "random", "lhs", "sobol")
 PLAN, ROWS, TABLE, SUMMARY = "plan.json", "rows", "results.parquet", "summary.csv"
@@ -47,6 +47,8 @@ MOST_RUNS = 20_000
 """Larger plans need a yes."""
 
 Point = dict[str, Any]
+Measure = Callable[[Run, Loop], Mapping[str, Any]]
+"""Further columns of a run's row, as plain values; a function that another process can import."""
 
 
 @dataclass(frozen=True)
@@ -247,21 +249,25 @@ def seconds_per_run(sweep: Sweep) -> float:
     return float(execute_row(next(sweep.runs())[2])["seconds"])
 
 
-def execute_row(config: RunConfig) -> dict[str, Any]:
-    """Run one config in memory; its scores as one flat row."""
+def execute_row(config: RunConfig, measure: Measure | None = None) -> dict[str, Any]:
+    """Run one config in memory; its scores and curve as one row, and what ``measure`` adds."""
     began = time.perf_counter()
     allocator = make_allocator(config.base_allocator, **config.parameters)
-    with threadpool_limits(1):
+    with one_thread():
         loop = build_loop(config, measured_pool(config.pass_rates))
         records = run(loop, allocator)
-    scores = asdict(summarise(Run(run_header(config), tuple(records), Path())))
+    finished_run = Run(run_header(config), tuple(records), Path())
+    scores, (rollouts, heldout) = asdict(summarise(finished_run)), accuracy_curve(finished_run)
     return {
         "allocator": scores.pop("allocator"),
         "weighting": scores.pop("weighting"),
         "world": config.world.world,
         "seed": scores.pop("seed"),
         **scores,
+        "curve_rollouts": rollouts.tolist(),
+        "curve_heldout": heldout.tolist(),
         "seconds": time.perf_counter() - began,
+        **({} if measure is None else measure(finished_run, loop)),
     }
 
 
@@ -297,6 +303,7 @@ def run_sweep(
     backend: Literal["loky", "ray"] = "loky",
     ray_address: str | None = None,
     on_finished: Callable[[int], None] = lambda _: None,
+    measure: Measure | None = None,
 ) -> pa.Table:
     """Do what is missing of a plan, and write the table.
 
@@ -308,6 +315,7 @@ def run_sweep(
         backend: "loky" (processes here) or "ray" (joblib's backend of Ray).
         ray_address: of a running cluster; None starts a local one with ``jobs`` workers.
         on_finished: gets the number of runs just stored, those of an earlier start included.
+        measure: adds columns to each row; the same one whenever the sweep goes on.
     """
     done = finished(out)
     twins: dict[str, list[int]] = {}  # runs of one config, at points that do not touch it
@@ -326,7 +334,7 @@ def run_sweep(
         else:
             work.append((numbers[0], configs[key]))
     same = {numbers[0]: numbers for numbers in twins.values()}
-    for first, row in _executed(work, jobs, backend, ray_address):
+    for first, row in _executed(work, jobs, backend, ray_address, measure):
         _store(out, same[first], json.dumps(row) + "\n")
         on_finished(len(same[first]))
     return collect(sweep, out)
@@ -345,24 +353,30 @@ def _store(out: Path, numbers: Iterable[int], text: str) -> None:
 
 
 def _executed(
-    work: Sequence[_Work], jobs: int | None, backend: str, ray_address: str | None
+    work: Sequence[_Work],
+    jobs: int | None,
+    backend: str,
+    ray_address: str | None,
+    measure: Measure | None,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     if not work:
         return
     if backend == "ray":
-        yield from _with_ray(work, jobs, ray_address)
+        yield from _with_ray(work, jobs, ray_address, measure)
         return
     workers = min(jobs or joblib.cpu_count(), len(work))
-    tasks = (joblib.delayed(_numbered)(*item) for item in work)
+    tasks = (joblib.delayed(_numbered)(*item, measure) for item in work)
     yield from joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(tasks)
 
 
-def _numbered(number: int, config: RunConfig) -> tuple[int, dict[str, Any]]:
-    return number, execute_row(config)
+def _numbered(
+    number: int, config: RunConfig, measure: Measure | None
+) -> tuple[int, dict[str, Any]]:
+    return number, execute_row(config, measure)
 
 
 def _with_ray(
-    work: Sequence[_Work], jobs: int | None, address: str | None
+    work: Sequence[_Work], jobs: int | None, address: str | None, measure: Measure | None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Blocks of runs through Ray's joblib backend: it hands back whole calls only."""
     try:
@@ -384,7 +398,9 @@ def _with_ray(
         with joblib.parallel_config(backend="ray", n_jobs=workers):
             for first in range(0, len(work), block):
                 part = work[first : first + block]
-                yield from joblib.Parallel()(joblib.delayed(_numbered)(*item) for item in part)
+                yield from joblib.Parallel()(
+                    joblib.delayed(_numbered)(*item, measure) for item in part
+                )
     finally:
         ray.shutdown()
 
@@ -393,19 +409,20 @@ def collect(sweep: Sweep, out: Path) -> pa.Table:
     """The table of all stored runs, in the order of the plan; also written, with a summary."""
     rows = []
     done = finished(out)
+    names = list(dict.fromkeys(name for point in sweep.points for name in point))
+    absent = dict.fromkeys(names)  # points may set different things
     for number, (place, point, _) in enumerate(sweep.runs()):
         if number in done:
             row = json.loads(_row_file(out, number).read_text())
-            rows.append({"run": number, "point": place, **_flat(point), **row})
-    for name in sweep.points[0] if sweep.points else ():  # a column has one type
+            rows.append({"run": number, "point": place, **absent, **_flat(point), **row})
+    for name in names:  # a column has one type
         if any(isinstance(row[name], str) for row in rows):
             for row in rows:
-                row[name] = str(row[name])
+                row[name] = None if row[name] is None else str(row[name])
     table = pa.Table.from_pylist(rows) if rows else pa.table({"run": pa.array([], pa.int64())})
     aside = out / (TABLE + ".part")
     pq.write_table(table, aside)
     aside.replace(out / TABLE)
-    names = list(sweep.points[0]) if sweep.points else []
     write_atomically(out / SUMMARY, _csv(summary(table, names)))
     return table
 

@@ -311,7 +311,7 @@ def _run(config: TrainConfig, folder: Path, *, resume: bool) -> None:
             phases = [f"{p} {seconds.get(f'seconds_{p}', 0.0):.2f}" for p in PHASES]
             parts.append(f"[{', '.join(phases)} s]")
             each = (time.perf_counter() - began) / done[0]
-            parts.append(f"left {each * (config.loop.steps - record.step):.0f}s")
+            parts.append(f"left {each * max(config.loop.steps - record.step, 0):.0f}s")
         if accuracy is not None:
             parts.append(f"held-out {100 * accuracy:.1f} %")
         console.print("  ".join(parts), highlight=False, markup=False, soft_wrap=True)

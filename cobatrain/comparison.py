@@ -162,7 +162,7 @@ def _run_one(
             steps = read_run(folder).steps
         except InputError as error:
             raise RunFailed(str(error)) from error
-        if steps and steps[-1].step == plan.config.loop.steps:
+        if steps and plan.config.loop.finished(steps[-1].step, steps[-1].rollouts):
             return
         command += ["resume", str(folder)]
     else:

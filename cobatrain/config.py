@@ -106,7 +106,16 @@ class TrainConfig(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainConfig:
-        make_allocator(self.allocator, **self.parameters)
+        allocator = make_allocator(self.allocator, **self.parameters)
+        for unmet, what in (
+            (allocator.selects, "trains on part of the rollouts that it makes"),
+            (allocator.wants_features, "needs features of the prompts"),
+        ):
+            if unmet:
+                raise InputError(
+                    f"allocator {self.allocator!r} {what}, for which only the simulated worlds are "
+                    "made so far: compare it there (`cobasim compare`), or choose another"
+                )
         parse_task_config(self.task)
         self.update_config()
         for name in self.track:

@@ -86,6 +86,7 @@ class LanguageModelLearner:
         self.model, self.tokenizer, self.engine = model, tokenizer, engine
         self.task, self.config, self.on_samples = task, config, on_samples
         self.num_prompts = len(task.train)
+        self.weighting = config.weighting  # of prompts in the loss, for allocators to know
         self.optimiser = make_optimiser(
             model, config.update.learning_rate, config.update.weight_decay, config.update.betas
         )
@@ -97,32 +98,47 @@ class LanguageModelLearner:
             self._settings = replace(self._settings, bf16=False)
         self._tokens = prompt_tokens(task, tokenizer, config) if tokens is None else tokens
         self._batch: Batch | None = None
+        self._made: dict[int, int] = {}  # rollouts of each prompt since the last update
         self._seconds: dict[str, float] = {}
         self._rewards: FloatArray = np.zeros(0)
 
     def rollout(self, prompts: IntArray, budgets: IntArray) -> IntArray:
         """Passes (m,) of ``budgets`` completions of each prompt; see cobasim's ``Learner``."""
+        self._batch, self._made, self._seconds = None, {}, {}
+        return self.rollout_more(prompts, budgets)
+
+    def rollout_more(self, prompts: IntArray, budgets: IntArray) -> IntArray:
+        """As ``rollout``, joined with the rollouts since the last update.
+
+        Rollouts of a prompt are numbered on, so that a group made in rounds is the group that one
+        round would have made.
+        """
+        before = np.array([self._made.get(int(i), 0) for i in prompts], dtype=np.int64)
         chosen = [self.task.train[int(i)] for i in prompts]
         began = time.perf_counter()
 
         def act() -> tuple[Rollouts, FloatArray, list[str], float]:
-            made = self.generate(prompts, budgets)
+            made = self.generate(prompts, budgets, before)
             generated = time.perf_counter()
             return made, *self._score(chosen, made), generated
 
         rollouts, rewards, texts, generated = together(self.parallel, act)
-        self._seconds = {
-            "seconds_generate": generated - began,
-            "seconds_reward": time.perf_counter() - generated,
-        }
-        self._batch = Batch(
+        for name, seconds in (
+            ("seconds_generate", generated - began),
+            ("seconds_reward", time.perf_counter() - generated),
+        ):
+            self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+        batch = Batch(
             prompts=[rollouts.prompt_tokens[i] for i in rollouts.prompt],
             responses=rollouts.tokens,
             log_probs=rollouts.log_probs,
             rewards=rewards,
             group=prompts[rollouts.prompt],
         )
-        if self.on_samples is not None:
+        first = self._batch is None
+        self._batch = batch if self._batch is None else _joined(self._batch, batch)
+        self._made |= dict(zip(prompts.tolist(), (before + budgets).tolist(), strict=True))
+        if first and self.on_samples is not None:
             count = min(self.config.recorded_samples, len(rollouts))
             picked = np.linspace(0, len(rollouts) - 1, count).astype(int)
             self.on_samples(
@@ -137,8 +153,9 @@ class LanguageModelLearner:
                     for j in picked
                 ]
             )
-        owner, self._rewards = self._everywhere(rollouts, rewards)
-        passed = (self._rewards > 0.5).astype(np.float64)
+        owner, found = self._everywhere(rollouts, rewards)
+        self._rewards = found if first else np.concatenate([self._rewards, found])
+        passed = (found > 0.5).astype(np.float64)
         return np.bincount(owner, weights=passed, minlength=len(chosen)).astype(np.int64)
 
     def _everywhere(self, rollouts: Rollouts, rewards: FloatArray) -> tuple[IntArray, FloatArray]:
@@ -168,10 +185,15 @@ class LanguageModelLearner:
         _, rewards = self._everywhere(*together(self.parallel, act))
         return rewards.reshape(len(prompts), samples)
 
-    def generate(self, prompts: IntArray, budgets: IntArray) -> Rollouts:
-        """This rank's share of ``budgets[i]`` completions of each train prompt ``prompts[i]``."""
+    def generate(
+        self, prompts: IntArray, budgets: IntArray, before: IntArray | None = None
+    ) -> Rollouts:
+        """This rank's share of ``budgets[i]`` completions of each train prompt ``prompts[i]``.
+
+        ``before[i]`` completions of this step were made already.
+        """
         chosen = [self.task.train[int(i)] for i in prompts]
-        return self._generate(chosen, budgets, ROLLOUTS, prompts, self.config.sampling)
+        return self._generate(chosen, budgets, ROLLOUTS, prompts, self.config.sampling, before)
 
     def measure(self, prompts: IntArray, rollouts: int) -> IntArray:
         """Passes (m,) of ``rollouts`` fresh completions of each train prompt; nothing is learnt."""
@@ -187,6 +209,7 @@ class LanguageModelLearner:
         purpose: int,
         index: IntArray,
         sampling: SamplingConfig,
+        before: IntArray | None = None,
     ) -> Rollouts:
         """This rank's rollouts; their seeds depend on seed, purpose, step, prompt and number."""
         seeds = np.array(
@@ -201,7 +224,7 @@ class LanguageModelLearner:
         )
         tokens = [self._tokens[prompt.text] for prompt in prompts]
         assigned = balance(budgets, self.parallel.world)
-        first = first_rollouts(assigned)
+        first = first_rollouts(assigned) + (0 if before is None else before)
         own = self.parallel.rank
         return self.engine.generate(tokens, assigned[own], seeds, sampling, first[own])
 
@@ -291,6 +314,17 @@ class LanguageModelLearner:
         self.schedule.load_state_dict(state["schedule"])
         self._batch = None
         together(self.parallel, lambda: self.engine.sync(self.model))
+
+
+def _joined(one: Batch, other: Batch) -> Batch:
+    """The rollouts of two rounds; groups may be scattered over the rows."""
+    return Batch(
+        prompts=[*one.prompts, *other.prompts],
+        responses=[*one.responses, *other.responses],
+        log_probs=[*one.log_probs, *other.log_probs],
+        rewards=np.concatenate([one.rewards, other.rewards]),
+        group=np.concatenate([one.group, other.group]),
+    )
 
 
 def prompt_tokens(

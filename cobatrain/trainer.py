@@ -294,9 +294,9 @@ def _steps(
 
     if loop.step == 0:
         keep(loop.start())
-    while loop.step < loop.config.steps:
+    while not loop.done:
         keep(loop.advance(allocator))
-        last = loop.step == loop.config.steps
+        last = loop.done
         stopped = any(parallel.gather(stop.is_set()))
         if stopped or last or loop.step % settings.every == 0:
             save()

@@ -14,6 +14,7 @@ from reference import pass_rates, totals
 import cobasim
 from cobasim.allocation import (
     ALLOCATORS,
+    PEERS,
     SOLVERS,
     Allocator,
     CobaValue,
@@ -24,11 +25,12 @@ from cobasim.allocation import (
     allocate,
     describe_allocators,
     make_allocator,
+    one_shot,
     solve,
 )
 from cobasim.errors import InputError
 
-NAMES = sorted(ALLOCATORS)
+NAMES = sorted(one_shot())
 VALUED = [name for name in NAMES if issubclass(ALLOCATORS[name], ValueAllocator)]
 laws = settings(max_examples=80, deadline=None)
 
@@ -108,7 +110,8 @@ def test_without_any_gain_everybody_gets_the_same(name, rate):
         assert budgets.max() - budgets.min() <= 1
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "coba-released"])
+# hit-utility: a prompt that has only failed is still worth a rollout, so ties go by index
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"coba-released", "hit-utility"}))
 @pytest.mark.parametrize("rate", [0.0, 1.0])
 def test_what_does_not_divide_is_not_given_to_the_first_prompts(name, rate):
     budgets = make_allocator(name)(observe([rate] * 8, failure_rate=0.5), Limits(28, 2, 10))
@@ -162,7 +165,8 @@ def test_permuting_prompts_permutes_budgets(name, order, failure_rate, total):
     index = np.array(order) - 1
     allocator, limits = make_allocator(name), Limits(total, 2, 30)
     budgets = allocator(observe(p, failure_rate=failure_rate), limits)
-    if name == "coba-released":  # its leftovers are spread evenly, which knows no prompt
+    if name == "coba-released" or name.startswith("vip"):
+        # leftovers, or a total too small for the rule, are spread evenly, which knows no prompt
         limits = Limits(total, 2, 30)
         shuffled = allocator(observe(p[index], failure_rate=failure_rate), limits)
         assert np.all(np.abs(shuffled - budgets[index]) <= 1)
@@ -440,8 +444,10 @@ def test_coba_released_with_a_tau_of_ones_own():
 
 
 def test_the_registry():
-    assert {"uniform", "knapsack", "fixed-exploit", "fixed-explore", "fixed", "linear-decay",
-            "coba", "coba-explore-first", "coba-released"} == set(ALLOCATORS)  # fmt: skip
+    own = {"uniform", "knapsack", "fixed-exploit", "fixed-explore", "fixed", "linear-decay",
+           "coba", "coba-explore-first", "coba-released", "coba-variance", "coba-mixed",
+           "coba-update", "signal"}  # fmt: skip
+    assert own == set(ALLOCATORS) - set(PEERS)
     rows = describe_allocators()
     assert [row["name"] for row in rows] == list(ALLOCATORS)
     json.dumps(rows)
@@ -505,7 +511,7 @@ def test_every_parameter_of_every_allocator_is_validated(name, kind):
         ("Uniform", {}, "did you mean 'uniform'"),
         ("CoBA", {}, "did you mean 'coba'"),
         ("fixed_explore", {}, "did you mean 'fixed-explore'"),
-        ("zzzz", {}, "known: coba, "),
+        ("zzzz", {}, "known: cero, "),
         ("cobasim.allocation:Allocator", {}, "Allocator"),
         ("cobasim.allocation:solve", {}, "no subclass"),
         ("cobasim.allocation:Nothing", {}, "cannot import"),
@@ -544,10 +550,17 @@ RATES = [0.05, 0.2, 0.21, 0.5, 0.77, 0.93, 0.0, 1.0]
 @pytest.mark.parametrize("failure_rate", [None, 0.2, 0.9])
 def test_allocate_is_the_allocator_on_what_was_given(name, failure_rate):
     rate = 1 - float(np.mean(RATES)) if failure_rate is None else failure_rate
-    obs = observe(RATES, failure_rate=rate, progress=0.7)
+    obs = observe(RATES, [1] * len(RATES), failure_rate=rate, progress=0.7)
     wanted = make_allocator(name)(obs, Limits(120, 3, 50))
     given_ = allocate(
-        RATES, 120, allocator=name, low=3, high=50, failure_rate=failure_rate, progress=0.7
+        RATES,
+        120,
+        allocator=name,
+        low=3,
+        high=50,
+        failure_rate=failure_rate,
+        attempts=obs.attempts,
+        progress=0.7,
     )
     assert given_.dtype == np.int64
     assert given_.tolist() == wanted.tolist()

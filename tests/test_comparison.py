@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from cobasim import cli, comparison
-from cobasim.allocation import ALLOCATORS
+from cobasim.allocation import ALLOCATORS, PEERS
 from cobasim.comparison import PRESETS, CompareConfig, plan, settle
 from cobasim.config import validated
 from cobasim.errors import InputError
@@ -187,10 +187,12 @@ def test_a_plan_pairs_seeds_and_gives_each_allocator_its_own_parameters():
     assert len(worlds) == 1
 
 
-def test_the_paper_preset_runs_every_allocator_and_every_oracle():
+def test_the_presets_together_run_every_allocator_and_the_papers_oracles():
     names = PRESETS["paper"]["allocators"]
-    assert set(ALLOCATORS) <= set(names)
-    assert {f"oracle-{name}" for name in ALLOCATORS if name != "uniform"} <= set(names)
+    own = set(ALLOCATORS) - set(PEERS)
+    assert own <= set(names)
+    assert {f"oracle-{name}" for name in own if name != "uniform"} <= set(names)
+    assert set(PEERS) | {"uniform", "coba", "knapsack"} == set(PRESETS["peers"]["allocators"])
     config = validated(CompareConfig, settle("paper", {}))
     assert (config.loop.steps, config.seeds, config.loop.batch_size) == (500, 16, 512)
     assert config.world.num_prompts == 17_000

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cobasim.allocation import ALLOCATORS, make_allocator
+from cobasim.allocation import make_allocator, one_shot
 from cobasim.comparison import build_loop
 from cobasim.config import LoopConfig, MixStep, RunConfig, WorldConfig
 from cobasim.errors import InputError
@@ -39,7 +39,7 @@ def plain(record):
     return values
 
 
-@pytest.mark.parametrize("name", [*ALLOCATORS, "oracle-coba", "oracle-knapsack"])
+@pytest.mark.parametrize("name", [*one_shot(), "gvm", "vigor", "oracle-coba", "oracle-knapsack"])
 @pytest.mark.parametrize("world", ["logistic", "skill-chain"])
 def test_every_step_spends_exactly_the_total_within_bounds(name, world):
     records = records_of(config(name, world={"world": world}))

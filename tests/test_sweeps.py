@@ -116,11 +116,35 @@ def test_the_table_holds_what_a_comparison_says(tmp_path):
         assert row["auc"] == scores.auc
 
 
+def test_points_may_set_different_things(tmp_path):
+    points = ({"kappa": 7.0}, {"noise": 0.0, "weightings": ("prompt",)}, {})
+    sweep = sweeps.Sweep("quick", SMALL, CHOSEN, points)
+    rows = swept(sweep, tmp_path / "a", jobs=1).to_pylist()
+    assert [len([r for r in rows if r["point"] == k]) for k in range(3)] == [8, 4, 8]
+    assert {(r["point"], r["kappa"], r["noise"]) for r in rows} == {
+        (0, 7.0, None), (1, None, 0.0), (2, None, None),
+    }  # fmt: skip
+
+
+def test_measures_are_further_columns(tmp_path):
+    sweep = small("kappa=7")
+    sweeps.claim(sweep, tmp_path / "a")
+    table = sweeps.run_sweep(sweep, tmp_path / "a", jobs=2, measure=steps_done)
+    assert table["steps_done"].to_pylist() == [6] * table.num_rows
+
+
+def steps_done(run, loop):
+    assert run.steps[-1].step == loop.step
+    return {"steps_done": loop.step}
+
+
 def test_uniform_is_run_once_where_a_parameter_does_not_touch_it(tmp_path, monkeypatch):
     calls = []
     original = sweeps.execute_row
     monkeypatch.setattr(
-        sweeps, "execute_row", lambda config: calls.append(config.allocator) or original(config)
+        sweeps,
+        "execute_row",
+        lambda config, *_: calls.append(config.allocator) or original(config),
     )
     found = swept(small("kappa=7,9,11"), tmp_path / "a", jobs=1)
     assert found.num_rows == 24

@@ -104,7 +104,7 @@ def test_the_same_seed_gives_the_same_run_and_uniform_no_weighting(config, tmp_p
     assert weights(tmp_path / "a") != weights(tmp_path / "d")
 
 
-@pytest.mark.parametrize("allocator", ["coba", "knapsack"])
+@pytest.mark.parametrize("allocator", ["coba", "knapsack", "greso"])
 def test_after_kill_9_a_resumed_run_equals_an_uninterrupted_one(config, tmp_path, allocator):
     one = config("loop.steps=10", "loop.estimator=posterior", allocator=allocator)
     trainer.train(one, tmp_path / "whole")
@@ -175,6 +175,19 @@ def test_nan_stops_with_the_batch_saved(config, tmp_path, monkeypatch):
     saved = json.loads((tmp_path / "run" / "bad_batch.json").read_text())
     assert len(saved["rewards"]) == len(saved["responses"]) == 192
     assert read_run(tmp_path / "run").steps[-1].step == 2
+
+
+def test_an_allocator_in_rounds_trains_on_the_union_of_its_rounds(config, tmp_path):
+    trainer.train(config("loop.steps=2", allocator="gvm"), tmp_path / "run")
+    for number, step in enumerate(read_run(tmp_path / "run").steps[1:], start=1):
+        assert step.rollouts == 192 * number
+        assert step.learner["rollouts"] == step.learner["trained_rollouts"] == 192
+
+
+@pytest.mark.parametrize(("name", "what"), [("dapo", "trains on part"), ("vip-gp", "features")])
+def test_an_allocator_that_the_learner_cannot_serve_is_refused(config, name, what):
+    with pytest.raises(InputError, match=what):
+        config(allocator=name)
 
 
 def test_what_cannot_be_resumed_is_refused(config, tmp_path):
@@ -250,6 +263,11 @@ def test_the_learner_equals_the_loops_contract(config):
         assert np.bincount(learner._batch.group, minlength=10)[[5, 0, 9]].tolist() == [6, 2, 11]
         alone = learner.rollout(np.array([9]), np.array([11]))
         assert alone[0] == passes[2]  # does not depend on the rest of the batch
+        rows = learner._batch.responses
+        parts = learner.rollout(np.array([9]), np.array([4]))
+        parts = parts + learner.rollout_more(np.array([9]), np.array([7]))
+        assert parts[0] == passes[2]  # a group made in rounds is the group of one round
+        assert [list(row) for row in learner._batch.responses] == [list(row) for row in rows]
         assert isinstance(Loop(learner, one.loop, seed=0), Loop)
 
 

@@ -10,7 +10,7 @@ from scipy import stats
 from synthetic_runs import write_run
 
 from cobasim import batch_figures, figures, sweep_figures
-from cobasim.allocation import ALLOCATORS, Limits, Observation
+from cobasim.allocation import Limits, Observation, one_shot
 from cobasim.errors import InputError
 from cobasim.whatif import observation_of_bins, what_if
 from cobasim.world.updates import UPDATES, expected_group_update, group_update
@@ -26,6 +26,7 @@ def test_expected_update_is_the_mean_over_the_binomial(kind, pairs):
     for rate, size, value in zip(p, n, found, strict=True):
         passes = np.arange(size + 1)
         moves, _ = group_update(passes, np.full(size + 1, size), kind)
+        rate = rate if rate > 1e-307 else 0.0  # scipy's pmf overflows at subnormal rates
         assert value == pytest.approx(stats.binom.pmf(passes, size, rate) @ moves, abs=1e-9)
 
 
@@ -38,7 +39,7 @@ def obs():
 
 @pytest.fixture
 def outcomes(obs):
-    return what_if(obs, Limits(3200, 2, 64), list(ALLOCATORS), {"kappa": 12.0, "tau": 5.0})
+    return what_if(obs, Limits(3200, 2, 64), one_shot(), {"kappa": 12.0, "tau": 5.0})
 
 
 def test_what_if_says_what_each_allocator_does(obs, outcomes):
@@ -70,7 +71,7 @@ def test_the_threshold_parts_what_was_bought_from_what_was_not(obs):
 
 def test_every_figure_of_a_batch_holds_its_numbers(obs, outcomes):
     points = batch_figures.budgets(outcomes, obs)
-    assert [trace.name for trace in points.data] == list(ALLOCATORS)
+    assert [trace.name for trace in points.data] == one_shot()
     for trace, outcome in zip(points.data, outcomes, strict=True):
         assert sum(trace.customdata) == 200
         assert np.dot(trace.y, trace.customdata) == outcome.budgets.sum()

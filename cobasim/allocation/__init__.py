@@ -8,11 +8,13 @@ Needs numpy and scipy only, so any trainer can use it alone::
 from cobasim.allocation.allocators import (
     ALLOCATORS,
     Allocator,
+    RoundsAllocator,
     ValueAllocator,
     allocate,
     describe_allocators,
     find_allocator,
     make_allocator,
+    one_shot,
     own_parameters,
 )
 from cobasim.allocation.capability import (
@@ -22,22 +24,31 @@ from cobasim.allocation.capability import (
     transformed_failure_rate,
 )
 from cobasim.allocation.limits import Limits
-from cobasim.allocation.observation import Observation
+from cobasim.allocation.observation import Kept, Observation
 from cobasim.allocation.pass_rates import ESTIMATORS, PassRateEstimator, make_estimator
+from cobasim.allocation.peers import PEERS
+from cobasim.allocation.signal import Signal
 from cobasim.allocation.solvers import SOLVERS, solve
 from cobasim.allocation.values import CobaValue, KnapsackValue, ValueFunction
+
+# here, since these are built on the module that holds the registry
+ALLOCATORS.update({"signal": Signal}, **PEERS)
 
 __all__ = [
     "ALLOCATORS",
     "ESTIMATORS",
+    "PEERS",
     "SOLVERS",
     "Allocator",
     "CapabilityWindow",
     "CobaValue",
+    "Kept",
     "KnapsackValue",
     "Limits",
     "Observation",
     "PassRateEstimator",
+    "RoundsAllocator",
+    "Signal",
     "ValueAllocator",
     "ValueFunction",
     "allocate",
@@ -47,6 +58,7 @@ __all__ = [
     "make_allocator",
     "make_estimator",
     "measured_failure_rate",
+    "one_shot",
     "own_parameters",
     "solve",
     "transformed_failure_rate",

@@ -9,17 +9,17 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from cobasim.allocation.arrays import IntArray, as_pass_rates
+from cobasim.allocation.arrays import FloatArray, IntArray, as_pass_rates
 from cobasim.allocation.capability import beta_shape
 from cobasim.allocation.limits import Limits
-from cobasim.allocation.observation import Observation
+from cobasim.allocation.observation import Kept, Observation
 from cobasim.allocation.solvers import SOLVERS, solve
 from cobasim.allocation.spread import spread_evenly, spread_proportionally
 from cobasim.allocation.values import CobaValue, KnapsackValue, ValueFunction
@@ -84,10 +84,20 @@ def uniform_budgets(num_prompts: int, limits: Limits) -> IntArray:
 
 @dataclass(frozen=True, kw_only=True)
 class Allocator(ABC):
-    """Budgets for a batch: integers, low <= B_i <= high, summing to exactly the total."""
+    """Budgets for a batch: integers, low <= B_i <= high, summing to exactly the total.
+
+    Frozen and without state. One that remembers prompts across visits declares arrays in
+    ``memory`` and fills them in ``learn``; the loop owns, stores and restores them. One that looks
+    at outcomes before it spends more overrides ``rounds``; one that trains on part of what it
+    generated overrides ``keep``. What departs from exact totals says so in a class attribute.
+    """
 
     source: ClassVar[str] = ""
     estimator: ClassVar[str] = "last"  # the pass-rate rule of its publication
+    exact: ClassVar[bool] = True  # False: may skip prompts, and spend another total than asked
+    in_rounds: ClassVar[bool] = False  # True: spends in several rounds, so it needs outcomes
+    selects: ClassVar[bool] = False  # True: the update gets part of the rollouts (``keep``)
+    wants_features: ClassVar[bool] = False  # True: needs ``Observation.features``
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -100,6 +110,49 @@ class Allocator(ABC):
     def shape(self, obs: Observation) -> tuple[float, float] | None:
         """(alpha, beta) of the preference density in use; None where there is none."""
         return None
+
+    def memory(self, num_prompts: int) -> dict[str, NDArray[Any]]:
+        """What it remembers at the start of a run over a pool of prompts, as arrays by name.
+
+        The loop hands these very arrays in as ``Observation.memory``.
+        """
+        return {}
+
+    def learn(  # noqa: B027  (nothing to learn unless there is memory)
+        self, obs: Observation, limits: Limits, budgets: IntArray, passes: IntArray
+    ) -> None:
+        """Update ``obs.memory`` in place after a step that spent ``budgets`` (m,) on ``obs``."""
+
+    def candidates(self) -> int:
+        """How many batches of prompts it is shown: more than 1 lets it draw further prompts."""
+        return 1
+
+    def rounds(self, obs: Observation, limits: Limits) -> Generator[IntArray, IntArray, None]:
+        """Yield the budgets (m,) of each round, 0 allowed; get its passes (m,) sent back."""
+        yield self(obs, limits)
+
+    def keep(self, obs: Observation, budgets: IntArray, passes: IntArray) -> Kept | None:
+        """Which of the step's rollouts (m,) the update gets; None: all of them."""
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoundsAllocator(Allocator):
+    """An allocator whose budgets depend on the outcomes of earlier rounds of the same step."""
+
+    in_rounds: ClassVar[bool] = True
+
+    @abstractmethod
+    def rounds(self, obs: Observation, limits: Limits) -> Generator[IntArray, IntArray, None]:
+        """See ``Allocator``."""
+
+    def __call__(self, obs: Observation, limits: Limits) -> IntArray:
+        """Raises InputError: no budgets without outcomes."""
+        limits.for_batch(obs.pass_rate.size)
+        raise InputError(
+            f"{type(self).__name__} spends in rounds and has to see outcomes in between: run it "
+            "in the loop (`cobasim compare`), or drive its method `rounds`"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -313,6 +366,69 @@ class CobaExploreFirst(Coba):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CobaSignal(Coba):
+    """CoBA-RL with alpha driven by another signal than the failure rate; subclasses give it.
+
+    A signal s in [0, 1] is made from the estimates of the batch's seen prompts, without
+    smoothing, and takes the place of Fbar in Eq. 6: as a success rate (F = 1 - s) it makes alpha
+    fall as it grows, as a failure rate (F = s) it makes alpha rise.
+    """
+
+    source: ClassVar[str] = "a variant of CoBA-RL, arXiv 2602.03048, which leaves it open"
+    read_as: str = parameter(
+        "success", "whether a high signal means success or failure", choices=("success", "failure")
+    )
+
+    @abstractmethod
+    def signal(self, pass_rate: FloatArray) -> float:
+        """The signal in [0, 1] from estimated pass rates (m,), m >= 1."""
+
+    def shape(self, obs: Observation) -> tuple[float, float]:
+        """Eq. 7 at the signal; before any prompt was seen, as ``Coba``."""
+        seen = obs.seen
+        if not seen.any():
+            return super().shape(obs)
+        signal = self.signal(obs.pass_rate[seen])
+        rate = 1.0 - signal if self.read_as == "success" else signal
+        return super().shape(dataclasses.replace(obs, failure_rate=rate))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CobaVariance(CobaSignal):
+    """CoBA-RL driven by the variance of rewards: s = 4 mean p (1-p)."""
+
+    def signal(self, pass_rate: FloatArray) -> float:
+        """1 where every prompt passes half of the time, 0 where none is in doubt."""
+        return 4.0 * float(np.mean(pass_rate * (1.0 - pass_rate)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CobaMixed(CobaSignal):
+    """CoBA-RL driven by the expected share of mixed groups under uniform budgets."""
+
+    group_size: int = parameter(16, "rollouts of the groups that the share is expected of",
+                                at_least=2)  # fmt: skip
+
+    def signal(self, pass_rate: FloatArray) -> float:
+        """s = mean of 1 - p^n - (1-p)^n, n = ``group_size``."""
+        n = self.group_size
+        return float(np.mean(1.0 - pass_rate**n - (1.0 - pass_rate) ** n))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CobaUpdate(CobaSignal):
+    """CoBA-RL driven by the expected size of a GRPO update: s = 2 mean sqrt(p (1-p)).
+
+    The large-group limit of the move of a prompt's logit, sqrt(m (n-m)) / n for m passes of n
+    rollouts, over its largest value.
+    """
+
+    def signal(self, pass_rate: FloatArray) -> float:
+        """1 where every prompt passes half of the time, 0 where nothing is to be learned."""
+        return 2.0 * float(np.mean(np.sqrt(pass_rate * (1.0 - pass_rate))))
+
+
+@dataclass(frozen=True, kw_only=True)
 class CobaReleased(Coba):
     """What CoBA-RL's released allocator does beyond the paper.
 
@@ -386,10 +502,22 @@ ALLOCATORS: dict[str, type[Allocator]] = {
     "coba": Coba,
     "coba-explore-first": CobaExploreFirst,
     "coba-released": CobaReleased,
+    "coba-variance": CobaVariance,
+    "coba-mixed": CobaMixed,
+    "coba-update": CobaUpdate,
 }
 
 
 LEARNED = "learned:"  # prefix of a file that `cobasim learn` wrote
+
+
+def one_shot() -> list[str]:
+    """Registered allocators whose budgets follow from pass rates alone, and meet the total."""
+    return [
+        name
+        for name, kind in ALLOCATORS.items()
+        if kind.exact and not (kind.in_rounds or kind.wants_features)
+    ]
 
 
 def find_allocator(name: str) -> type[Allocator]:
@@ -449,6 +577,9 @@ def describe_allocators(names: Iterable[str] = ALLOCATORS) -> list[dict[str, Any
                 "summary": summary,
                 "source": kind.source,
                 "estimator": kind.estimator,
+                "exact": kind.exact,
+                "in_rounds": kind.in_rounds,
+                "selects": kind.selects,
                 "parameters": parameters,
             }
         )

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, logit
 
+from cobasim.allocation import Kept
 from cobasim.allocation.arrays import FloatArray, IntArray
 from cobasim.config import WorldConfig
 from cobasim.errors import InputError, unknown_name
@@ -30,7 +31,7 @@ from cobasim.world.prompts import (
     resample_pass_rates,
     transition_counts,
 )
-from cobasim.world.updates import group_update, group_weights
+from cobasim.world.updates import baseline_update, group_update, group_weights, join_groups
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam
 
@@ -48,6 +49,7 @@ class SimulatedPolicy(ABC):
         self, config: WorldConfig, seed: int, pass_rates: FloatArray | None = None
     ) -> None:
         self.config, self.seed = config, seed
+        self.weighting = config.weighting  # of prompts in the loss, for allocators to know
         if pass_rates is None:
             first = draw_pass_rates(stream(seed, POPULATION), config.num_prompts, config.population)
             heldout = draw_pass_rates(stream(seed, HELDOUT), config.num_heldout, config.population)
@@ -67,11 +69,15 @@ class SimulatedPolicy(ABC):
         self.cluster = self._draw_clusters(rates, heldout.size)  # (n,)
         self._build(rates)
         self.own = np.zeros(first.size)  # (P,) memorised logits
+        self._start = self._shared().copy()  # what forgetting falls back to
         self._own_square = 0.0  # Adam's second moment of `own`, pooled over prompts
         self._moment = np.zeros(self._shared().size)
         self._square = np.zeros(self._shared().size)
         self._last: tuple[IntArray, IntArray, IntArray] | None = None
-        self._first_class = difficulty_class(self.all_pass_rates()[self.sets["pool"]])
+        self._kept: Kept | None = None
+        # (m,) rollouts by which the next update weighs its groups; None: those that were spent
+        self.loss_budgets: IntArray | None = None
+        self.first_class = difficulty_class(self.all_pass_rates()[self.sets["pool"]])
 
     def _draw_clusters(self, rates: FloatArray, num_heldout: int) -> IntArray:
         """Clusters (n,) of equal size; with relatedness 1 they are bands of difficulty."""
@@ -106,6 +112,10 @@ class SimulatedPolicy(ABC):
         """True pass rates (n,) of the pool, the held-out and the hard prompts."""
 
     @abstractmethod
+    def prompt_features(self, prompts: IntArray) -> FloatArray:
+        """What an embedding would tell of prompts of the pool, (m, d), of about unit length."""
+
+    @abstractmethod
     def _gradients(self, prompts: IntArray, moves: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Sum of moves (m,) times each logit's gradient: shared (d,), and own (m,)."""
 
@@ -129,18 +139,42 @@ class SimulatedPolicy(ABC):
         rng = stream(self.seed, ROLLOUTS, self.step)
         self._noise = rng.standard_normal(self._moment.size)
         passes = rng.binomial(budgets, rate)
-        self._last = (prompts, budgets, passes)
+        self._last, self._kept, self._outcomes = (prompts, budgets, passes), None, rng
         return passes
+
+    def rollout_more(self, prompts: IntArray, budgets: IntArray) -> IntArray:
+        """As ``rollout``, joined with the rollouts since the last update: groups grow."""
+        if self._last is None:
+            raise RuntimeError("rollout_more() goes on after rollout()")
+        passes = self._outcomes.binomial(budgets, self.pass_rates(prompts))
+        self._last = join_groups(self._last, (prompts, budgets, passes))
+        self.pass_rates(self._last[0])  # the families keep what their gradients need of these
+        return passes
+
+    def keep(self, prompts: IntArray, kept: Kept) -> None:
+        """The next update sees only these groups; those without a rollout are left out."""
+        if self._last is None:
+            raise RuntimeError("keep() needs rollouts: call rollout() first")
+        some = kept.budgets > 0
+        base = None if kept.baseline is None else kept.baseline[some]
+        self._kept = Kept(kept.budgets[some], kept.passes[some], base)
+        self._last = (prompts[some], self._kept.budgets, self._kept.passes)
+        self._rates = self.pass_rates(prompts[some])
 
     def update(self) -> dict[str, float]:
         """One policy update from the last rollouts; returns the gradient norm before clipping."""
         if self._last is None:
             raise RuntimeError("update() needs rollouts: call rollout() first")
-        prompts, budgets, passes = self._last
-        self._last = None
+        (prompts, budgets, passes), kept = self._last, self._kept
+        self._last = self._kept = None
         config = self.config
-        update, square = group_update(passes, budgets, config.update)
-        weights = group_weights(budgets, config.weighting)
+        if kept is None or kept.baseline is None:
+            update, square = group_update(passes, budgets, config.update)
+        else:
+            update, square = baseline_update(passes, budgets, kept.baseline, self._rates)
+        loss_budgets = budgets if self.loss_budgets is None else self.loss_budgets
+        self.loss_budgets = None
+        weights = group_weights(loss_budgets, config.weighting)
         shared, own = self._gradients(prompts, weights * update)
         if config.noise > 0.0 or config.prompt_noise > 0.0:
             # A rollout's nuisance gradient has norm `noise`, is isotropic over the shared
@@ -154,6 +188,9 @@ class SimulatedPolicy(ABC):
         norm = float(np.sqrt(shared @ shared + own @ own))
         clip = min(1.0, config.clip_norm / norm) if norm > 0.0 else 1.0
         self._apply(prompts, clip * shared, clip * own)
+        if config.forgetting > 0.0:
+            parameters = self._shared()
+            parameters += config.forgetting * (self._start - parameters)
         self.step += 1
         self._drift()
         return {"grad_norm": norm}
@@ -193,7 +230,7 @@ class SimulatedPolicy(ABC):
     def evaluate(self) -> dict[str, Any]:
         """Mean true pass rates of each prompt set, and the classes' transitions in the pool.
 
-        "new": held-out prompts of the new regime, once it has begun.
+        "new" and "old": held-out prompts of the new regime, once it has begun, and the others.
         """
         rates = self.all_pass_rates()
         scores: dict[str, Any] = {
@@ -203,8 +240,10 @@ class SimulatedPolicy(ABC):
         new = self.cluster[heldout] == self.config.clusters
         if new.any():
             scores["new"] = float(rates[heldout][new].mean())
+            if not new.all():
+                scores["old"] = float(rates[heldout][~new].mean())
         scores["transitions"] = transition_counts(
-            self._first_class, difficulty_class(rates[self.sets["pool"]])
+            self.first_class, difficulty_class(rates[self.sets["pool"]])
         )
         return scores
 
@@ -218,7 +257,7 @@ class SimulatedPolicy(ABC):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore ``state_dict``; the world must have been built from the same config and seed."""
         self.step, self._own_square = int(state["step"]), float(state["own_square"])
-        self._last = None
+        self._last = self._kept = None
         for name, array in self._changing().items():
             given = np.asarray(state[name])
             if given.shape != array.shape:
@@ -283,7 +322,7 @@ class LogisticPolicy(SimulatedPolicy):
 
     def pass_rates(self, prompts: IntArray) -> FloatArray:
         """See ``SimulatedPolicy``; gathers the features once, for the update too."""
-        self._rows = self.features[prompts]  # (m, d)
+        self._rows = self.features.take(prompts, axis=0)  # (m, d)
         own = self.own_slope[prompts] * self.own[prompts]
         return np.asarray(expit(self._rows @ self.theta + own - self.difficulty[prompts]))
 
@@ -292,6 +331,11 @@ class LogisticPolicy(SimulatedPolicy):
         logits = self.features @ self.theta - self.difficulty
         logits[: self.num_prompts] += self.own_slope[: self.num_prompts] * self.own
         return np.asarray(expit(logits))
+
+    def prompt_features(self, prompts: IntArray) -> FloatArray:
+        """The direction of the prompt's shared features; not its difficulty."""
+        rows = self.features[prompts]
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-12))
 
     def _gradients(self, prompts: IntArray, moves: FloatArray) -> tuple[FloatArray, FloatArray]:
         return moves @ self._rows, moves * self.own_slope[prompts]
@@ -365,6 +409,11 @@ class SkillChainPolicy(SimulatedPolicy):
         own = self.own_logit.copy()
         own[: self.num_prompts] += self.own
         return np.asarray(np.exp(self._log_products()[self.cluster, self.level]) * expit(own))
+
+    def prompt_features(self, prompts: IntArray) -> FloatArray:
+        """Which chain the prompt is of, and how far along; not its own skill."""
+        chain = np.eye(self.skills.shape[0])[self.cluster[prompts]]
+        return np.column_stack([chain, self.level[prompts] / self.skills.shape[1]])
 
     def _gradients(self, prompts: IntArray, moves: FloatArray) -> tuple[FloatArray, FloatArray]:
         per_failure = moves / np.maximum(1.0 - self._rate, 1e-12)

@@ -52,7 +52,10 @@ def difficulty_class(pass_rate: FloatArray) -> IntArray:
     The paper's classes p = 0 and p = 1 are measured with 16 rollouts; a true rate belongs there
     when its nearest multiple of 1/16 is 0 or 1.
     """
-    return np.searchsorted(_CLASS_EDGES, pass_rate, side="right").astype(np.int64)
+    found = np.zeros(pass_rate.shape, dtype=np.int64)
+    for edge in _CLASS_EDGES:  # far fewer branches than a search for each prompt
+        found += pass_rate >= edge
+    return found
 
 
 def transition_counts(first: IntArray, last: IntArray) -> list[list[int]]:

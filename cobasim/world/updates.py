@@ -44,6 +44,41 @@ def group_update(
     return variance * correction, variance * correction**2
 
 
+def baseline_update(
+    passes: IntArray, budgets: IntArray, baseline: FloatArray, pass_rate: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """As ``group_update`` for advantages r - baseline that come from more than the group itself.
+
+    These need not sum to zero, so the move mean_j A_j (r_j - p) has the true rate p in it; with
+    the group's own mean as baseline it is dr-grpo's, whatever p is.
+
+    Args:
+        passes, budgets: (m,) of the rollouts that are trained on.
+        baseline: (m,) such as the mean reward of all the rollouts that were generated.
+        pass_rate: (m,) true pass rates.
+    """
+    share = passes / np.maximum(budgets, 1)  # (m,) of the group that passed
+    up, down = share * (1.0 - baseline), (1.0 - share) * baseline
+    tried = budgets > 0
+    update = np.where(tried, up * (1.0 - pass_rate) + down * pass_rate, 0.0)
+    return update, np.where(tried, up * (1.0 - baseline) + down * baseline, 0.0)
+
+
+Groups = tuple[IntArray, IntArray, IntArray]  # prompts, budgets, passes, each (m,)
+
+
+def join_groups(one: Groups, other: Groups) -> Groups:
+    """The union of two rounds of rollouts, prompts in the order of their first appearance."""
+    prompts, budgets, passes = (np.concatenate(pair) for pair in zip(one, other, strict=True))
+    found, first, where = np.unique(prompts, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+
+    def total(counts: IntArray) -> IntArray:
+        return np.bincount(where, weights=counts, minlength=found.size).astype(np.int64)[order]
+
+    return found[order], total(budgets), total(passes)
+
+
 def group_weights(budgets: IntArray, weighting: str) -> FloatArray:
     """Weight of each group in the loss, (m,), summing to 1.
 
@@ -69,6 +104,7 @@ def expected_group_update(
         kind: a name in UPDATES.
     """
     p, n = np.asarray(pass_rate, dtype=np.float64), np.asarray(budgets, dtype=np.int64)
+    p = np.where(p < np.finfo(np.float64).tiny, 0.0, p)  # scipy's pmf overflows at subnormal p
     variance = p * (1.0 - p)
     if kind != "grpo":
         share = (n - 1) / np.maximum(n, 1) if kind == "dr-grpo" else n >= 2

@@ -1,0 +1,47 @@
+"""GVM-RAFT: a pilot, then budgets by success rate and gradient norm (arXiv 2505.02391)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from cobasim.allocation.allocators import RoundsAllocator, parameter
+from cobasim.allocation.arrays import FloatArray, IntArray
+from cobasim.allocation.limits import Limits
+from cobasim.allocation.observation import Observation
+from cobasim.allocation.spread import spread_proportionally
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gvm(RoundsAllocator):
+    """GVM: after a pilot, rollouts in proportion to G / sqrt(p + a / p^(b-1)), none where p = 0.
+
+    The pilot comes out of the total and is part of the groups; where the total is less than a
+    pilot for all, the pilot is the mean budget. Departures: G, the norm of the gradient of an
+    accepted sample, is that of a Bernoulli outcome in its logit, 1 - p (a trainer would measure
+    it); what no prompt with p > 0 can take is spread over all. Sums are exact.
+    """
+
+    source: ClassVar[str] = "GVM-RAFT, arXiv 2505.02391"
+    pilot: int = parameter(8, "rollouts of every prompt in the first round", at_least=1)
+    a: float = parameter(1e-3, "regulariser of small pass rates", at_least=0)
+    b: float = parameter(2.0, "power of the regulariser", at_least=1)
+
+    def weights(self, pass_rate: FloatArray) -> FloatArray:
+        """The rule, (m,)."""
+        p = np.where(pass_rate > 0.0, pass_rate, 1.0)
+        weight = (1.0 - p) / np.sqrt(p + self.a / p ** (self.b - 1.0))
+        return np.where(pass_rate > 0.0, weight, 0.0)
+
+    def rounds(self, obs: Observation, limits: Limits) -> Generator[IntArray, IntArray, None]:
+        """The pilot, and the rest."""
+        size = obs.pass_rate.size
+        limits = limits.for_batch(size)
+        first = min(max(self.pilot, limits.low), limits.total // size, limits.high)
+        pilot = np.full(size, first, dtype=np.int64)
+        passes = yield pilot
+        weights = self.weights(passes / np.maximum(pilot, 1))
+        yield spread_proportionally(limits.total - first * size, weights, limits.high - pilot)

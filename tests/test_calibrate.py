@@ -1,0 +1,160 @@
+"""Calibration: settings that made runs are found again, and what cannot be used is refused."""
+
+import gzip
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from cobasim.allocation import make_allocator
+from cobasim.calibrate import (
+    BOX,
+    KNOBS,
+    MODELS,
+    Real,
+    calibrate,
+    distance,
+    read_runs,
+    ready_command,
+    sentence,
+    simulate,
+    vector,
+)
+from cobasim.cli import app
+from cobasim.comparison import build_loop, run_header
+from cobasim.config import RunConfig, validated
+from cobasim.errors import InputError
+from cobasim.loop import run
+from cobasim.records import Run
+from cobasim.sweeps import Parameter
+
+LOOP = {"steps": 16, "batch_size": 16, "total_budget": 128, "eval_every": 4}
+WORLD = {"num_prompts": 64, "num_heldout": 200}
+TRUE = {"learning_rate": 0.03, "transfer": 0.5, "noise": 5.0, "forgetting": 0.05}
+
+
+def made(allocator="uniform", weighting="rollout", seed=0, **loop):
+    world = WORLD | TRUE | {"weighting": weighting}
+    config = validated(
+        RunConfig, {"allocator": allocator, "seed": seed, "loop": LOOP | loop, "world": world}
+    )
+    records = run(build_loop(config), make_allocator(allocator))
+    return Run(run_header(config), tuple(records), Path())
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return [
+        made(allocator, weighting, seed)
+        for allocator, weighting in [
+            ("uniform", "rollout"), ("coba", "rollout"), ("coba", "prompt"),
+        ]
+        for seed in range(3)
+    ]  # fmt: skip
+
+
+def archive(runs, path):
+    with gzip.open(path, "wt") as file:
+        for one in runs:
+            content = {
+                "header": json.loads(one.header.to_json()),
+                "steps": [json.loads(json.dumps(asdict(step))) for step in one.steps],
+            }
+            file.write(json.dumps(content) + "\n")
+
+
+def test_the_settings_that_made_the_runs_are_closer_than_others(runs):
+    real = Real.of(runs)
+    keys = [real.uniform, *real.others]
+
+    def loss(**changed):
+        found = simulate(real, WORLD | TRUE | changed, keys, 3, None)
+        return distance(vector(real, found, True), real.targets(True))
+
+    assert loss() == pytest.approx(0.0, abs=1e-12)
+    assert loss(learning_rate=0.003) > 1.0
+    assert loss(prompt_noise=100.0) > loss(prompt_noise=1.0) > 0.0
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_fit_stays_in_the_box_and_does_not_depend_on_jobs(runs, model):
+    real = Real.of(runs)
+
+    def fit(jobs):
+        return calibrate(
+            real, model=model, fixed=WORLD, samples=4, refine=3, seeds=1, predict_seeds=2,
+            bootstrap=8, jobs=jobs,
+        )  # fmt: skip
+
+    one = fit(1)
+    box = [Parameter.parse(text) for text in BOX["logistic"] + tuple(map(KNOBS.get, MODELS[model]))]
+    assert set(one.intervals) == {parameter.name for parameter in box}
+    for parameter in box:
+        assert parameter.low <= one.settings[parameter.name] <= parameter.high
+        low, high = one.intervals[parameter.name]
+        assert parameter.low <= low <= high <= parameter.high
+    assert one.loss >= 0.0
+    assert [(p.allocator, p.weighting) for p in one.predictions] == real.others
+    for prediction in one.predictions:
+        assert prediction.low <= prediction.predicted <= prediction.high
+    assert -1.0 <= one.tau <= 1.0
+    assert fit(2).to_json() == one.to_json()
+    assert "Loss" in sentence(one)
+    assert "--set learning_rate=" in ready_command(one, real.loop, None)
+
+
+def test_refinement_never_ends_above_the_sample(runs):
+    real = Real.of(runs[:3])
+    losses = [
+        calibrate(
+            real, model="as it was", fixed=WORLD, samples=4, refine=refine, seeds=1,
+            predict_seeds=1, bootstrap=2, jobs=1,
+        ).loss
+        for refine in (0, 8)
+    ]  # fmt: skip
+    assert losses[1] <= losses[0]
+
+
+def test_folders_and_archives_hold_the_same(runs, tmp_path):
+    archive(runs, tmp_path / "runs.jsonl.gz")
+    again = Real.of(read_runs([tmp_path / "runs.jsonl.gz"]))
+    direct = Real.of(runs)
+    np.testing.assert_allclose(again.targets(True), direct.targets(True))
+
+
+def test_what_cannot_be_calibrated_on_is_named(runs, tmp_path):
+    with pytest.raises(InputError, match="no uniform run"):
+        Real.of([one for one in runs if one.header.allocator != "uniform"])
+    with pytest.raises(InputError, match="at least two seeds"):
+        Real.of(runs[:1])
+    with pytest.raises(InputError, match="2 different loops"):
+        Real.of([*runs, made(steps=8)])
+    with pytest.raises(InputError, match="not finished"):
+        Real.of([*runs[:3], replace(runs[3], steps=runs[3].steps[:5])])
+    with pytest.raises(InputError, match=r"expected a folder of runs"):
+        read_runs([tmp_path / "nothing"])
+    with pytest.raises(InputError, match="no runs found"):
+        read_runs([tmp_path])
+    (tmp_path / "broken.jsonl.gz").write_bytes(b"not gzip")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_runs([tmp_path / "broken.jsonl.gz"])
+    with pytest.raises(InputError, match="did you mean 'with forgetting'"):
+        calibrate(Real.of(runs), model="with forgettin")
+
+
+def test_the_command(runs, tmp_path):
+    archive(runs, tmp_path / "runs.jsonl.gz")
+    out = tmp_path / "out"
+    done = CliRunner().invoke(
+        app,
+        ["calibrate", str(tmp_path / "runs.jsonl.gz"), "--model", "as it was", "--samples", "2",
+         "--refine", "0", "--seeds", "1", "--jobs", "1", "--out", str(out)],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    numbers = json.loads((out / "calibration.json").read_text())
+    assert numbers["models"][0]["name"] == "as it was"
+    assert numbers["versions"]
+    assert "plotly" in (out / "calibration.html").read_text()
