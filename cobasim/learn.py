@@ -19,14 +19,9 @@ import gymnasium
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from cobasim.allocation import Limits, Observation, make_allocator
-from cobasim.allocation.arrays import FloatArray, IntArray
-from cobasim.allocation.learned import (
-    Network,
-    budgets_from_preferences,
-    preferences_by_rate,
-    rate_features,
-)
+from cobasim.allocation import Allocator, make_allocator
+from cobasim.allocation.arrays import FloatArray
+from cobasim.allocation.learned import Network, class_of
 from cobasim.comparison import build_loop
 from cobasim.config import LoopConfig, RunConfig, WorldConfig, validated
 from cobasim.errors import InputError
@@ -134,21 +129,13 @@ def _heldout(record: StepRecord) -> float:
 def minus_uniform(network: Network, config: RunConfig, seeds: range) -> FloatArray:
     """Final held-out accuracy minus uniform's, points, by seed: (seeds,)."""
 
-    class Tried:
-        def __call__(self, obs: Observation, limits: Limits) -> IntArray:
-            return budgets_from_preferences(
-                preferences_by_rate(obs, network(rate_features(obs))), limits
-            )
-
-        def shape(self, obs: Observation) -> None:
-            return None
-
+    learned: Allocator = class_of(network)()
     found = []
     for seed in seeds:
         ends = []
-        for allocator in (Tried(), make_allocator("uniform")):
+        for allocator in (learned, make_allocator("uniform")):
             loop = build_loop(config.model_copy(update={"seed": seed}))
-            ends.append(_heldout(run(loop, allocator)[-1]))  # type: ignore[arg-type]
+            ends.append(_heldout(run(loop, allocator)[-1]))
         found.append(100.0 * (ends[0] - ends[1]))
     return np.array(found)
 

@@ -219,12 +219,16 @@ def learned_class(path: str) -> type[Learned]:
 
 @lru_cache(maxsize=64)
 def _learned_class(path: str, _: tuple[int, int, int]) -> type[Learned]:
-    network = read_network(path)
-    source = "a file without provenance" if network.provenance is None else "cobasim learn"
+    return class_of(read_network(path))
+
+
+def class_of(network: Network) -> type[Learned]:
+    """The allocator class of a network."""
 
     @dataclass(frozen=True, kw_only=True)
     class OfFile(Learned):
         """Rollouts by a trained network's preferences over pass rates."""
 
-    OfFile.network, OfFile.estimator, OfFile.source = network, network.estimator, source
+    OfFile.network, OfFile.estimator = network, network.estimator
+    OfFile.source = "cobasim learn" if network.provenance else "a file without provenance"
     return OfFile

@@ -152,6 +152,8 @@ def greedy(value: FloatArray, kind: IntArray, limits: Limits) -> IntArray:
     """
     low, high = limits.low, limits.high
     left = limits.total - kind.size * low
+    if left == 0:
+        return np.full(kind.size, low, dtype=np.int64)
     steps = np.arange(1, high - low + 1)
     mean = (value[:, low + 1 : high + 1] - value[:, low : low + 1]) / steps  # (c, high - low)
     knee = mean.argmax(axis=1)[:, None]
