@@ -550,7 +550,10 @@ def _facts(
         "command": command,
         "preset": options.preset,
         "versions": own_versions(),
-        "seeds": options.size.seeds,
+        "seeds": max(
+            (one.chosen.get("seeds", options.size.seeds) for one in planned.values()),
+            default=options.size.seeds,
+        ),
         "runs": sum(one.num_runs for one in planned.values()),
         "settings": {name: one.settings | one.chosen for name, one in planned.items()},
     }
