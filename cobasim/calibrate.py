@@ -3,6 +3,9 @@
 Targets are curves of the real *uniform* runs: held-out accuracy minus its start, and in four blocks
 of steps the failure rate and the share of mixed groups. From adaptive runs one thing only is used,
 and only by models that fit ``prompt_noise``: their gradient norm over uniform's, never an accuracy.
+Uniform runs at other learning rates join the targets where there are any: they tell steps that
+hurt from steps that are forgotten.
+
 Models form a ladder, each with one more knob of the world (``MODELS``).
 
 The loss is the mean squared distance in standard errors (over the real seeds, with a floor). The
@@ -41,6 +44,7 @@ from cobasim.sweeps import Parameter, points
 
 REPORT, NUMBERS = "calibration.html", "calibration.json"
 BLOCKS = 4
+CURVES = ("heldout", "failure_rate", "mixed")
 FLOOR = {"heldout": 0.01, "failure_rate": 0.02, "mixed": 0.02, "norm": 0.1}
 """Least standard errors of the targets: what a world of a few knobs need not resolve."""
 
@@ -49,12 +53,17 @@ BOX = {
     "skill-chain": ("learning_rate=2e-2:1:log", "transfer=0.1:1.0", "noise=1:60:log"),
 }
 """What every model fits."""
-KNOBS = {"forgetting": "forgetting=0.002:0.2:log", "prompt_noise": "prompt_noise=1:200:log"}
+KNOBS = {
+    "forgetting": "forgetting=0.002:0.2:log",
+    "prompt_noise": "prompt_noise=1:200:log",
+    "harm": "harm=0.03:30:log",
+}
 """What some models fit besides; zero in the others."""
 MODELS: dict[str, tuple[str, ...]] = {
     "as it was": (),
     "with forgetting": ("forgetting",),
     "with forgetting and prompt noise": ("forgetting", "prompt_noise"),
+    "with forgetting, prompt noise and harm": ("forgetting", "prompt_noise", "harm"),
 }
 
 Key = tuple[str, str]  # allocator, weighting
@@ -122,13 +131,15 @@ class Real:
 
     Attributes:
         loop: their loop, as in the header.
-        weighting_of_uniform: under which weighting uniform was recorded.
         series: (allocator, weighting) -> seed -> Series.
+        uniform: the key of the uniform runs.
+        rates: uniform runs at other learning rates: factor -> seed -> Series.
     """
 
     loop: LoopConfig
     series: dict[Key, dict[int, Series]]
     uniform: Key
+    rates: dict[float, dict[int, Series]]
 
     @classmethod
     def of(cls, runs: Sequence[Run]) -> Real:
@@ -141,6 +152,9 @@ class Real:
                 "the runs of one comparison"
             )
         loop = validated(LoopConfig, json.loads(loops.pop()) or {})
+        every = [_learning_rate(run) for run in runs]
+        base_rate = max(set(every), key=every.count)
+        rates: dict[float, dict[int, Series]] = {}
         for run_ in runs:
             head = run_.header
             last = run_.steps[-1] if run_.steps else None
@@ -148,8 +162,17 @@ class Real:
                 raise InputError(f"{head.allocator}, seed {head.seed}: the run is not finished")
             if accuracy_curve(run_)[0].size < 2:
                 raise InputError(f"{head.allocator}, seed {head.seed}: fewer than two evaluations")
-            group = grouped.setdefault((head.allocator, head.weighting), {})
-            group[head.seed] = Series.of(run_.steps)
+            series = Series.of(run_.steps)
+            factor = _learning_rate(run_) / base_rate
+            if factor == 1.0:
+                grouped.setdefault((head.allocator, head.weighting), {})[head.seed] = series
+            elif head.allocator == "uniform":
+                rates.setdefault(factor, {})[head.seed] = series
+            else:
+                raise InputError(
+                    f"{head.allocator}, seed {head.seed}: learning rate {factor:g} times that of "
+                    "most runs; only uniform runs may differ in it"
+                )
         uniform = next((key for key in grouped if key[0] == "uniform"), None)
         if uniform is None:
             raise InputError(
@@ -157,7 +180,7 @@ class Real:
             )
         if len(grouped[uniform]) < 2:
             raise InputError("at least two seeds of uniform are needed, for standard errors")
-        return cls(loop, grouped, uniform)
+        return cls(loop, grouped, uniform, dict(sorted(rates.items())))
 
     @property
     def others(self) -> list[Key]:
@@ -167,14 +190,16 @@ class Real:
     def targets(self, with_norms: bool, seeds: Sequence[int] | None = None) -> FloatArray:
         """(2, t): means over the uniform seeds (repeats allowed), and their standard errors."""
         base = self.series[self.uniform]
-        chosen = [base[seed] for seed in (seeds if seeds is not None else base)]
         mean, error = [], []
-        for name in ("heldout", "failure_rate", "mixed"):
-            table = np.stack([getattr(one, name) for one in chosen])
-            every = np.stack([getattr(one, name) for one in base.values()])
-            sem = every.std(axis=0, ddof=1) / math.sqrt(len(base))
-            mean.append(table.mean(axis=0))
-            error.append(np.maximum(sem, FLOOR[name]))
+        for group in (base, *self.rates.values()):
+            own = [seed for seed in seeds or () if seed in group] or list(group)
+            for name in CURVES:
+                every = {seed: getattr(one, name) for seed, one in group.items()}
+                sem = 0.0
+                if len(every) > 1:
+                    sem = np.std(list(every.values()), axis=0, ddof=1) / math.sqrt(len(every))
+                mean.append(np.mean([every[seed] for seed in own], axis=0))
+                error.append(np.maximum(sem, np.full(mean[-1].shape, FLOOR[name])))
         if with_norms:
             for key in self.others:
                 shared = [seed for seed in (seeds or base) if seed in self.series[key]]
@@ -185,6 +210,13 @@ class Real:
                 sem = np.std(ratios, ddof=1) / math.sqrt(len(ratios)) if len(ratios) > 1 else 0.0
                 error.append(np.array([max(float(sem), FLOOR["norm"])]))
         return np.stack([np.concatenate(mean), np.concatenate(error)])
+
+
+def _learning_rate(run_: Run) -> float:
+    """Of the update of a real run; of the world of a simulated one."""
+    config = run_.header.config
+    found = (config.get("update") or config.get("world") or {}).get("learning_rate")
+    return float(found) if isinstance(found, int | float) else 1.0
 
 
 Simulated = dict[Key, list[Series]]
@@ -211,12 +243,26 @@ def simulate(
     return found
 
 
-def vector(real: Real, simulated: Simulated, with_norms: bool) -> FloatArray:
+def at_rates(
+    real: Real, settings: Mapping[str, Any], seeds: int, pass_rates: str | None
+) -> list[list[Series]]:
+    """Uniform runs of the world at each of the real runs' other learning rates."""
+    found = []
+    for factor in real.rates:
+        scaled = {**settings, "learning_rate": factor * float(settings["learning_rate"])}
+        found.append(simulate(real, scaled, [real.uniform], seeds, pass_rates)[real.uniform])
+    return found
+
+
+def vector(
+    real: Real, simulated: Simulated, with_norms: bool, others: Sequence[list[Series]] = ()
+) -> FloatArray:
     """(t,) what corresponds to ``Real.targets``, mean over the simulated seeds."""
     base = simulated[real.uniform]
     parts = [
-        np.mean([getattr(one, name) for one in base], axis=0)
-        for name in ("heldout", "failure_rate", "mixed")
+        np.mean([getattr(one, name) for one in group], axis=0)
+        for group in (base, *others)
+        for name in CURVES
     ]
     if with_norms:
         for key in real.others:
@@ -324,9 +370,9 @@ def calibrate(
     targets = real.targets(with_norms)
 
     def evaluate(settings: Mapping[str, Any]) -> FloatArray:
-        return vector(
-            real, simulate(real, {**held, **settings}, keys, seeds, pass_rates), with_norms
-        )
+        full = {**held, **settings}
+        found = simulate(real, full, keys, seeds, pass_rates)
+        return vector(real, found, with_norms, at_rates(real, full, seeds, pass_rates))
 
     tried = points(box, "sobol", samples=samples, seed=seed)
     workers = jobs or joblib.cpu_count()
@@ -394,8 +440,16 @@ def calibrate(
             "real": np.mean([getattr(one, name) for one in first], axis=0).tolist(),
             "simulated": np.mean([getattr(one, name) for one in simulated], axis=0).tolist(),
         }
-        for name in ("heldout", "failure_rate", "mixed")
+        for name in CURVES
     }
+    for factor, group, others in zip(
+        real.rates, real.rates.values(), at_rates(real, {**held, **best}, seeds, pass_rates),
+        strict=True,
+    ):  # fmt: skip
+        curves[f"heldout, learning rate x {factor:g}"] = {
+            "real": np.mean([one.heldout for one in group.values()], axis=0).tolist(),
+            "simulated": np.mean([one.heldout for one in others], axis=0).tolist(),
+        }
     tau, p_value = None, None
     if len(predictions) > 1:
         # uniform itself, at 0, is one of the ranks
@@ -496,16 +550,17 @@ def sentence(model: Model) -> str:
 def figures(models: Sequence[Model], real: Real) -> list[go.Figure]:
     """Uniform's curves, real and fitted; and the predicted differences beside the real ones."""
     shown = {
-        "heldout": ("Held-out accuracy gained, points", 100.0),
         "failure_rate": ("Failure rate, %", 100.0),
         "mixed": ("Share of mixed groups, %", 100.0),
     }
+    gained = [name for name in models[0].uniform if name.startswith("heldout")]
+    shown = dict.fromkeys(gained, ("Held-out accuracy gained, points", 100.0)) | shown
     drawn = []
     for curve, (title, scale) in shown.items():
         figure = go.Figure()
         observed = models[0].uniform[curve]["real"]
         count = len(observed)
-        steps = [real.loop.steps * (k + (1 if curve == "heldout" else 0.5)) / count
+        steps = [real.loop.steps * (k + (1 if curve in gained else 0.5)) / count
                  for k in range(count)]  # fmt: skip
         figure.add_scatter(
             x=steps, y=[scale * y for y in observed], name="real", mode="lines+markers",
@@ -515,7 +570,7 @@ def figures(models: Sequence[Model], real: Real) -> list[go.Figure]:
             name = f"{model.settings['world']}, {model.name}"
             values = [scale * y for y in model.uniform[curve]["simulated"]]
             figure.add_scatter(x=steps, y=values, name=name, mode="lines+markers")
-        drawn.append(_titled(figure, f"Uniform: {title.split(',')[0].lower()}", "Step", title))
+        drawn.append(_titled(figure, f"Uniform: {curve.replace('_', ' ')}", "Step", title))
     if real.others:
         figure = go.Figure()
         names = [f"{label(key[0])} per {label(key[1])}" for key in real.others]

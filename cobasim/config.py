@@ -70,6 +70,8 @@ class WorldConfig(Frozen):
     prompt_noise: Annotated[float, Field(ge=0.0)] = 0.0
     clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
     forgetting: Share = 0.0  # share of what the shared parameters have learned, lost each step
+    # logits that every prompt loses for each squared nuisance step (in units of 1)
+    harm: Annotated[float, Field(ge=0.0)] = 0.0
     # exogenous drift
     walk: Annotated[float, Field(ge=0.0)] = 0.0  # sd of difficulties' random walk, logits a step
     regime_step: Annotated[int, Field(ge=1)] | None = None  # when a new hard cluster appears

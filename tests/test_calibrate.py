@@ -15,6 +15,7 @@ from cobasim.calibrate import (
     KNOBS,
     MODELS,
     Real,
+    at_rates,
     calibrate,
     distance,
     read_runs,
@@ -36,8 +37,8 @@ WORLD = {"num_prompts": 64, "num_heldout": 200}
 TRUE = {"learning_rate": 0.03, "transfer": 0.5, "noise": 5.0, "forgetting": 0.05}
 
 
-def made(allocator="uniform", weighting="rollout", seed=0, **loop):
-    world = WORLD | TRUE | {"weighting": weighting}
+def made(allocator="uniform", weighting="rollout", seed=0, world=None, **loop):
+    world = WORLD | TRUE | {"weighting": weighting} | (world or {})
     config = validated(
         RunConfig, {"allocator": allocator, "seed": seed, "loop": LOOP | loop, "world": world}
     )
@@ -104,6 +105,26 @@ def test_a_fit_stays_in_the_box_and_does_not_depend_on_jobs(runs, model):
     assert fit(2).to_json() == one.to_json()
     assert "Loss" in sentence(one)
     assert "--set learning_rate=" in ready_command(one, real.loop, None)
+
+
+def test_uniform_runs_at_other_learning_rates_join_the_targets(runs):
+    faster = [made(seed=seed, world={"learning_rate": 0.09}) for seed in range(3)]
+    real, plain = Real.of([*runs, *faster]), Real.of(runs)
+    assert list(real.rates) == [pytest.approx(3.0)]
+    assert real.targets(True).shape[1] == plain.targets(True).shape[1] + 12
+    keys = [real.uniform, *real.others]
+
+    def loss(**changed):
+        settings = WORLD | TRUE | changed
+        found = simulate(real, settings, keys, 3, None)
+        return distance(
+            vector(real, found, True, at_rates(real, settings, 3, None)), real.targets(True)
+        )
+
+    assert loss() == pytest.approx(0.0, abs=1e-12)
+    assert loss(harm=30.0) > 0.0
+    with pytest.raises(InputError, match="only uniform runs may differ"):
+        Real.of([*runs, made("coba", seed=9, world={"learning_rate": 0.09})])
 
 
 def test_refinement_never_ends_above_the_sample(runs):

@@ -67,6 +67,7 @@ class SimulatedPolicy(ABC):
         }
         rates = np.concatenate([first, heldout, hard])
         self.cluster = self._draw_clusters(rates, heldout.size)  # (n,)
+        self.damage = 0.0  # logits by which nuisance steps have lowered every prompt
         self._build(rates)
         self.own = np.zeros(first.size)  # (P,) memorised logits
         self._start = self._shared().copy()  # what forgetting falls back to
@@ -179,6 +180,7 @@ class SimulatedPolicy(ABC):
         self.loss_budgets = None
         weights = group_weights(loss_budgets, config.weighting)
         shared, own = self._gradients(prompts, weights * update)
+        variance = 0.0
         if config.noise > 0.0 or config.prompt_noise > 0.0:
             # A rollout's nuisance gradient has norm `noise`, is isotropic over the shared
             # parameters, and enters with its advantage and the weight of its group; a prompt's
@@ -191,6 +193,7 @@ class SimulatedPolicy(ABC):
         norm = float(np.sqrt(shared @ shared + own @ own))
         clip = min(1.0, config.clip_norm / norm) if norm > 0.0 else 1.0
         self._apply(prompts, clip * shared, clip * own)
+        self._break(clip * clip * variance)
         if config.forgetting > 0.0:
             parameters = self._shared()
             parameters += config.forgetting * (self._start - parameters)
@@ -215,6 +218,20 @@ class SimulatedPolicy(ABC):
         self._own_square += (1.0 - BETA2) * (float(own @ own) / own.size - self._own_square)
         root_own = np.sqrt(self._own_square / (1.0 - BETA2**t))
         self.own[prompts] += rate * self.config.memorisation * own / (root_own + EPSILON)
+
+    def _break(self, variance: float) -> None:
+        """Lower every logit by ``harm`` times the squared nuisance step; some of it is mended.
+
+        ``variance``: expected squared length of the nuisance in the gradient that was applied.
+        Steps are in learning rates, as the optimiser scales them.
+        """
+        config = self.config
+        if config.harm > 0.0:
+            if config.optimiser == "adam":  # after this step's moments
+                total = float(self._square.sum()) / (1.0 - BETA2 ** (self.step + 1))
+                variance = variance * self._square.size / max(total, EPSILON)
+            step = config.harm * config.learning_rate**2 * variance
+            self.damage = (1.0 - config.forgetting) * self.damage + step
 
     def _drift(self) -> None:
         config = self.config
@@ -253,13 +270,13 @@ class SimulatedPolicy(ABC):
     def state_dict(self) -> dict[str, Any]:
         """Everything that changes in a run, as arrays and numbers."""
         changing = self._changing()
-        return {"step": self.step, "own_square": self._own_square} | {
-            name: array.copy() for name, array in changing.items()
-        }
+        scalars = {"step": self.step, "own_square": self._own_square, "damage": self.damage}
+        return scalars | {name: array.copy() for name, array in changing.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore ``state_dict``; the world must have been built from the same config and seed."""
         self.step, self._own_square = int(state["step"]), float(state["own_square"])
+        self.damage = float(state["damage"])
         self._last = self._kept = None
         for name, array in self._changing().items():
             given = np.asarray(state[name])
@@ -327,13 +344,14 @@ class LogisticPolicy(SimulatedPolicy):
         """See ``SimulatedPolicy``; gathers the features once, for the update too."""
         self._rows = self.features.take(prompts, axis=0)  # (m, d)
         own = self.own_slope[prompts] * self.own[prompts]
-        return np.asarray(expit(self._rows @ self.theta + own - self.difficulty[prompts]))
+        logits = self._rows @ self.theta + own - self.difficulty[prompts]
+        return np.asarray(expit(logits - self.damage))
 
     def all_pass_rates(self) -> FloatArray:
         """See ``SimulatedPolicy``."""
         logits = self.features @ self.theta - self.difficulty
         logits[: self.num_prompts] += self.own_slope[: self.num_prompts] * self.own
-        return np.asarray(expit(logits))
+        return np.asarray(expit(logits - self.damage))
 
     def prompt_features(self, prompts: IntArray) -> FloatArray:
         """The direction of the prompt's shared features; not its difficulty."""
@@ -351,7 +369,8 @@ class LogisticPolicy(SimulatedPolicy):
         cluster = np.full(prompts.size, self.config.clusters)
         self.features[prompts] = self._shared_features(rng, cluster, self.slope[prompts])
         # at exactly these rates for the policy as it is now
-        self.difficulty[prompts] = self.features[prompts] @ self.theta - logit(rates)
+        now = self.features[prompts] @ self.theta - self.damage
+        self.difficulty[prompts] = now - logit(rates)
 
     def _changing(self) -> dict[str, Any]:
         changing = super()._changing() | {"difficulty": self.difficulty}
@@ -389,7 +408,7 @@ class SkillChainPolicy(SimulatedPolicy):
         level = (chain >= wanted[:, None]).sum(axis=1) - 1
         self.level[prompts] = level
         rest = np.log(rates) - chain[np.arange(prompts.size), level]  # log rate of the own skill
-        self.own_logit[prompts] = rest - np.log(-np.expm1(rest))
+        self.own_logit[prompts] = rest - np.log(-np.expm1(rest)) + self.damage
 
     def _log_products(self) -> FloatArray:
         """Log pass rate of the first l skills of each chain, (chains + 1, levels + 1)."""
@@ -403,7 +422,7 @@ class SkillChainPolicy(SimulatedPolicy):
     def pass_rates(self, prompts: IntArray) -> FloatArray:
         """See ``SimulatedPolicy``."""
         chain = self._log_products()[self.cluster[prompts], self.level[prompts]]
-        own = expit(self.own_logit[prompts] + self.own[prompts])
+        own = expit(self.own_logit[prompts] + self.own[prompts] - self.damage)
         self._rate: FloatArray = np.exp(chain) * np.asarray(own, dtype=np.float64)
         return self._rate
 
@@ -411,7 +430,9 @@ class SkillChainPolicy(SimulatedPolicy):
         """See ``SimulatedPolicy``."""
         own = self.own_logit.copy()
         own[: self.num_prompts] += self.own
-        return np.asarray(np.exp(self._log_products()[self.cluster, self.level]) * expit(own))
+        return np.asarray(
+            np.exp(self._log_products()[self.cluster, self.level]) * expit(own - self.damage)
+        )
 
     def prompt_features(self, prompts: IntArray) -> FloatArray:
         """Which chain the prompt is of, and how far along; not its own skill."""
@@ -426,7 +447,8 @@ class SkillChainPolicy(SimulatedPolicy):
         # a prompt of level l moves skills 1..l: a sum over all prompts at or above a level
         above = np.cumsum(by_level.reshape(chains, levels + 1)[:, :0:-1], axis=1)[:, ::-1]
         shared = above * expit(-self.skills)
-        return shared.reshape(-1), per_failure * expit(-self.own_logit[prompts] - self.own[prompts])
+        own = self.own_logit[prompts] + self.own[prompts] - self.damage
+        return shared.reshape(-1), per_failure * expit(-own)
 
     def _walk(self, rng: np.random.Generator, scale: float) -> None:
         self.own_logit += scale * rng.standard_normal(self.own_logit.size)
