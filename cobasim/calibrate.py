@@ -163,7 +163,7 @@ class Real:
             if accuracy_curve(run_)[0].size < 2:
                 raise InputError(f"{head.allocator}, seed {head.seed}: fewer than two evaluations")
             series = Series.of(run_.steps)
-            factor = _learning_rate(run_) / base_rate
+            factor = float(f"{_learning_rate(run_) / base_rate:.6g}")
             if factor == 1.0:
                 grouped.setdefault((head.allocator, head.weighting), {})[head.seed] = series
             elif head.allocator == "uniform":
@@ -195,7 +195,7 @@ class Real:
             own = [seed for seed in seeds or () if seed in group] or list(group)
             for name in CURVES:
                 every = {seed: getattr(one, name) for seed, one in group.items()}
-                sem = 0.0
+                sem: FloatArray | float = 0.0
                 if len(every) > 1:
                     sem = np.std(list(every.values()), axis=0, ddof=1) / math.sqrt(len(every))
                 mean.append(np.mean([every[seed] for seed in own], axis=0))
@@ -205,11 +205,16 @@ class Real:
                 shared = [seed for seed in (seeds or base) if seed in self.series[key]]
                 if not shared:
                     continue
-                ratios = [math.log(self.series[key][s].norm / base[s].norm) for s in shared]
+                ratios = [_log_ratio(self.series[key][s].norm, base[s].norm) for s in shared]
                 mean.append(np.array([np.mean(ratios)]))
-                sem = np.std(ratios, ddof=1) / math.sqrt(len(ratios)) if len(ratios) > 1 else 0.0
-                error.append(np.array([max(float(sem), FLOOR["norm"])]))
+                spread = float(np.std(ratios, ddof=1)) if len(ratios) > 1 else 0.0
+                error.append(np.array([max(spread / math.sqrt(len(ratios)), FLOOR["norm"])]))
         return np.stack([np.concatenate(mean), np.concatenate(error)])
+
+
+def _log_ratio(a: float, b: float) -> float:
+    """Of gradient norms; where nothing is learned any more they are 0."""
+    return math.log(max(a, 1e-6) / max(b, 1e-6))
 
 
 def _learning_rate(run_: Run) -> float:
@@ -266,7 +271,7 @@ def vector(
     ]
     if with_norms:
         for key in real.others:
-            ratios = [math.log(a.norm / b.norm) for a, b in zip(simulated[key], base, strict=True)]
+            ratios = [_log_ratio(a.norm, b.norm) for a, b in zip(simulated[key], base, strict=True)]
             parts.append(np.array([np.mean(ratios)]))
     return np.concatenate(parts)
 

@@ -368,7 +368,11 @@ def ring(
     with progress_bar() as progress:
         bar = progress.add_task(f"{len(planned.points)} points", total=total)
         table = sweeps.run_sweep(
-            planned, folder, jobs=jobs, on_finished=lambda n: progress.advance(bar, n)
+            planned,
+            folder,
+            jobs=jobs,
+            on_finished=lambda n: progress.advance(bar, n),
+            measure=rings.measure,
         )
     result = rings.analyse(rings.outcomes(table.to_pylist()))
     command = shlex.join(["cobasim", *sys.argv[1:]])

@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cobasim import ring_figures
+from cobasim import ring_figures, wall_time
 from cobasim.allocation import ALLOCATORS, find_allocator
 from cobasim.allocation.arrays import FloatArray
 from cobasim.comparison import BASELINE
 from cobasim.config import ORACLE
 from cobasim.errors import InputError, unknown_name
-from cobasim.records import write_atomically
+from cobasim.loop import Loop
+from cobasim.records import Run, write_atomically
 from cobasim.report import document, drawing, provenance
 from cobasim.scores import (
     LEVEL,
@@ -37,6 +38,7 @@ from cobasim.scores import (
     paired_p_value,
 )
 from cobasim.sweeps import Point, Sweep
+from cobasim.wall_time import WallTime
 
 REPORT, NUMBERS = "ring.html", "ring.json"
 PRESETS = ("quick", "full")
@@ -58,6 +60,8 @@ LEARNING_RATES: dict[str, dict[str, float]] = {
 }
 CLUSTERS = {"logistic": 8, "skill-chain": 4}
 """Fewer chains than in the default world, as the pool is smaller: with noise they learn too."""
+TIME = WallTime(round_latency=60.0, generated_per_second=25.0, trained_per_second=25.0)
+"""As ``WallTime``, for a quarter of the rollouts: waiting, generating, training a third each."""
 NOISY_FACTOR = {"logistic": 2.5, "skill-chain": 3.0}
 """Learning rate under more noise than the first level of each kind, over that without."""
 
@@ -137,7 +141,7 @@ def plan(
         allocators: names, uniform among them; None: all of ALLOCATORS.
         seeds: at least two, since noise is what results are judged by; None: the preset's.
         steps: policy updates of a run; learning rates are chosen for the default.
-        oracles: also run each but uniform as oracle-NAME.
+        oracles: also run each as oracle-NAME that looks at pass rates.
         pass_rates: file of the measured population; None: ``MEASURED``.
         settings: further settings of the world, the loop or allocators; conditions win.
         points: conditions; None: the preset's.
@@ -162,11 +166,20 @@ def plan(
     if points is None:
         points = conditions(preset, steps, measured_file(pass_rates))
     if oracles:
-        names += tuple(ORACLE + name for name in names if name != BASELINE)
+        names += tuple(
+            ORACLE + name
+            for name in names
+            if name != BASELINE and find_allocator(name).uses_beliefs
+        )
     chosen = SIZES | {
         "allocators": names, "seeds": seeds, "steps": steps, "eval_every": max(1, steps // 15),
     }  # fmt: skip
     return Sweep("quick", SETTINGS | dict(settings or {}), chosen, tuple(points))
+
+
+def measure(finished: Run, loop: Loop) -> dict[str, Any]:
+    """The modelled seconds of a run's evaluations, for its row."""
+    return {"curve_seconds": wall_time.curve(finished, TIME)[0].tolist()}
 
 
 # -- outcomes ------------------------------------------------------------------------------
@@ -181,6 +194,8 @@ class Outcomes:
         methods: allocators, oracles included.
         seeds: of the runs.
         accuracy: (conditions, methods, seeds) held-out accuracy at ``common`` rollouts.
+        timed: (conditions, methods, seeds) the same at the modelled time (``TIME``) that every run
+            of the condition and seed reached.
         start: (conditions, seeds) before any update.
         common: (conditions, seeds) rollouts that every run of the condition and seed reached.
         spent: (conditions, methods, seeds) rollouts of whole runs.
@@ -191,6 +206,7 @@ class Outcomes:
     methods: tuple[str, ...]
     seeds: tuple[int, ...]
     accuracy: FloatArray
+    timed: FloatArray
     start: FloatArray
     common: FloatArray
     spent: FloatArray
@@ -228,7 +244,8 @@ def outcomes(rows: Sequence[Mapping[str, Any]]) -> Outcomes:
             f"a ring of {shape[0]} conditions, {shape[1]} methods and {shape[2]} seeds needs one "
             f"row each, got {len(rows)}; let the sweep finish"
         )
-    accuracy, spent, seconds = np.empty(shape), np.empty(shape), np.empty(shape)
+    accuracy, timed = np.empty(shape), np.empty(shape)
+    spent, seconds = np.empty(shape), np.empty(shape)
     start, common = np.empty(shape[::2]), np.empty(shape[::2])
     found = []
     for c, (weighting, point) in enumerate(keys):
@@ -239,13 +256,18 @@ def outcomes(rows: Sequence[Mapping[str, Any]]) -> Outcomes:
                 raise InputError("a run was evaluated less than twice; give it more steps")
             common[c, s] = min(x[-1] for x, _ in curves)
             accuracy[c, :, s] = [np.interp(common[c, s], x, y) for x, y in curves]
+            times = [run["curve_seconds"] for run in runs]
+            until = min(x[-1] for x in times)
+            timed[c, :, s] = [
+                np.interp(until, x, y) for x, (_, y) in zip(times, curves, strict=True)
+            ]
             spent[c, :, s] = [run["rollouts"] for run in runs]
             seconds[c, :, s] = [run["seconds"] for run in runs]
             start[c, s] = curves[0][1][0]
         first = table[weighting, point, methods[0], seeds[0]]
         swept = {name: first[name] for name in condition("logistic", "math")}
         found.append({"label": label_of(first), "weighting": weighting, "point": point, **swept})
-    return Outcomes(tuple(found), methods, seeds, accuracy, start, common, spent, seconds)
+    return Outcomes(tuple(found), methods, seeds, accuracy, timed, start, common, spent, seconds)
 
 
 @dataclass(frozen=True)
@@ -378,6 +400,11 @@ def league(
                 for c, lost in zip(inside, real & ~up, strict=True)
                 if lost
             ]
+        row["minus_uniform_timed"] = None
+        if name != BASELINE:
+            pace = found.timed[inside].mean(axis=0)
+            base = pace[found.methods.index(BASELINE)]
+            row["minus_uniform_timed"] = asdict(mean_interval(pace[m] - base))
         row["never_below_uniform"] = not row.get(f"below_{BASELINE}_at")
         row["oracle_gap"] = None
         if ORACLE + name in found.methods:
@@ -487,7 +514,10 @@ _NOTE = (
     "conditions, ± half of a 95 % interval over seeds. Beats / loses / inside: conditions beyond "
     "the noise after correction, and the rest. Oracle gap: the same allocator shown the true pass "
     "rates, minus itself; an oracle is shown the truth about pass rates, not about what helps, so "
-    "the gap can be negative. Spent: rollouts of a whole run over uniform's.</p>"
+    "the gap can be negative. Spent: rollouts of a whole run over uniform's. Modelled time: a "
+    f"round {TIME.round_latency:g} s and a step {TIME.step_overhead:g} s, "
+    f"{TIME.generated_per_second:g} rollouts generated and {TIME.trained_per_second:g} trained a "
+    "second; every run is read at the time that all of the condition and seed reached.</p>"
 )
 
 
@@ -496,13 +526,15 @@ def _league_table(one: Mapping[str, Any]) -> str:
     head = ["allocator", "pass-rate rule", "mean rank"]
     for name in references:
         head += [f"minus {name}", f"beats / loses / inside, against {name}"]
-    head += ["never below uniform beyond the noise", "oracle gap", "spent", "source"]
+    head += ["never below uniform beyond the noise", "minus uniform at equal modelled time"]
+    head += ["oracle gap", "spent", "source"]
     body = []
     for row in one["rows"]:
         cells = [row["allocator"], row["estimator"], f"{row['mean_rank']:.2f}"]
         for name in references:
             cells += [points(row[f"minus_{name}"]), counts(row, name)]
-        cells += [never_below(row), points(row["oracle_gap"]), f"{row['spent']:.0%}", row["source"]]
+        cells += [never_below(row), points(row["minus_uniform_timed"]), points(row["oracle_gap"])]
+        cells += [f"{row['spent']:.0%}", row["source"]]
         texts = [html.escape(cell) for cell in cells]
         where = row.get(f"below_{BASELINE}_at") or []
         if where:

@@ -176,7 +176,7 @@ def test_rounds_add_up_within_bounds(name, data):
     assert low <= budgets.min() <= budgets.max() <= high
 
 
-@pytest.mark.parametrize("name", [*IN_ROUNDS, "greso", "cero", "pods", "vip-gp"])
+@pytest.mark.parametrize("name", [n for n, kind in PEERS.items() if not kind.uses_beliefs])
 def test_those_that_do_not_look_at_beliefs_run_as_their_oracles_do(name):
     seen = [
         [(r.rollouts, r.learner, r.evaluation) for r in records_of(config(one, steps=6))]

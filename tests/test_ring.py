@@ -28,7 +28,7 @@ def tiny(**changes) -> sweeps.Sweep:
 
 def ran(sweep, out):
     sweeps.claim(sweep, out)
-    return sweeps.run_sweep(sweep, out, jobs=1).to_pylist()
+    return sweeps.run_sweep(sweep, out, jobs=1, measure=ring.measure).to_pylist()
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,7 @@ def made_up(accuracy, rollouts=(0, 50, 100), names=None):
                 "point": c, "weighting": "rollout", "seed": s, "seconds": 1.0,
                 "allocator": (names or [*NAMES, "oracle-coba"])[m], "rollouts": rollouts[-1],
                 "curve_rollouts": list(rollouts), "curve_heldout": curve.tolist(),
+                "curve_seconds": [2.0 * at for at in rollouts],
             }
         )  # fmt: skip
     return table
@@ -120,8 +121,19 @@ def test_an_allocator_that_spends_more_is_read_at_equal_rollouts():
     result = ring.analyse(found)
     by_name = {row["allocator"]: row for row in result["leagues"]["rollout"]["rows"]}
     assert by_name["knapsack"]["spent"] == 2
+    assert by_name["knapsack"]["minus_uniform_timed"]["mean"] == 0.0  # as fast as the others
     assert result["compared_at"] == 1
     assert any("other totals" in line and "knapsack" in line for line in ring.statements(result))
+
+
+def test_an_allocator_that_takes_longer_is_read_at_equal_modelled_time():
+    table = made_up(np.full((1, 4, 2), 0.5))
+    for row in table:
+        if row["allocator"] == "knapsack":  # twice the seconds for the same rollouts
+            row["curve_seconds"] = [0.0, 200.0, 400.0]
+    found = ring.outcomes(table)
+    np.testing.assert_allclose(found.timed[0, :, 0], [0.5, 0.4, 0.5, 0.5])
+    np.testing.assert_allclose(found.accuracy[0, :, 0], 0.5)
 
 
 def test_missing_and_doubled_runs_are_refused(rows):
@@ -228,7 +240,7 @@ def test_an_interrupted_ring_goes_on_to_the_same_numbers(tmp_path, rows):
     ran(sweep, out)
     for number in range(0, sweep.num_runs, 3):
         (out / sweeps.ROWS / f"{number:07d}.json").unlink()
-    again = sweeps.run_sweep(sweep, out, jobs=1).to_pylist()
+    again = sweeps.run_sweep(sweep, out, jobs=1, measure=ring.measure).to_pylist()
     results = [ring.analyse(ring.outcomes(table)) for table in (rows, again)]
     for result in results:
         for one in result["conditions"]:

@@ -97,6 +97,7 @@ class Allocator(ABC):
     exact: ClassVar[bool] = True  # False: may skip prompts, and spend another total than asked
     in_rounds: ClassVar[bool] = False  # True: spends in several rounds, so it needs outcomes
     selects: ClassVar[bool] = False  # True: the update gets part of the rollouts (``keep``)
+    uses_beliefs: ClassVar[bool] = True  # False: pass-rate estimates do not change what it does
     wants_features: ClassVar[bool] = False  # True: needs ``Observation.features``
 
     def __post_init__(self) -> None:

@@ -62,6 +62,7 @@ class Cero(Allocator):
     """
 
     source: ClassVar[str] = "CERO, arXiv 2606.05606"
+    uses_beliefs: ClassVar[bool] = False
     exact: ClassVar[bool] = False
     scale: float = parameter(1.0, "lambda of the utility", above=0)
     fade: float = parameter(0.9, "rho: what a visit leaves of earlier evidence", at_least=0, at_most=1)  # fmt: skip  # noqa: E501

@@ -29,6 +29,7 @@ class Dapo(RoundsAllocator):
     """
 
     source: ClassVar[str] = "DAPO, arXiv 2503.14476"
+    uses_beliefs: ClassVar[bool] = False
     exact: ClassVar[bool] = False
     selects: ClassVar[bool] = True
     batches: int = parameter(10, "batches drawn for one update, at most", at_least=1, at_most=100)

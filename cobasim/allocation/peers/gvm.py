@@ -26,6 +26,7 @@ class Gvm(RoundsAllocator):
     """
 
     source: ClassVar[str] = "GVM-RAFT, arXiv 2505.02391"
+    uses_beliefs: ClassVar[bool] = False
     pilot: int = parameter(8, "rollouts of every prompt in the first round", at_least=1)
     a: float = parameter(1e-3, "regulariser of small pass rates", at_least=0)
     b: float = parameter(2.0, "power of the regulariser", at_least=1)

@@ -22,6 +22,7 @@ class Pods(Uniform):
     """
 
     source: ClassVar[str] = "PODS, arXiv 2504.13818"
+    uses_beliefs: ClassVar[bool] = False
     selects: ClassVar[bool] = True
     share: float = parameter(0.25, "part of each group that is trained on", above=0, at_most=1)
 

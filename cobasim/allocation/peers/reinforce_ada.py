@@ -33,6 +33,7 @@ class ReinforceAda(RoundsAllocator):
     """
 
     source: ClassVar[str] = "Reinforce-Ada, arXiv 2510.04996"
+    uses_beliefs: ClassVar[bool] = False
     exact: ClassVar[bool] = False
     selects: ClassVar[bool] = True
     size: int = parameter(8, "rollouts of an active prompt in a round", at_least=1)

@@ -32,6 +32,7 @@ class VipGp(VipRloo):
     pool's kernel matrix; the constant, the own part and the three scales are ours.
     """
 
+    uses_beliefs: ClassVar[bool] = False
     wants_features: ClassVar[bool] = True
     length: float = parameter(0.5, "length scale of the kernel, in units of the features", above=0)
     shared: float = parameter(1.5, "deviation of what similar prompts share, logits", above=0)
