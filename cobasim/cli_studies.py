@@ -150,7 +150,7 @@ def sweep(
 def sensitivity(
     param: Annotated[
         list[str] | None,
-        typer.Option(help="Settings to vary, as for sweep; not given: a box of twelve."),
+        typer.Option(help="Settings to vary, as for sweep; not given: a box of thirteen."),
     ] = None,
     method: Annotated[str, typer.Option(help="morris (screening) or sobol (indices).")] = "morris",
     samples: Annotated[

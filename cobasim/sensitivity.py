@@ -38,7 +38,8 @@ LEVELS = 4  # of a Morris trajectory
 BOX = (
     "kappa=4:30", "gamma=2:40:log", "tau=1:64:log", "window=1:30:log:int", "low=0:4:int",
     "high=32:256:log:int", "total_budget=1024:8192:log:int", "estimator=last,window,posterior",
-    "noise=1:60:log", "transfer=0.1:0.9", "learning_rate=4e-4:1e-2:log", "interference=0:1",
+    "noise=1:60:log", "prompt_noise=0:30", "transfer=0.1:0.9", "learning_rate=4e-4:1e-2:log",
+    "interference=0:1",
 )  # fmt: skip
 """The default box, for M = 256: the allocator's knobs, the loop's, and the world's."""
 
