@@ -248,9 +248,9 @@ def test_weights_come_from_the_other_allocator_and_rollouts_do_not():
 
     loop.policy.update = update
     for _ in range(8):
-        prompts, obs = loop.observe()
+        _, obs = loop.observe()
         wanted = coba(obs, Limits(256, 2, 128))
-        record = loop.act(prompts, obs, uniform(obs, loop.limits))
+        record = loop.advance(uniform)
         assert record.budget_max == record.budget_min == 16
         np.testing.assert_array_equal(used[-1], wanted)
     assert group_weights(used[-1], "rollout").max() > 2 / 16

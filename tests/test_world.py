@@ -242,6 +242,50 @@ def test_noise_has_the_variance_that_advantages_imply():
 # -- drift ----------------------------------------------------------------------------------
 
 
+def norms(budget: int, **settings) -> float:
+    """Mean squared gradient norm of nuisance alone, over seeds, without clipping."""
+    found = []
+    for seed in range(12):
+        policy = build(seed=seed, transfer=0.0, interference=0.0, memorisation=0.0, **settings)
+        prompts = np.arange(100)
+        policy.rollout(prompts, np.full(100, budget))
+        found.append(policy.update()["grad_norm"] ** 2)
+    return float(np.mean(found))
+
+
+def test_more_rollouts_average_out_a_rollouts_nuisance_and_not_a_prompts():
+    rates = np.full(300, 0.5)
+    per_rollout = [norms(n, rates=rates, noise=100.0) for n in (16, 256)]
+    per_prompt = [norms(n, rates=rates, noise=0.0, prompt_noise=100.0) for n in (16, 256)]
+    assert per_rollout[0] / per_rollout[1] == pytest.approx(16, rel=0.3)
+    assert per_prompt[0] / per_prompt[1] == pytest.approx(1, rel=0.3)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_what_is_forgotten_at_once_never_reaches_unseen_prompts(world):
+    start = build(world).evaluate()["heldout"]
+    kept, lost = build(world), build(world, forgetting=1.0)
+    for policy in (kept, lost):
+        train(policy, 5)
+    assert kept.evaluate()["heldout"] > start
+    assert lost.evaluate()["heldout"] == pytest.approx(start, abs=1e-12)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_harm_lowers_every_pass_rate_and_only_where_there_is_nuisance(world):
+    prompts = np.arange(300)
+    rates = []
+    for harm, noise in ((0.0, 50.0), (1.0, 50.0), (100.0, 50.0), (0.0, 0.0), (100.0, 0.0)):
+        policy = build(world, harm=harm, noise=noise, learning_rate=0.05)
+        policy.rollout(prompts, np.full(300, 8))
+        policy.update()
+        rates.append(policy.pass_rates(prompts))
+    none, some, much, quiet, unharmed = rates
+    assert (much < some).all()
+    assert (some < none).all()
+    np.testing.assert_array_equal(quiet, unharmed)
+
+
 @pytest.mark.parametrize("world", WORLDS)
 def test_walk_moves_difficulties_and_nothing_else_does(world):
     still, walking = build(world), build(world, walk=0.1)
@@ -285,7 +329,7 @@ def test_seed_fixes_everything_and_seeds_differ(world):
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_state_round_trip_continues_identically(world):
-    settings = {"regime_step": 6, "walk": 0.01}
+    settings = {"regime_step": 6, "walk": 0.01, "harm": 1.0, "forgetting": 0.02}
     unbroken = build(world, **settings)
     train(unbroken, 4)
     saved = unbroken.state_dict()
