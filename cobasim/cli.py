@@ -193,6 +193,7 @@ def explore(
         "server.address": address,
         "server.port": port,
         "server.headless": str(not browser).lower(),
+        "server.showEmailPrompt": "false",  # it would wait for an answer at the first start
         "server.maxUploadSize": 20,
         "browser.gatherUsageStats": "false",
         "client.showErrorDetails": "none",

@@ -35,17 +35,23 @@ PROBES = re.compile(r"/(simulation|sensitivity|runs|method)/_stcore/(health|host
 class Server:
     """``cobasim explore`` in a process of its own."""
 
-    def __init__(self, runs: Path, log: Path) -> None:
+    def __init__(self, runs: Path, log: Path, *, home: Path | None = None) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.runs, self.log = runs, log
         self.url = f"http://127.0.0.1:{self.port}"
+        command = [sys.executable, "-m", "cobasim", "explore", "--runs", str(runs)]
+        command += ["--port", str(self.port)]
+        environment = dict(os.environ)
+        if home is None:
+            command.append("--no-browser")
+        else:  # somebody's first start: an empty home, a terminal that waits, a browser to open
+            environment |= {"HOME": str(home), "BROWSER": "true", "DISPLAY": ":0"}
         with log.open("wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "cobasim", "explore", "--no-browser", "--runs", str(runs),
-                 "--port", str(self.port)],
-                stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True,
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors,
+                env=environment, start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + 60
         while True:
@@ -77,6 +83,10 @@ def server(tmp_path_factory):
     log = started.log.read_text()
     assert "Traceback" not in log, log
     assert "Exception" not in log, log
+
+
+def test_the_first_start_asks_nothing(tmp_path):
+    Server(tmp_path / "runs", tmp_path / "log", home=tmp_path).close()
 
 
 @pytest.fixture(scope="module")
