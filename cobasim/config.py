@@ -58,6 +58,8 @@ class WorldConfig(Frozen):
     interference: Share = 0.3  # share of the rest that collides with others (logistic only)
     relatedness: Share = 0.5  # how strongly a prompt's cluster follows its difficulty
     slope_spread: Annotated[float, Field(ge=0.0, le=2.0)] = 0.3  # sd of log slope (logistic)
+    # sd of the log of a prompt's mean response length; lengths have mean 1 over the pool
+    length_spread: Annotated[float, Field(ge=0.0, le=2.0)] = 0.0
     # the update
     update: Literal["grpo", "dr-grpo", "rloo"] = "grpo"
     weighting: Literal["rollout", "prompt"] = "rollout"

@@ -91,6 +91,22 @@ class KnowsFeatures(Protocol):
         """Features (m, d) that do not change in a run and may be shown to an allocator."""
 
 
+@runtime_checkable
+class KnowsLengths(Protocol):
+    """A learner that knows how long the responses to a prompt are."""
+
+    def prompt_lengths(self, prompts: IntArray) -> FloatArray:
+        """Mean response lengths (m,), in any one unit."""
+
+
+@runtime_checkable
+class KnowsGradients(Protocol):
+    """A learner that knows how strongly a prompt's logit depends on its parameters."""
+
+    def gradient_norms(self, prompts: IntArray) -> FloatArray:
+        """Norms (m,) of the gradients of prompts' logits, as of now."""
+
+
 def check_learner(learner: Learner, kind: type[Allocator]) -> None:
     """Raise InputError for an allocator that needs more than this learner can do."""
     if kind.in_rounds and not isinstance(learner, SamplesInRounds):
@@ -281,7 +297,19 @@ class Loop:
             assert isinstance(self.learner, KnowsFeatures)
             features = self.learner.prompt_features(prompts)
         rng = stream(self.seed, ALLOCATION, self.step)
-        obs = replace(seen, memory=memory, features=features, rng=rng)
+        lengths = gradients = None
+        if "lengths" in allocator.reads and isinstance(self.learner, KnowsLengths):
+            lengths = self.learner.prompt_lengths(prompts)
+        if "gradient_norms" in allocator.reads and isinstance(self.learner, KnowsGradients):
+            gradients = self.learner.gradient_norms(prompts)
+        obs = replace(
+            seen,
+            memory=memory,
+            features=features,
+            lengths=lengths,
+            gradient_norms=gradients,
+            rng=rng,
+        )
         spent = self._spend(allocator, prompts, obs)
         shape = allocator.shape(obs)
         budgets, passes = spent.budgets, spent.passes

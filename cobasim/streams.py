@@ -11,6 +11,7 @@ ROLLOUTS = 4  # outcomes of rollouts, and the nuisance noise of their gradients
 DRIFT = 6  # exogenous changes of the world
 REGIME = 7  # the prompts of a new regime
 ALLOCATION = 8  # choices of allocators that draw lots
+LENGTHS = 9  # response lengths of prompts
 
 
 def stream(seed: int, name: int, step: int = 0) -> np.random.Generator:

@@ -47,17 +47,15 @@ class WallTime:
     def seconds(self, run: Run) -> Array:
         """Modelled seconds since the start of the run, (records,), evaluation not counted.
 
-        A record that does not say otherwise is of one round, and all rollouts were trained on.
+        A record that does not say otherwise is of one round of rollouts of mean length, all of
+        which were trained on.
         """
         rollouts = np.array([step.rollouts for step in run.steps], dtype=np.float64)
-        generated = np.diff(rollouts, prepend=0.0)
+        number = np.diff(rollouts, prepend=0.0)
+        pairs = list(zip(run.steps, number, strict=True))
+        generated = np.array([step.learner.get("tokens", each) for step, each in pairs])
         rounds = np.array([step.learner.get("rounds", 1.0) for step in run.steps])
-        trained = np.array(
-            [
-                step.learner.get("trained_rollouts", number)
-                for step, number in zip(run.steps, generated, strict=True)
-            ]
-        )
+        trained = np.array([step.learner.get("trained_rollouts", each) for step, each in pairs])
         updates = np.diff([float(step.step) for step in run.steps], prepend=0.0)  # 0 at the start
         each = updates * (rounds * self.round_latency + self.step_overhead)
         each += generated / self.generated_per_second + trained / self.trained_per_second

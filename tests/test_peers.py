@@ -491,6 +491,45 @@ def test_gvm_counts_its_pilot_and_gives_nothing_more_to_what_never_passed():
     assert rounds[1][:2].tolist() == [0, 0]
 
 
+def test_duet_gives_long_prompts_less_by_the_root_of_their_length():
+    p, limits = np.full(4, 0.5), Limits(6000, 1, 5000)
+    lengths = np.array([1.0, 4.0, 9.0, 16.0])
+    found = make_allocator("duet")(observe(p, lengths=lengths), limits)
+    wanted = 1 / np.sqrt(lengths)
+    np.testing.assert_allclose(found / 6000, wanted / wanted.sum(), atol=2e-3)
+
+
+def test_gvm_takes_the_learner_s_gradient_norms_when_told_to():
+    rates, norms = np.full(2, 0.5), np.array([1.0, 3.0])
+    measured, limits = make_allocator("gvm", gradients="learner"), Limits(2016, 2, 2000)
+    plan = measured.rounds(observe(rates, gradient_norms=norms), limits)
+    next(plan)
+    rest = plan.send(np.array([4, 4]))
+    assert rest[1] / rest[0] == pytest.approx(3, rel=0.01)
+    with pytest.raises(InputError, match="gradients=bernoulli"):
+        drive(measured, observe(rates), limits, rates)
+
+
+@pytest.mark.parametrize("world", ["logistic", "skill-chain"])
+def test_the_worlds_have_gradient_norms_and_lengths(world):
+    for name, parameters in (("gvm", {"gradients": "learner"}), ("duet", {})):
+        one = config(name, world, steps=4)
+        uneven = one.world.model_copy(update={"length_spread": 0.8})
+        one = one.model_copy(update={"parameters": parameters, "world": uneven})
+        assert all(record.learner["tokens"] > 0 for record in records_of(one)[1:])
+
+
+def test_modelled_time_follows_tokens(tmp_path):
+    one = config("uniform", steps=3)
+    uneven = one.world.model_copy(update={"length_spread": 0.8})
+    done = read_run(execute(one.model_copy(update={"world": uneven}), tmp_path))
+    model = WallTime(
+        round_latency=0, generated_per_second=2, trained_per_second=1e9, step_overhead=0
+    )
+    tokens = sum(step.learner.get("tokens", 0.0) for step in done.steps)
+    assert model.seconds(done)[-1] == pytest.approx(tokens / 2, rel=1e-6)
+
+
 def test_gvm_weights_are_the_papers():
     p = np.array([0.0, 1e-3, 0.25, 1.0])
     found = make_allocator("gvm").weights(p)

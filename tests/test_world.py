@@ -239,6 +239,34 @@ def test_noise_has_the_variance_that_advantages_imply():
     assert ratio == pytest.approx(1.0, abs=0.15)
 
 
+@pytest.mark.parametrize("world", WORLDS)
+def test_gradient_norms_are_those_of_single_prompts(world):
+    policy = build(world)
+    train(policy, 3)
+    prompts = np.arange(20)
+    norms_ = policy.gradient_norms(prompts)
+    for prompt, norm in zip(prompts, norms_, strict=True):
+        one = np.array([prompt])
+        policy.pass_rates(one)
+        shared, own = policy._gradients(one, np.ones(1))
+        assert norm == pytest.approx(np.sqrt(shared @ shared + own @ own))
+
+
+def test_lengths_have_mean_one_and_are_counted_over_all_rounds():
+    even, uneven = build(), build(length_spread=0.8)
+    assert (even.lengths == 1.0).all()
+    assert uneven.lengths.mean() == pytest.approx(1.0)
+    assert uneven.lengths.std() > 0.3
+    first, again = np.arange(50), np.arange(25, 75)
+    for policy in (even, uneven):
+        policy.rollout(first, np.full(50, 4))
+        policy.rollout_more(again, np.full(50, 2))
+    assert "tokens" not in even.update()
+    spent = 4 * uneven.lengths[first].sum() + 2 * uneven.lengths[again].sum()
+    assert uneven.update()["tokens"] == pytest.approx(spent)
+    np.testing.assert_array_equal(even.all_pass_rates(), uneven.all_pass_rates())
+
+
 # -- drift ----------------------------------------------------------------------------------
 
 

@@ -30,6 +30,9 @@ class Observation:
             where it does not say.
         prompts: (m,) indices into the pool, by which memory is kept; None outside a loop.
         features: (m, d) what the learner knows of the prompts (an embedding), where it does.
+        lengths: (m,) mean response lengths, where the learner knows them and the allocator reads
+            them; in any one unit.
+        gradient_norms: (m,) norms of the gradients of prompts' logits, likewise.
         batch: (m,) which of the batches drawn for the step each prompt is from; None: all of one.
         memory: the allocator's own arrays over the pool (``Allocator.memory``).
         rng: the allocator's randomness in this step; None outside a loop.
@@ -43,6 +46,8 @@ class Observation:
     weighting: str | None = None
     prompts: IntArray | None = None
     features: FloatArray | None = None
+    lengths: FloatArray | None = None
+    gradient_norms: FloatArray | None = None
     batch: IntArray | None = None
     memory: Mapping[str, NDArray[Any]] | None = None
     rng: np.random.Generator | None = None
@@ -78,6 +83,8 @@ class Observation:
             posterior=None if posterior is None else (posterior[0][index], posterior[1][index]),
             prompts=part(self.prompts),
             features=part(self.features),
+            lengths=part(self.lengths),
+            gradient_norms=part(self.gradient_norms),
             batch=part(self.batch),
         )
 

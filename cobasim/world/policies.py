@@ -23,7 +23,7 @@ from cobasim.allocation.arrays import FloatArray, IntArray
 from cobasim.config import WorldConfig
 from cobasim.errors import InputError, unknown_name
 from cobasim.plugins import import_class
-from cobasim.streams import DRIFT, HELDOUT, POPULATION, REGIME, ROLLOUTS, stream
+from cobasim.streams import DRIFT, HELDOUT, LENGTHS, POPULATION, REGIME, ROLLOUTS, stream
 from cobasim.world.prompts import (
     difficulty_class,
     draw_pass_rates,
@@ -70,6 +70,8 @@ class SimulatedPolicy(ABC):
         self.damage = 0.0  # logits by which nuisance steps have lowered every prompt
         self._build(rates)
         self.own = np.zeros(first.size)  # (P,) memorised logits
+        lengths = np.exp(config.length_spread * stream(seed, LENGTHS).standard_normal(first.size))
+        self.lengths = lengths / lengths.mean()  # (P,) mean response lengths, in their own mean
         self._start = self._shared().copy()  # what forgetting falls back to
         self._own_square = 0.0  # Adam's second moment of `own`, pooled over prompts
         self._moment = np.zeros(self._shared().size)
@@ -144,6 +146,7 @@ class SimulatedPolicy(ABC):
         self._noise = rng.standard_normal(self._moment.size)
         passes = rng.binomial(budgets, rate)
         self._last, self._kept, self._outcomes = (prompts, budgets, passes), None, rng
+        self._tokens = float(budgets @ self.lengths[prompts])
         return passes
 
     def rollout_more(self, prompts: IntArray, budgets: IntArray) -> IntArray:
@@ -152,6 +155,7 @@ class SimulatedPolicy(ABC):
             raise RuntimeError("rollout_more() goes on after rollout()")
         passes = self._outcomes.binomial(budgets, self.pass_rates(prompts))
         self._last = join_groups(self._last, (prompts, budgets, passes))
+        self._tokens += float(budgets @ self.lengths[prompts])
         self.pass_rates(self._last[0])  # the families keep what their gradients need of these
         return passes
 
@@ -165,11 +169,16 @@ class SimulatedPolicy(ABC):
         self._last = (prompts[some], self._kept.budgets, self._kept.passes)
         self._rates = self.pass_rates(prompts[some])
 
+    def prompt_lengths(self, prompts: IntArray) -> FloatArray:
+        """Mean response lengths (m,) of prompts, in units of the pool's mean."""
+        return np.asarray(self.lengths[prompts])
+
     def update(self) -> dict[str, float]:
         """One policy update from the last rollouts; returns the gradient norm before clipping."""
         if self._last is None:
             raise RuntimeError("update() needs rollouts: call rollout() first")
         (prompts, budgets, passes), kept = self._last, self._kept
+        tokens = self._tokens
         self._last = self._kept = None
         config = self.config
         if kept is None or kept.baseline is None:
@@ -199,7 +208,9 @@ class SimulatedPolicy(ABC):
             parameters += config.forgetting * (self._start - parameters)
         self.step += 1
         self._drift()
-        return {"grad_norm": norm}
+        if config.length_spread == 0.0:
+            return {"grad_norm": norm}
+        return {"grad_norm": norm, "tokens": tokens}
 
     def _apply(self, prompts: IntArray, shared: FloatArray, own: FloatArray) -> None:
         rate = self.config.learning_rate
@@ -353,6 +364,11 @@ class LogisticPolicy(SimulatedPolicy):
         logits[: self.num_prompts] += self.own_slope[: self.num_prompts] * self.own
         return np.asarray(expit(logits - self.damage))
 
+    def gradient_norms(self, prompts: IntArray) -> FloatArray:
+        """Norms (m,) of the gradients of prompts' logits; constant in this family."""
+        rows = self.features[prompts]
+        return np.asarray(np.sqrt((rows * rows).sum(axis=1) + self.own_slope[prompts] ** 2))
+
     def prompt_features(self, prompts: IntArray) -> FloatArray:
         """The direction of the prompt's shared features; not its difficulty."""
         rows = self.features[prompts]
@@ -433,6 +449,15 @@ class SkillChainPolicy(SimulatedPolicy):
         return np.asarray(
             np.exp(self._log_products()[self.cluster, self.level]) * expit(own - self.damage)
         )
+
+    def gradient_norms(self, prompts: IntArray) -> FloatArray:
+        """Norms (m,) of the gradients of prompts' logits."""
+        slope = expit(-self.skills) ** 2
+        squares = np.zeros((slope.shape[0], slope.shape[1] + 1))
+        np.cumsum(slope, axis=1, out=squares[:, 1:])  # of the first l skills of each chain
+        own = expit(self.damage - self.own_logit[prompts] - self.own[prompts])
+        total = squares[self.cluster[prompts], self.level[prompts]] + own**2
+        return np.asarray(np.sqrt(total) / np.maximum(1.0 - self.pass_rates(prompts), 1e-12))
 
     def prompt_features(self, prompts: IntArray) -> FloatArray:
         """Which chain the prompt is of, and how far along; not its own skill."""

@@ -13,6 +13,7 @@ from cobasim.allocation.arrays import FloatArray, IntArray
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Observation
 from cobasim.allocation.spread import spread_proportionally
+from cobasim.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,9 +21,10 @@ class Gvm(RoundsAllocator):
     """GVM: after a pilot, rollouts in proportion to G / sqrt(p + a / p^(b-1)), none where p = 0.
 
     The pilot comes out of the total and is part of the groups; where the total is less than a
-    pilot for all, the pilot is the mean budget. Departures: G, the norm of the gradient of an
-    accepted sample, is that of a Bernoulli outcome in its logit, 1 - p (a trainer would measure
-    it); what no prompt with p > 0 can take is spread over all. Sums are exact.
+    pilot for all, the pilot is the mean budget. G, the norm of the gradient of an accepted
+    sample, is 1 - p (a Bernoulli outcome in its logit), times the norm of that logit's gradient
+    with ``gradients="learner"`` where the learner knows it (the worlds do). Departure: what no
+    prompt with p > 0 can take is spread over all. Sums are exact.
     """
 
     source: ClassVar[str] = "GVM-RAFT, arXiv 2505.02391"
@@ -30,6 +32,8 @@ class Gvm(RoundsAllocator):
     pilot: int = parameter(8, "rollouts of every prompt in the first round", at_least=1)
     a: float = parameter(1e-3, "regulariser of small pass rates", at_least=0)
     b: float = parameter(2.0, "power of the regulariser", at_least=1)
+    gradients: str = parameter("bernoulli", "what G is made of", choices=("bernoulli", "learner"))
+    reads: ClassVar[tuple[str, ...]] = ("gradient_norms",)
 
     def weights(self, pass_rate: FloatArray) -> FloatArray:
         """The rule, (m,)."""
@@ -45,4 +49,11 @@ class Gvm(RoundsAllocator):
         pilot = np.full(size, first, dtype=np.int64)
         passes = yield pilot
         weights = self.weights(passes / np.maximum(pilot, 1))
+        if self.gradients == "learner":
+            if obs.gradient_norms is None:
+                raise InputError(
+                    "gvm with gradients=learner needs a learner with a method gradient_norms; the "
+                    "simulated worlds have it: use gradients=bernoulli elsewhere"
+                )
+            weights = weights * obs.gradient_norms
         yield spread_proportionally(limits.total - first * size, weights, limits.high - pilot)

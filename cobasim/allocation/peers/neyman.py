@@ -65,17 +65,19 @@ class Neyman(ValueAllocator):
 class Duet(ValueAllocator):
     """DUET: rollouts in proportion to s / sqrt(L), predicted signal over root of length.
 
-    s = sqrt(p (1-p)). Departures: the paper spends a budget of tokens and learns to predict s and
-    L; here the total is one of rollouts, and L = 1 + longer (1-p), failures being longer by that
-    factor. The simulated worlds have no lengths, so the default is L = 1, and then this is
-    ``neyman``.
+    s = sqrt(p (1-p)); L is the prompt's response length where the learner knows it (else 1), times
+    1 + longer (1-p), failures being longer by that share. Departures: the paper spends a budget of
+    tokens and learns to predict s and L; here the total is one of rollouts (what they come to in
+    tokens is recorded), and lengths are known. In a world of equal lengths this is ``neyman``.
     """
 
     source: ClassVar[str] = "DUET, arXiv 2605.08441"
     estimator: ClassVar[str] = "posterior"
+    reads: ClassVar[tuple[str, ...]] = ("lengths",)
     longer: float = parameter(0.0, "by how much failing responses are longer (share)", at_least=0)
 
     def value(self, obs: Observation) -> ValueFunction:
         """See ``NeymanValue``, with weight s^2 / L."""
         p = obs.pass_rate
-        return NeymanValue(p, p * (1.0 - p) / (1.0 + self.longer * (1.0 - p)))
+        length = 1.0 if obs.lengths is None else obs.lengths
+        return NeymanValue(p, p * (1.0 - p) / (length * (1.0 + self.longer * (1.0 - p))))
