@@ -446,7 +446,7 @@ def test_coba_released_with_a_tau_of_ones_own():
 def test_the_registry():
     own = {"uniform", "knapsack", "fixed-exploit", "fixed-explore", "fixed", "linear-decay",
            "coba", "coba-explore-first", "coba-released", "coba-variance", "coba-mixed",
-           "coba-update", "signal"}  # fmt: skip
+           "coba-update", "signal", "signal-skip"}  # fmt: skip
     assert own == set(ALLOCATORS) - set(PEERS)
     rows = describe_allocators()
     assert [row["name"] for row in rows] == list(ALLOCATORS)

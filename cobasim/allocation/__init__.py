@@ -27,12 +27,13 @@ from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Kept, Observation
 from cobasim.allocation.pass_rates import ESTIMATORS, PassRateEstimator, make_estimator
 from cobasim.allocation.peers import PEERS
+from cobasim.allocation.selective import SignalSkip
 from cobasim.allocation.signal import Signal
 from cobasim.allocation.solvers import SOLVERS, solve
 from cobasim.allocation.values import CobaValue, KnapsackValue, ValueFunction
 
 # here, since these are built on the module that holds the registry
-ALLOCATORS.update({"signal": Signal}, **PEERS)
+ALLOCATORS.update({"signal": Signal, "signal-skip": SignalSkip}, **PEERS)
 
 __all__ = [
     "ALLOCATORS",
@@ -49,6 +50,7 @@ __all__ = [
     "PassRateEstimator",
     "RoundsAllocator",
     "Signal",
+    "SignalSkip",
     "ValueAllocator",
     "ValueFunction",
     "allocate",
