@@ -187,3 +187,32 @@ def test_it_follows_the_learner_s_weighting():
         )
         own = make_allocator("signal", weighting=weighting)(obs, limits)
         np.testing.assert_array_equal(make_allocator("signal")(told, limits), own)
+
+
+# -- with prompts chosen first ---------------------------------------------------------------
+
+
+def test_signal_skip_takes_the_prompts_of_greso_and_divides_as_signal_does():
+    rng = np.random.default_rng(1)
+    size, limits = 32, Limits(128, 2, 64)
+    a, b = 0.3 + rng.gamma(1, 3, 2 * size), 0.3 + rng.gamma(1, 3, 2 * size)
+    streak = rng.integers(-4, 5, 2 * size)
+
+    def seen(weighting):
+        memory = {"streak": streak.copy(), "explore": np.array([0.5, 0.5])}
+        return Observation(
+            a / (a + b), a + b, posterior=(a, b), weighting=weighting, memory=memory,
+            prompts=np.arange(2 * size), batch=np.repeat([0, 1], size),
+            rng=np.random.default_rng(7),
+        )  # fmt: skip
+
+    for weighting in ("rollout", "prompt"):
+        plain = make_allocator("greso")(seen(weighting), limits)
+        own = make_allocator("signal-skip")(seen(weighting), limits)
+        np.testing.assert_array_equal(own > 0, plain > 0)
+        assert own.sum() == plain.sum()
+        chosen = plain > 0
+        divided = Signal(weighting=weighting)(
+            seen(weighting).take(chosen), Limits(int(plain.sum()), 2, 64)
+        )
+        np.testing.assert_array_equal(own[chosen], divided)
