@@ -92,7 +92,7 @@ def drive(allocator: Allocator, obs: Observation, limits: Limits, rates, seed=0)
 
 
 @pytest.mark.parametrize("world", WORLDS)
-@pytest.mark.parametrize("name", [*(set(ALLOCATORS) - set(PEERS)), "oracle-coba"])
+@pytest.mark.parametrize("name", [*(set(one_shot()) - set(PEERS)), "oracle-coba"])
 def test_allocators_of_one_round_are_recorded_as_before(name, world):
     """The loop written out: observe, allocate, roll out once, update, record."""
     one = config(name, world)
