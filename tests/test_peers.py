@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from scipy import special
 
 from cobasim.allocation import (
-    ALLOCATORS,
     PEERS,
     Allocator,
     Kept,
