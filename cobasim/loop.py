@@ -296,7 +296,7 @@ class Loop:
         if allocator.wants_features:
             assert isinstance(self.learner, KnowsFeatures)
             features = self.learner.prompt_features(prompts)
-        rng = stream(self.seed, ALLOCATION, self.step)
+        rng = stream(self.seed, ALLOCATION, self.step) if "rng" in allocator.reads else None
         lengths = gradients = None
         if "lengths" in allocator.reads and isinstance(self.learner, KnowsLengths):
             lengths = self.learner.prompt_lengths(prompts)

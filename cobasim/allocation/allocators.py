@@ -98,7 +98,8 @@ class Allocator(ABC):
     in_rounds: ClassVar[bool] = False  # True: spends in several rounds, so it needs outcomes
     selects: ClassVar[bool] = False  # True: the update gets part of the rollouts (``keep``)
     uses_beliefs: ClassVar[bool] = True  # False: pass-rate estimates do not change what it does
-    reads: ClassVar[tuple[str, ...]] = ()  # "lengths", "gradient_norms": shown where known
+    # of an observation, besides beliefs: "lengths", "gradient_norms" (where known), "rng"
+    reads: ClassVar[tuple[str, ...]] = ()
     wants_features: ClassVar[bool] = False  # True: needs ``Observation.features``
 
     def __post_init__(self) -> None:

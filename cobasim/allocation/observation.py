@@ -35,7 +35,7 @@ class Observation:
         gradient_norms: (m,) norms of the gradients of prompts' logits, likewise.
         batch: (m,) which of the batches drawn for the step each prompt is from; None: all of one.
         memory: the allocator's own arrays over the pool (``Allocator.memory``).
-        rng: the allocator's randomness in this step; None outside a loop.
+        rng: the allocator's randomness in this step, if it reads it; None outside a loop.
     """
 
     pass_rate: FloatArray

@@ -13,6 +13,7 @@ is memorised, and never reaches held-out prompts.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -308,6 +309,36 @@ class SimulatedPolicy(ABC):
         }
 
 
+def _collisions(
+    rng: np.random.Generator, size: int, basis: FloatArray, clusters: int
+) -> FloatArray:
+    """Random unit vectors (size, d) in the part of the basis that nothing else uses."""
+    rest = basis[clusters + 2 :]
+    random = rng.standard_normal((size, rest.shape[0]))
+    random /= np.linalg.norm(random, axis=1, keepdims=True)
+    return np.asarray(random @ rest)
+
+
+KEPT_NUMBERS = 2_000_000  # in one array of directions that is kept for the next run
+
+
+@lru_cache(maxsize=16)
+def _directions(
+    seed: int, size: int, d: int, clusters: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """What runs of one seed draw alike: (n,) normals for slopes, the basis (d, d), collisions.
+
+    Rows of the basis: the common direction, the clusters, the new cluster, the rest. Read only.
+    """
+    rng = stream(seed, POPULATION, 2)
+    spread = rng.standard_normal(size)
+    basis = np.ascontiguousarray(np.linalg.qr(rng.standard_normal((d, d)))[0].T)
+    found = spread, basis, _collisions(rng, size, basis, clusters)
+    for array in found:
+        array.setflags(write=False)
+    return found
+
+
 class LogisticPolicy(SimulatedPolicy):
     """p_i = sigmoid(slope_i x_i . theta + own part - difficulty_i).
 
@@ -320,32 +351,28 @@ class LogisticPolicy(SimulatedPolicy):
     """
 
     def _build(self, rates: FloatArray) -> None:
-        config, rng = self.config, stream(self.seed, POPULATION, 2)
+        config = self.config
         size, d = rates.size, config.features
         self.theta = np.zeros(d)
-        self.slope = np.exp(config.slope_spread * rng.standard_normal(size))
         self.difficulty = -logit(rates)
-        basis, _ = np.linalg.qr(rng.standard_normal((d, d)))
-        # rows of the basis: the common direction, the clusters, the new cluster, the rest
-        self.basis = np.ascontiguousarray(basis.T)
-        self.features = self._shared_features(rng, self.cluster, self.slope)  # (n, d)
+        draw = _directions if size * d <= KEPT_NUMBERS else _directions.__wrapped__
+        spread, self.basis, random = draw(self.seed, size, d, config.clusters)
+        self.slope = np.exp(config.slope_spread * spread)
+        self.features = self._shared_features(random, self.cluster, self.slope)  # (n, d)
         own = (1.0 - config.transfer) * (1.0 - config.interference)
         self.own_slope = self.slope * np.sqrt(own)  # (n,)
 
     def _shared_features(
-        self, rng: np.random.Generator, cluster: IntArray, slope: FloatArray
+        self, random: FloatArray, cluster: IntArray, slope: FloatArray
     ) -> FloatArray:
-        """slope_i times the shared part of x_i, (n, d)."""
+        """slope_i times the shared part of x_i, (n, d); ``random``: unit vectors that collide."""
         config = self.config
-        rest = self.basis[config.clusters + 2 :]
-        random = rng.standard_normal((cluster.size, rest.shape[0]))
-        random /= np.linalg.norm(random, axis=1, keepdims=True)
         shared = np.sqrt(config.transfer)
         features = shared * (
             np.sqrt(config.common) * self.basis[0]
             + np.sqrt(1.0 - config.common) * self.basis[1 + cluster]
         )
-        features += np.sqrt((1.0 - config.transfer) * config.interference) * (random @ rest)
+        features += np.sqrt((1.0 - config.transfer) * config.interference) * random
         return np.asarray(features * slope[:, None], dtype=np.float64)
 
     def _shared(self) -> FloatArray:
@@ -383,7 +410,8 @@ class LogisticPolicy(SimulatedPolicy):
     def _enter_regime(self, prompts: IntArray, rates: FloatArray) -> None:
         rng = stream(self.seed, REGIME, 1 + int(prompts[0]) if prompts.size else 0)
         cluster = np.full(prompts.size, self.config.clusters)
-        self.features[prompts] = self._shared_features(rng, cluster, self.slope[prompts])
+        random = _collisions(rng, prompts.size, self.basis, self.config.clusters)
+        self.features[prompts] = self._shared_features(random, cluster, self.slope[prompts])
         # at exactly these rates for the policy as it is now
         now = self.features[prompts] @ self.theta - self.damage
         self.difficulty[prompts] = now - logit(rates)

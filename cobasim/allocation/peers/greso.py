@@ -29,6 +29,7 @@ class Greso(Allocator):
 
     source: ClassVar[str] = "GRESO, arXiv 2506.02177"
     uses_beliefs: ClassVar[bool] = False
+    reads: ClassVar[tuple[str, ...]] = ("rng",)
     exact: ClassVar[bool] = False
     floor: float = parameter(0.01, "least chance of a visit", above=0, at_most=1)
     start: float = parameter(0.5, "p at the start", above=0, at_most=1)

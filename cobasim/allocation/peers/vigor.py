@@ -27,6 +27,7 @@ class Vigor(RoundsAllocator):
 
     source: ClassVar[str] = "VIGOR, arXiv 2607.22002 (rule as cited by others)"
     uses_beliefs: ClassVar[bool] = False
+    reads: ClassVar[tuple[str, ...]] = ("rng",)
     turns: int = parameter(4, "rounds", at_least=1)
 
     def rounds(self, obs: Observation, limits: Limits) -> Generator[IntArray, IntArray, None]:
