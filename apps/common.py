@@ -16,7 +16,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from cobasim.allocation import ALLOCATORS, describe_allocators, find_allocator, one_shot
+from cobasim.allocation import ALLOCATORS, describe_allocators, one_shot
 from cobasim.allocation.arrays import FloatArray
 from cobasim.errors import InputError
 from cobasim.pass_rate_files import read_pass_rates
@@ -117,10 +117,8 @@ def allocator_names(*, plain: bool = False) -> list[str]:
     ``plain``: only those whose budgets follow from an observation alone (``one_shot``).
     """
     given = [name for name in options().allocators if name not in ALLOCATORS]
-    if not plain:
-        return [*ALLOCATORS, *given]
-    kinds = {name: find_allocator(name) for name in given}
-    return [*one_shot(), *(n for n, kind in kinds.items() if kind.exact and not kind.in_rounds)]
+    names = [*ALLOCATORS, *given]
+    return one_shot(names) if plain else names
 
 
 def allocator_help() -> str:

@@ -17,8 +17,8 @@ from cobasim.config import WORLD_DEFAULTS, validated
 from cobasim.errors import InputError
 from cobasim.records import Run, find_runs, read_run
 from cobasim.scores import Interval, Row, comparison_table, verdict
+from cobasim.updates import WEIGHTINGS
 from cobasim.world.prompts import POPULATIONS
-from cobasim.world.updates import WEIGHTINGS
 from cobasim_apps import common
 from cobasim_apps.common import BIND
 from cobasim_apps.jobs import Job, jobs, save

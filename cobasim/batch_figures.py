@@ -13,9 +13,9 @@ from cobasim.allocation.arrays import FloatArray, IntArray
 from cobasim.allocation.values import ValueFunction, log_beta_density
 from cobasim.figures import AXIS, colour_of, faint, label, lay_out, marker_of
 from cobasim.records import DIFFICULTY_CLASSES
+from cobasim.updates import expected_group_update, group_weights
 from cobasim.whatif import Outcome
 from cobasim.world.prompts import difficulty_class
-from cobasim.world.updates import expected_group_update, group_weights
 
 _POINTS = 400
 
@@ -227,7 +227,7 @@ def marginal_gains(
 def pulls(outcomes: Sequence[Outcome], obs: Observation, weighting: str) -> go.Figure:
     """Expected pull of each prompt on the update, w_i E[u_i], relative to a mean weight of 1 / m.
 
-    weighting: "rollout" or "prompt"; see ``cobasim.world.updates``.
+    weighting: "rollout" or "prompt"; see ``cobasim.updates``.
     """
     figure = go.Figure()
     order = np.argsort(obs.pass_rate, kind="stable")

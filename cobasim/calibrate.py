@@ -28,11 +28,10 @@ import joblib
 import numpy as np
 import plotly.graph_objects as go
 from scipy import optimize, stats
-from threadpoolctl import threadpool_limits
 
 from cobasim.allocation import make_allocator
 from cobasim.allocation.arrays import FloatArray
-from cobasim.comparison import build_loop, measured_pool
+from cobasim.comparison import build_loop, measured_pool, one_thread
 from cobasim.config import LoopConfig, RunConfig, WorldConfig, validated
 from cobasim.errors import InputError, unknown_name
 from cobasim.figures import label, lay_out
@@ -180,6 +179,9 @@ class Real:
             )
         if len(grouped[uniform]) < 2:
             raise InputError("at least two seeds of uniform are needed, for standard errors")
+        for key, group in grouped.items():
+            if not group.keys() & grouped[uniform].keys():
+                raise InputError(f"{key[0]} per {key[1]} has no seed in common with uniform")
         return cls(loop, grouped, uniform, dict(sorted(rates.items())))
 
     @property
@@ -202,9 +204,8 @@ class Real:
                 error.append(np.maximum(sem, np.full(mean[-1].shape, FLOOR[name])))
         if with_norms:
             for key in self.others:
-                shared = [seed for seed in (seeds or base) if seed in self.series[key]]
-                if not shared:
-                    continue
+                both = [seed for seed in self.series[key] if seed in base]
+                shared = [seed for seed in seeds or () if seed in both] or both
                 ratios = [_log_ratio(self.series[key][s].norm, base[s].norm) for s in shared]
                 mean.append(np.array([np.mean(ratios)]))
                 spread = float(np.std(ratios, ddof=1)) if len(ratios) > 1 else 0.0
@@ -242,7 +243,7 @@ def simulate(
             config = RunConfig(
                 allocator=allocator, seed=seed, loop=real.loop, world=world, pass_rates=pass_rates
             )
-            with threadpool_limits(1):
+            with one_thread():
                 records = run(build_loop(config, rates), make_allocator(allocator))
             found.setdefault((allocator, weighting), []).append(Series.of(records))
     return found
@@ -308,7 +309,7 @@ class Model:
         uniform: predicted and real curves of uniform, by name.
         predictions: of the adaptive runs.
         tau, p_value: Kendall's rank correlation of predicted with real differences; None for one.
-            inside: how many predictions lie in the real 95 % interval.
+        inside: how many predictions lie in the real 95 % interval.
         extra: how the fit was made.
     """
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import socket
 import sys
 import time
@@ -38,13 +37,6 @@ from rich.table import Table
 
 from cobasim.allocation import SOLVERS, Limits, describe_allocators, find_allocator
 from cobasim.allocation.allocators import prepare
-from cobasim.errors import InputError
-from cobasim.pass_rate_files import read_pass_rates
-from cobasim.records import read_header
-
-if TYPE_CHECKING:
-    from cobasim.scores import Interval, Row
-
 from cobasim.cli_common import (
     AllocatorsOption,
     BatchOption,
@@ -62,10 +54,18 @@ from cobasim.cli_common import (
     WorldOption,
     allocator_list,
     app,
+    command_text,
     progress_bar,
     run_app,
     weighting_list,
 )
+from cobasim.errors import InputError
+from cobasim.pass_rate_files import read_pass_rates
+from cobasim.records import read_header
+
+if TYPE_CHECKING:
+    from cobasim.scores import Interval, Row
+
 
 EXPLORER = "explorer.py"  # the app's entry, in the package cobasim_apps
 
@@ -298,7 +298,7 @@ def compare(
             config, folder, jobs=jobs, on_finished=lambda: progress.advance(bar)
         )
     result = comparison.score(config, runs)
-    command = shlex.join(["cobasim", *sys.argv[1:]])
+    command = command_text()
     comparison.store(result, folder, command=command)
     if as_json:
         print(json.dumps(result.to_json()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -156,6 +157,11 @@ def weighting_list(weighting: str) -> tuple[str, ...]:
     if weighting not in choices:
         raise unknown_name("weighting", weighting, choices)
     return choices[weighting]
+
+
+def command_text() -> str:
+    """The command that is running, for reports."""
+    return shlex.join(["cobasim", *sys.argv[1:]])
 
 
 def short(value: object) -> str:

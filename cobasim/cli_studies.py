@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
-import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,11 +14,6 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
-
-from cobasim.errors import InputError, unknown_name
-
-if TYPE_CHECKING:
-    pass
 
 from cobasim.cli_common import (
     AllocatorsOption,
@@ -39,11 +32,32 @@ from cobasim.cli_common import (
     WorldOption,
     allocator_list,
     app,
+    command_text,
     duration,
     progress_bar,
     short,
     weighting_list,
 )
+from cobasim.errors import InputError, unknown_name
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from cobasim.sweeps import Sweep
+
+
+def _run(planned: Sweep, folder: Path, total: int, *, yes: bool, **options: Any) -> pa.Table:
+    """Do what is missing of a plan of ``total`` runs, with a bar; ``options`` as ``run_sweep``."""
+    from cobasim import sweeps
+
+    if total > sweeps.MOST_RUNS and not yes:
+        raise InputError(f"{total} runs are more than {sweeps.MOST_RUNS}; add --yes to do them")
+    sweeps.claim(planned, folder)
+    with progress_bar() as progress:
+        bar = progress.add_task(f"{len(planned.points)} points", total=total)
+        return sweeps.run_sweep(
+            planned, folder, on_finished=lambda number: progress.advance(bar, number), **options
+        )
 
 
 @app.command()
@@ -121,20 +135,10 @@ def sweep(
             f"processes (one run took {each:.2f} s; equal runs are done once)"
         )
         return
-    if total > sweeps.MOST_RUNS and not yes:
-        raise InputError(f"{total} runs are more than {sweeps.MOST_RUNS}; add --yes to do them")
     began = time.perf_counter()
-    sweeps.claim(planned, folder)
-    with progress_bar() as progress:
-        bar = progress.add_task(f"{len(planned.points)} points", total=total)
-        table = sweeps.run_sweep(
-            planned,
-            folder,
-            jobs=jobs,
-            backend="ray" if backend == "ray" else "loky",
-            ray_address=ray_address,
-            on_finished=lambda number: progress.advance(bar, number),
-        )
+    table = _run(
+        planned, folder, total, yes=yes, jobs=jobs, backend=backend, ray_address=ray_address
+    )
     console = Console()
     names = [parameter.name for parameter in parameters]
     console.print(_sweep_table(sweeps.summary(table, names), names))
@@ -191,17 +195,9 @@ def sensitivity(
         chosen={k: v for k, v in chosen.items() if v is not None and k not in own},
     )  # fmt: skip
     total, folder = study.sweep.num_runs, Path(out)
-    if total > sweeps.MOST_RUNS and not yes:
-        raise InputError(f"{total} runs are more than {sweeps.MOST_RUNS}; add --yes to do them")
-    sweeps.claim(study.sweep, folder)
-    with progress_bar() as progress:
-        bar = progress.add_task(f"{len(study.sweep.points)} points", total=total)
-        table = sweeps.run_sweep(
-            study.sweep, folder, jobs=jobs, on_finished=lambda n: progress.advance(bar, n)
-        )
-    rows = table.to_pylist()
+    rows = _run(study.sweep, folder, total, yes=yes, jobs=jobs).to_pylist()
     found = global_sensitivity.analyse(study, rows)
-    command = shlex.join(["cobasim", *sys.argv[1:]])
+    command = command_text()
     global_sensitivity.store(study, rows, found, folder, command=command, versions=own_versions())
     console = Console()
     for per, group in found["indices"].items():
@@ -275,7 +271,7 @@ def calibrate(
                         on_progress=advance,
                     )
                 )  # fmt: skip
-    command = shlex.join(["cobasim", *sys.argv[1:]])
+    command = command_text()
     folder = Path(out)
     calibration.store(
         models, found, folder, command=command, versions=own_versions(), pass_rates=pass_rates
@@ -291,8 +287,13 @@ def calibrate(
 
 
 def _model_table(model: Any) -> Table:
-    table = Table(title=f"{model.settings['world']}, {model.name}", box=box.SIMPLE_HEAD)
-    for column in ("allocator", "real, points", "predicted", "plausible", "norm", "predicted"):
+    table = Table(
+        title=f"{model.settings['world']}, {model.name}: points minus uniform, and norm over its",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=0,
+    )
+    for column in ("allocator", "real", "predicted", "plausible", "norm", "predicted"):
         justify: Any = "left" if column == "allocator" else "right"
         table.add_column(column, justify=justify, no_wrap=True)
     for one in model.predictions:
@@ -362,20 +363,9 @@ def ring(
         oracles=oracles, pass_rates=pass_rates, settings=split_settings(settings or []),
     )  # fmt: skip
     total, folder = planned.num_runs, Path(out)
-    if total > sweeps.MOST_RUNS and not yes:
-        raise InputError(f"{total} runs are more than {sweeps.MOST_RUNS}; add --yes to do them")
-    sweeps.claim(planned, folder)
-    with progress_bar() as progress:
-        bar = progress.add_task(f"{len(planned.points)} points", total=total)
-        table = sweeps.run_sweep(
-            planned,
-            folder,
-            jobs=jobs,
-            on_finished=lambda n: progress.advance(bar, n),
-            measure=rings.measure,
-        )
+    table = _run(planned, folder, total, yes=yes, jobs=jobs, measure=rings.measure)
     result = rings.analyse(rings.outcomes(table.to_pylist()))
-    command = shlex.join(["cobasim", *sys.argv[1:]])
+    command = command_text()
     rings.store(result, folder, command=command, versions=own_versions())
     if as_json:
         print(json.dumps(result))
@@ -400,12 +390,12 @@ def _league_table(title: str, league: dict[str, Any]) -> Table:
 
     per = "both weightings" if title == "both" else f"loss weighted per {title}"
     table = Table(
-        title=f"{per}, {league['conditions']} conditions; points at equal rollouts, ± half of a\n"
-        "95 % interval; b/l/i: conditions beaten, lost, inside the noise; gap: to its oracle;\n"
-        "*: not told apart from the best by ranks",
+        title=f"{per}, {league['conditions']} conditions\npoints at equal rollouts, ± half of a "
+        "95 % interval; b/l/i: conditions\nbeaten, lost, inside the noise; gap: to its oracle; "
+        "*: not told\napart from the best by ranks",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        padding=(0, 1, 0, 0),
+        padding=0,  # the box sets columns apart: eight of them fit into 80 characters
     )
     table.add_column("allocator", no_wrap=True)
     for column in (
@@ -467,7 +457,7 @@ def study(
             chosen, options, folder, planned,
             jobs=jobs, on_finished=lambda number: progress.advance(bar, number),
         )  # fmt: skip
-    command = shlex.join(["cobasim", *sys.argv[1:]])
+    command = command_text()
     files = studies.store(chosen, options, folder, planned, answer, command=command)
     if as_json:
         print(json.dumps({"study": chosen.name, "conclusion": answer.conclusion}))
@@ -531,7 +521,7 @@ def learn(
             config,
             timesteps=timesteps,
             seed=seed,
-            command=shlex.join(["cobasim", *sys.argv[1:]]),
+            command=command_text(),
             on_progress=show,
         )
     write_atomically(file, found.network.to_json())
@@ -570,7 +560,7 @@ def reproduce(
         content = reproduction.reproduce(
             chosen,
             folder,
-            command=shlex.join(["cobasim", *sys.argv[1:]]),
+            command=command_text(),
             jobs=jobs,
             on_finished=lambda number: progress.advance(bar, number),
         )

@@ -38,10 +38,10 @@ from cobasim.scores import LEVEL, holm, mean_interval, paired_p_value, transitio
 from cobasim.scores import transition_counts as run_transitions
 from cobasim.streams import stream
 from cobasim.sweeps import Point, Sweep, claim, run_sweep
+from cobasim.updates import WEIGHTINGS, expected_group_update, group_weights
 from cobasim.whatif import what_if
 from cobasim.world import WORLDS, draw_pass_rates
 from cobasim.world.prompts import difficulty_class
-from cobasim.world.updates import WEIGHTINGS, expected_group_update, group_weights
 
 REPORT, NUMBERS, TIMES = "reproduction.html", "reproduction.json", "solver-times.json"
 PAPER_STEPS = 500

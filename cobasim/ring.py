@@ -26,9 +26,10 @@ from cobasim.config import ORACLE
 from cobasim.errors import InputError, unknown_name
 from cobasim.loop import Loop
 from cobasim.records import Run, write_atomically
-from cobasim.report import document, drawing, provenance
+from cobasim.report import document, drawing, grid, provenance
 from cobasim.scores import (
     LEVEL,
+    accuracy_curve,
     critical_difference,
     false_discovery,
     friedman,
@@ -178,8 +179,13 @@ def plan(
 
 
 def measure(finished: Run, loop: Loop) -> dict[str, Any]:
-    """The modelled seconds of a run's evaluations, for its row."""
-    return {"curve_seconds": wall_time.curve(finished, TIME)[0].tolist()}
+    """The curve of a run for its row: rollouts, modelled seconds, and held-out accuracy."""
+    rollouts, heldout = accuracy_curve(finished)
+    return {
+        "curve_rollouts": rollouts.tolist(),
+        "curve_heldout": heldout.tolist(),
+        "curve_seconds": wall_time.curve(finished, TIME)[0].tolist(),
+    }
 
 
 # -- outcomes ------------------------------------------------------------------------------
@@ -486,7 +492,7 @@ def store(
     """Write the numbers (JSON) and the self-contained page (HTML) below ``out``."""
     content = {"command": command, "versions": dict(versions), **result}
     write_atomically(out / NUMBERS, json.dumps(content, indent=1) + "\n")
-    parts = [_STYLE, *(f"<p>{html.escape(line)}</p>" for line in statements(result))]
+    parts = [*(f"<p>{html.escape(line)}</p>" for line in statements(result))]
     drawn = {title: ring_figures.ranks(one, title) for title, one in result["leagues"].items()}
     for title, one in result["leagues"].items():
         named = "Both weightings of the loss" if title == "both" else f"Loss weighted per {title}"
@@ -503,12 +509,6 @@ def store(
     write_atomically(out / REPORT, document(title, body))
 
 
-_STYLE = (
-    "<style>body{max-width:92rem}table{border-collapse:collapse;font-size:.85rem}"
-    "td,th{padding:.25rem .6rem;border-bottom:1px solid #8884;text-align:right;"
-    "vertical-align:top;white-space:nowrap}td:last-child{white-space:normal}td:first-child,th:first-child{text-align:left}"
-    ".scroll{overflow-x:auto}</style>"
-)
 _NOTE = (
     "<p>Rank 1 is best, ties share. Differences: held-out accuracy in points, mean over "
     "conditions, ± half of a 95 % interval over seeds. Beats / loses / inside: conditions beyond "
@@ -542,7 +542,7 @@ def _league_table(one: Mapping[str, Any]) -> str:
             items = "<br>".join(html.escape(place) for place in where)
             texts[at] = f"<details><summary>{texts[at]}</summary>{items}</details>"
         body.append(texts)
-    return _table(head, body)
+    return grid([html.escape(text) for text in head], body)
 
 
 def _condition_table(conditions: Sequence[Mapping[str, Any]]) -> str:
@@ -567,14 +567,7 @@ def _condition_table(conditions: Sequence[Mapping[str, Any]]) -> str:
         ]
         for one in conditions
     ]
-    return _table(head, body)
-
-
-def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """A table of cells that are HTML already; heads are text."""
-    heads = "".join(f"<th>{html.escape(text)}</th>" for text in head)
-    lines = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in body)
-    return f'<div class="scroll"><table><tr>{heads}</tr>{lines}</table></div>'
+    return grid([html.escape(text) for text in head], body)
 
 
 def _keys(rows: Sequence[Mapping[str, Any]]) -> set[str]:

@@ -39,7 +39,7 @@ from cobasim.config import RunConfig, validated
 from cobasim.errors import InputError
 from cobasim.loop import Loop, run
 from cobasim.records import Run, write_atomically
-from cobasim.scores import accuracy_curve, mean_interval, summarise
+from cobasim.scores import mean_interval, summarise
 
 METHODS = ("grid", "random", "lhs", "sobol")
 PLAN, ROWS, TABLE, SUMMARY = "plan.json", "rows", "results.parquet", "summary.csv"
@@ -250,22 +250,20 @@ def seconds_per_run(sweep: Sweep) -> float:
 
 
 def execute_row(config: RunConfig, measure: Measure | None = None) -> dict[str, Any]:
-    """Run one config in memory; its scores and curve as one row, and what ``measure`` adds."""
+    """Run one config in memory; its scores as one flat row, and what ``measure`` adds to it."""
     began = time.perf_counter()
     allocator = make_allocator(config.base_allocator, **config.parameters)
     with one_thread():
         loop = build_loop(config, measured_pool(config.pass_rates))
         records = run(loop, allocator)
     finished_run = Run(run_header(config), tuple(records), Path())
-    scores, (rollouts, heldout) = asdict(summarise(finished_run)), accuracy_curve(finished_run)
+    scores = asdict(summarise(finished_run))
     return {
         "allocator": scores.pop("allocator"),
         "weighting": scores.pop("weighting"),
         "world": config.world.world,
         "seed": scores.pop("seed"),
         **scores,
-        "curve_rollouts": rollouts.tolist(),
-        "curve_heldout": heldout.tolist(),
         "seconds": time.perf_counter() - began,
         **({} if measure is None else measure(finished_run, loop)),
     }

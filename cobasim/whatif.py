@@ -14,8 +14,8 @@ from cobasim.allocation.allocators import ValueAllocator
 from cobasim.allocation.arrays import FloatArray, IntArray
 from cobasim.allocation.values import ValueFunction
 from cobasim.records import DIFFICULTY_CLASSES
+from cobasim.updates import expected_group_update, group_weights
 from cobasim.world.prompts import difficulty_class
-from cobasim.world.updates import expected_group_update, group_weights
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Outcome:
         at_low, at_high: prompts at a bound.
         mixed: expected share of groups with both outcomes, if the estimates are the truth.
         update: expected size of the step along the prompts' own gradients by loss weighting:
-            sum_i w_i E[u_i], u as ``cobasim.world.updates.group_update``.
+            sum_i w_i E[u_i], u as ``cobasim.updates.group_update``.
         class_share: (5,) share of the budget by difficulty class of the estimate.
     """
 
@@ -74,7 +74,7 @@ def what_if(
         limits: total and bounds.
         allocators: names, or import paths.
         parameters: each allocator gets those that it takes.
-        update: rule of the policy update, a name in ``cobasim.world.updates.UPDATES``.
+        update: rule of the policy update, a name in ``cobasim.updates.UPDATES``.
 
     Raises InputError for an infeasible total, an unknown name or a bad parameter.
     """

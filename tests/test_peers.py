@@ -35,8 +35,8 @@ from cobasim.config import LoopConfig, RunConfig, WorldConfig
 from cobasim.errors import InputError
 from cobasim.loop import run
 from cobasim.records import read_run
+from cobasim.updates import baseline_update, group_update, join_groups
 from cobasim.wall_time import WallTime, accuracy_at
-from cobasim.world.updates import baseline_update, group_update, join_groups
 
 laws = settings(max_examples=60, deadline=None)
 WORLDS = ["logistic", "skill-chain"]

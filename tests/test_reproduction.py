@@ -20,8 +20,8 @@ from cobasim.config import LoopConfig, RunConfig, WorldConfig, validated
 from cobasim.errors import InputError
 from cobasim.loop import run
 from cobasim.records import StepRecord, bin_counts
+from cobasim.updates import group_weights
 from cobasim.world.reweighting import ReweightedLoop
-from cobasim.world.updates import group_weights
 
 TINY = reproduction.Preset(
     batch_size=12, num_prompts=36, num_heldout=24, steps=9, seeds=2, high=64

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cobasim.allocation import Limits, Observation, make_allocator
 from cobasim.allocation.allocators import uniform_budgets
 from cobasim.allocation.signal import CLASSES, Signal, belief, classes, greedy, moments, nodes
-from cobasim.world.updates import UPDATES, expected_group_update
+from cobasim.updates import UPDATES, expected_group_update
 
 
 def observe(a, b):

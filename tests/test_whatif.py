@@ -12,8 +12,8 @@ from synthetic_runs import write_run
 from cobasim import batch_figures, figures, sweep_figures
 from cobasim.allocation import Limits, Observation, one_shot
 from cobasim.errors import InputError
+from cobasim.updates import UPDATES, expected_group_update, group_update
 from cobasim.whatif import observation_of_bins, what_if
-from cobasim.world.updates import UPDATES, expected_group_update, group_update
 
 
 @given(

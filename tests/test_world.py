@@ -10,9 +10,9 @@ from scipy.special import logit
 
 from cobasim.config import LoopConfig, WorldConfig
 from cobasim.loop import Loop
+from cobasim.updates import UPDATES, group_update, group_weights
 from cobasim.world import WORLDS, LogisticPolicy, SkillChainPolicy, draw_pass_rates
 from cobasim.world.prompts import RATE_FLOOR, difficulty_class, transition_counts
-from cobasim.world.updates import UPDATES, group_update, group_weights
 
 SMALL = {"num_prompts": 300, "num_heldout": 200}
 

@@ -514,13 +514,16 @@ ALLOCATORS: dict[str, type[Allocator]] = {
 LEARNED = "learned:"  # prefix of a file that `cobasim learn` wrote
 
 
-def one_shot() -> list[str]:
-    """Registered allocators whose budgets follow from pass rates alone, and meet the total."""
-    return [
-        name
-        for name, kind in ALLOCATORS.items()
-        if kind.exact and not (kind.in_rounds or kind.wants_features)
-    ]
+def one_shot(names: Iterable[str] = ALLOCATORS) -> list[str]:
+    """Of names, those whose budgets follow from pass rates alone, and meet the total.
+
+    Raises InputError as ``find_allocator``.
+    """
+
+    def simple(kind: type[Allocator]) -> bool:
+        return kind.exact and not (kind.in_rounds or kind.wants_features)
+
+    return [name for name in names if simple(find_allocator(name))]
 
 
 def find_allocator(name: str) -> type[Allocator]:

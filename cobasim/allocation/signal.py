@@ -25,12 +25,12 @@ from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
-from scipy import stats
 
 from cobasim.allocation.allocators import Allocator, parameter, uniform_budgets
 from cobasim.allocation.arrays import FloatArray, IntArray
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Observation
+from cobasim.updates import group_update
 
 NODES = 96  # of the quadrature over p
 MOST_EVIDENCE = 400.0  # a + b; sharper beliefs are as good as known, and finer than the nodes
@@ -42,7 +42,7 @@ ENOUGH = 1e-6  # relative gain of S / sqrt(V) at which the search ends
 @lru_cache(maxsize=8)
 def moments(high: int, kind: str) -> tuple[FloatArray, FloatArray, FloatArray]:
     """E[u], E[s] / n and E[u^2] at the quadrature's nodes, each (NODES, high + 1); 0 at n = 0."""
-    from cobasim.world.updates import group_update
+    from scipy import stats  # slow to import, and allocators that do not need it wait for it
 
     p = nodes()
     update, square, second = (np.zeros((NODES, high + 1)) for _ in range(3))

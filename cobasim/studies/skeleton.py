@@ -23,7 +23,7 @@ from cobasim.errors import InputError
 from cobasim.figures import AXIS, TEXT, colour_of, label, lay_out
 from cobasim.loop import Loop
 from cobasim.records import Run, own_versions, write_atomically
-from cobasim.report import document, drawing, provenance
+from cobasim.report import document, drawing, grid, provenance
 from cobasim.scores import LEVEL, holm, mean_interval, paired_p_value
 from cobasim.sweep_figures import Rows
 from cobasim.sweeps import Measure, Point, Sweep
@@ -578,20 +578,13 @@ def markdown(study: Study, answer: Answer, facts: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-STYLE = (
-    "<style>table{border-collapse:collapse;margin:1rem 0;font-size:.9em}caption{text-align:left;"
-    "font-weight:600;padding:.3rem 0}td,th{padding:.2rem .6rem;text-align:left;"
-    "border-bottom:1px solid #8884}</style>"
-)
-
-
 def _html(study: Study, answer: Answer, facts: Mapping[str, Any]) -> str:
     lines = (broken(html.escape(line), "<br>") for line in answer.conclusion)
     conclusion = "".join(f"<li>{line}</li>" for line in lines)
     notes = "".join(f"<p><em>{html.escape(note)}</em></p>" for note in study.notes)
     settings = html.escape(json.dumps(facts["settings"], indent=1))
     return (
-        f"{STYLE}<p><strong>{html.escape(study.question)}</strong></p><ul>{conclusion}</ul>{notes}"
+        f"<p><strong>{html.escape(study.question)}</strong></p><ul>{conclusion}</ul>{notes}"
         f"<p>Preset {facts['preset']}, {facts['runs']} runs, {facts['seeds']} seeds. Equal "
         "rollouts in every step of every run.</p>"
         f"<details><summary>Settings</summary><pre>{settings}</pre></details>"
@@ -605,12 +598,6 @@ def _html_cell(text: str) -> str:
 
 
 def _html_table(table: Table) -> str:
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in table.columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{_html_cell(cell)}</td>" for cell in row) + "</tr>"
-        for row in table.rows
-    )
-    return (
-        f"<details><summary>{html.escape(table.title)}</summary><table><thead><tr>{head}</tr>"
-        f"</thead><tbody>{body}</tbody></table></details>"
-    )
+    heads = [html.escape(name) for name in table.columns]
+    rows = ([_html_cell(cell) for cell in row] for row in table.rows)
+    return f"<details><summary>{html.escape(table.title)}</summary>{grid(heads, rows)}</details>"

@@ -25,6 +25,7 @@ from cobasim.config import WorldConfig
 from cobasim.errors import InputError, unknown_name
 from cobasim.plugins import import_class
 from cobasim.streams import DRIFT, HELDOUT, LENGTHS, POPULATION, REGIME, ROLLOUTS, stream
+from cobasim.updates import baseline_update, group_update, group_weights, join_groups
 from cobasim.world.prompts import (
     difficulty_class,
     draw_pass_rates,
@@ -32,7 +33,6 @@ from cobasim.world.prompts import (
     resample_pass_rates,
     transition_counts,
 )
-from cobasim.world.updates import baseline_update, group_update, group_weights, join_groups
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam
 
