@@ -16,7 +16,7 @@ from scipy import stats
 from cobasim.allocation.arrays import FloatArray
 from cobasim.errors import InputError
 from cobasim.paper import Case, Claim, Result
-from cobasim.scores import LEVEL, holm, mean_interval, paired_p_value
+from cobasim.scores import LEVEL, as_p_values, holm, mean_interval, paired_p_value
 
 AGREES, DISAGREES, NOISE = "agrees", "disagrees", "inside the noise"
 STATUSES = (AGREES, DISAGREES, NOISE)
@@ -110,7 +110,7 @@ def judge(result: Result, values: Values) -> list[Judged]:
     where a test puts it outside. Otherwise inside the noise, as everything is with one seed.
     """
     found = [_test(claim, values) for claim in result.claims]
-    adjusted = holm([1.0 if p is None else p for _, p, _, _ in found])
+    adjusted = holm(as_p_values(p for _, p, _, _ in found))
     judged = []
     for claim, (difference, p, sign, margin), value in zip(
         result.claims, found, adjusted, strict=True

@@ -34,7 +34,14 @@ from cobasim.records import (
     own_versions,
     write_atomically,
 )
-from cobasim.scores import LEVEL, holm, mean_interval, paired_p_value, transition_shares
+from cobasim.scores import (
+    LEVEL,
+    as_p_values,
+    holm,
+    mean_interval,
+    paired_p_value,
+    transition_shares,
+)
 from cobasim.scores import transition_counts as run_transitions
 from cobasim.streams import stream
 from cobasim.sweeps import Point, Sweep, claim, run_sweep
@@ -467,7 +474,7 @@ def ablations(table: Table, world: str, weighting: str) -> dict[str, Any]:
         paired_p_value(change, np.zeros_like(change)) if np.isfinite(change).all() else None
         for _, _, change in changes
     ]
-    adjusted = holm([1.0 if p is None else p for p in p_values])
+    adjusted = holm(as_p_values(p_values))
     for (name, place, change), p, value in zip(changes, p_values, adjusted, strict=True):
         known = np.isfinite(change).all()
         found[name]["claims"][place]["change"] = {
@@ -705,7 +712,7 @@ def decomposition(table: Table, world: str, name: str) -> dict[str, Any]:
     gains = {part: np.array([own[s] - base[s] for s in base]) for part, own in parts.items()}
     gains["together"] = gains["both"] - gains["budgets only"] - gains["weights only"]
     p_values = [paired_p_value(gain, np.zeros_like(gain)) for gain in gains.values()]
-    adjusted = holm([1.0 if p is None else p for p in p_values])
+    adjusted = holm(as_p_values(p_values))
     found: dict[str, Any] = {
         part: asdict(mean_interval(gain)) | {"p_value": None if p is None else value}
         for (part, gain), p, value in zip(gains.items(), p_values, adjusted, strict=True)

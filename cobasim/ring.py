@@ -30,6 +30,7 @@ from cobasim.report import document, drawing, grid, provenance
 from cobasim.scores import (
     LEVEL,
     accuracy_curve,
+    as_p_values,
     critical_difference,
     false_discovery,
     friedman,
@@ -305,14 +306,12 @@ def differences(found: Outcomes, reference: str) -> Differences:
     mean = (found.accuracy - base[:, None]).mean(axis=2)
     adjusted = np.ones(mean.shape)
     tested = [at for at in found.league if found.methods[at] != reference]
-    raw = [[_p_value(found.accuracy[c, m], base[c]) for m in tested] for c in range(mean.shape[0])]
+    raw = [
+        as_p_values(paired_p_value(own[m], even) for m in tested)
+        for own, even in zip(found.accuracy, base, strict=True)
+    ]
     adjusted[:, tested] = false_discovery(raw)
     return Differences(reference, mean, adjusted)
-
-
-def _p_value(own: FloatArray, base: FloatArray) -> float:
-    found = paired_p_value(own, base)
-    return 1.0 if found is None else found  # one seed shows nothing
 
 
 # -- leagues -------------------------------------------------------------------------------

@@ -242,6 +242,11 @@ def paired_p_value(a: ArrayLike, b: ArrayLike) -> float | None:
     return float(2 * special.stdtr(differences.size - 1, -abs(statistic)))
 
 
+def as_p_values(found: Iterable[float | None]) -> list[float]:
+    """Return p-values with 1 for each test that could not be made: it shows nothing."""
+    return [1.0 if value is None else value for value in found]
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values adjusted for their number by Holm's step-down rule (Holm 1979)."""
     order = np.argsort(p_values, kind="stable")
@@ -434,7 +439,7 @@ def winner(rows: Iterable[Row]) -> tuple[str | None, list[str]]:
     best = max(contenders, key=_mean_heldout)
     others = [row for row in contenders if row is not best]
     p_values = [_row_p_value(best, other) for other in others]
-    adjusted = holm([1.0 if value is None else value for value in p_values])
+    adjusted = holm(as_p_values(p_values))
     close = [
         row.allocator for row, value in zip(others, adjusted, strict=True) if not value < LEVEL
     ]

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
-from scipy.stats import false_discovery_control
 
 from cobasim.figures import label, lay_out
-from cobasim.scores import LEVEL, mean_interval
+from cobasim.scores import LEVEL, false_discovery, mean_interval
 from cobasim.studies.skeleton import (
     BOTH_WORLDS,
     Answer,
@@ -90,7 +89,7 @@ def cells(rows: Rows) -> list[Contrast]:
     )
     if not found:
         return []
-    adjusted = false_discovery_control([one.p for one in found])
+    adjusted = false_discovery([one.p for one in found])
     return [replace(one, p=float(p)) for one, p in zip(found, adjusted, strict=True)]
 
 

@@ -24,7 +24,7 @@ from cobasim.figures import AXIS, TEXT, colour_of, label, lay_out
 from cobasim.loop import Loop
 from cobasim.records import Run, own_versions, write_atomically
 from cobasim.report import document, drawing, grid, provenance
-from cobasim.scores import LEVEL, holm, mean_interval, paired_p_value
+from cobasim.scores import LEVEL, as_p_values, holm, mean_interval, paired_p_value
 from cobasim.sweep_figures import Rows
 from cobasim.sweeps import Measure, Point, Sweep
 
@@ -271,7 +271,7 @@ def against(
             if seeds:
                 family.append((name, [own[s] for s in seeds], [other[s] for s in seeds]))
         p_values = [paired_p_value(own, other) for _, own, other in family]
-        adjusted = correct([1.0 if p is None else p for p in p_values])
+        adjusted = correct(as_p_values(p_values))
         for (name, own_values, other_values), p in zip(family, adjusted, strict=True):
             pairs = zip(own_values, other_values, strict=True)
             one = mean_interval([a - b for a, b in pairs])
