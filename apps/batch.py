@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from cobasim import batch_figures
 from cobasim.allocation import Limits, Observation
-from cobasim.allocation.arrays import FloatArray
+from cobasim.arrays import FloatArray
 from cobasim.errors import InputError
+from cobasim.figures import batch as batch_figures
 from cobasim.records import find_runs, read_run
 from cobasim.whatif import Outcome, observation_of_bins, what_if
 from cobasim.world.prompts import POPULATIONS, draw_pass_rates

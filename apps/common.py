@@ -17,9 +17,9 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from cobasim.allocation import ALLOCATORS, describe_allocators, one_shot
-from cobasim.allocation.arrays import FloatArray
+from cobasim.arrays import FloatArray
+from cobasim.data import read_pass_rates
 from cobasim.errors import InputError
-from cobasim.pass_rate_files import read_pass_rates
 
 UPLOAD_MIB = 20
 UPLOAD_TYPES = ["csv", "json", "parquet", "npy"]

@@ -17,7 +17,7 @@ import streamlit as st
 
 from cobasim.errors import InputError
 from cobasim.records import STEPS_FILE
-from cobasim.sweeps import ROWS
+from cobasim.runs.sweep import ROWS
 
 MOST_AT_A_TIME = 4  # of all sessions together
 

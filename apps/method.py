@@ -6,9 +6,9 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from cobasim import batch_figures
 from cobasim.allocation import Limits, Observation
-from cobasim.batch_figures import pulls
+from cobasim.figures.batch import pulls
+from cobasim.figures import batch as batch_figures
 from cobasim.whatif import what_if
 from cobasim_apps.common import BIND, chart
 

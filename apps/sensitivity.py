@@ -8,9 +8,9 @@ from typing import Any
 
 import streamlit as st
 
-from cobasim import sweep_figures
 from cobasim.errors import InputError
-from cobasim.sweeps import PLAN, ROWS, TABLE, Parameter, Sweep, points, read_table
+from cobasim.figures import sweep as sweep_figures
+from cobasim.runs.sweep import PLAN, ROWS, TABLE, Parameter, Sweep, points, read_table
 from cobasim_apps import common
 from cobasim_apps.common import BIND, chart_or_reason
 from cobasim_apps.jobs import Job, jobs, save

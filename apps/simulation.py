@@ -11,11 +11,11 @@ from pathlib import Path
 import plotly.graph_objects as go
 import streamlit as st
 
-from cobasim import figures
-from cobasim.comparison import REPORT, CompareConfig, settle
 from cobasim.config import WORLD_DEFAULTS, validated
 from cobasim.errors import InputError
+from cobasim.figures import figures
 from cobasim.records import Run, find_runs, read_run
+from cobasim.runs.comparison import REPORT, CompareConfig, settle
 from cobasim.scores import Interval, Row, comparison_table, verdict
 from cobasim.updates import WEIGHTINGS
 from cobasim.world.prompts import POPULATIONS

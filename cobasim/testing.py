@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cobasim.allocation import Allocator, Limits, Observation, make_allocator
-from cobasim.allocation.arrays import FloatArray, IntArray
+from cobasim.arrays import FloatArray, IntArray
 from cobasim.errors import InputError, unknown_name
 
 RULES: dict[str, str] = {

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cobasim.allocation.arrays import FloatArray, IntArray
+from cobasim.arrays import FloatArray, IntArray
 
 UPDATES = ("grpo", "dr-grpo", "rloo")
 WEIGHTINGS = ("rollout", "prompt")

@@ -11,8 +11,8 @@ import numpy as np
 
 from cobasim.allocation import Limits, Observation, make_allocator, own_parameters
 from cobasim.allocation.allocators import ValueAllocator
-from cobasim.allocation.arrays import FloatArray, IntArray
-from cobasim.allocation.values import ValueFunction
+from cobasim.allocation.solving.values import ValueFunction
+from cobasim.arrays import FloatArray, IntArray
 from cobasim.records import DIFFICULTY_CLASSES
 from cobasim.updates import expected_group_update, group_weights
 from cobasim.world.prompts import difficulty_class

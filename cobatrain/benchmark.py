@@ -28,11 +28,11 @@ from cobasim.allocation import make_allocator
 from cobasim.errors import InputError
 from cobasim.loop import Loop
 from cobasim.records import RunWriter
-from cobatrain.checkpoint import save_checkpoint, whole_weights
 from cobatrain.config import TrainConfig
 from cobatrain.engines import HfEngine, Rollouts, VllmEngine
 from cobatrain.engines.hf_engine import sample
 from cobatrain.learner import LanguageModelLearner
+from cobatrain.parallel.checkpoint import save_checkpoint, whole_weights
 from cobatrain.trainer import SAMPLES, SampleFile, open_learner, run_header
 
 ENDLESS = 10**9

@@ -31,7 +31,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cobasim.cli_common import JsonFlag, progress_bar, run_app
+from cobasim.cli.common import JsonFlag, progress_bar, run_app
 from cobasim.errors import InputError
 from cobasim.records import HEADER_FILE, StepRecord
 
@@ -66,12 +66,12 @@ def main() -> None:
 
 def _expected() -> tuple[type[Exception], ...]:
     """Failures of a run that are told in one line; their classes need torch."""
-    from cobatrain.checkpoint import CheckpointError
     from cobatrain.comparison import RunFailed
     from cobatrain.engines import EngineError
     from cobatrain.learner import SyncError
+    from cobatrain.parallel.checkpoint import CheckpointError
     from cobatrain.tasks import RewardError
-    from cobatrain.update import NonFiniteError
+    from cobatrain.update.update import NonFiniteError
 
     failures = (EngineError, SyncError, RewardError, NonFiniteError, FloatingPointError)
     return *failures, CheckpointError, RunFailed
@@ -151,7 +151,7 @@ def measure(
     settings: Settings = None,
 ) -> None:
     """Pass rates of all training prompts, measured afresh, beside a run's estimates."""
-    from cobatrain import measure as measuring
+    from cobatrain import measurement as measuring
     from cobatrain import trainer
     from cobatrain.config import load_config
 
@@ -188,7 +188,7 @@ def measure(
 
 
 def _one_process(command: str) -> None:
-    from cobatrain.distributed import processes
+    from cobatrain.parallel.distributed import processes
 
     if processes() > 1:
         raise InputError(
@@ -198,7 +198,7 @@ def _one_process(command: str) -> None:
 
 def _newest(config: str, run: str | None) -> Path | None:
     """The newest checkpoint of the run that is named, if one is."""
-    from cobatrain.checkpoint import checkpoints
+    from cobatrain.parallel.checkpoint import checkpoints
 
     folder = run if run is not None else config if (Path(config) / HEADER_FILE).exists() else None
     if folder is None:
@@ -222,7 +222,7 @@ def compare(
     ),
 ) -> None:
     """Compare allocators for real, at equal rollouts, paired by seed; resumable."""
-    from cobasim.cli import comparison_tables
+    from cobasim.cli.cli import comparison_tables
     from cobatrain import comparison, trainer
     from cobatrain.config import load_config
 
@@ -292,7 +292,7 @@ def benchmark(
 
 def _run(config: TrainConfig, folder: Path, *, resume: bool) -> None:
     from cobatrain import trainer
-    from cobatrain.distributed import PeerError
+    from cobatrain.parallel.distributed import PeerError
     from cobatrain.tracking import tracking
 
     console = Console(stderr=True)

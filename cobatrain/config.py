@@ -16,7 +16,7 @@ from cobasim.records import HEADER_FILE, read_header
 from cobatrain.engines import EngineConfig, SamplingConfig
 from cobatrain.tasks import parse_task_config
 from cobatrain.tracking import TRACKERS
-from cobatrain.update import UpdateConfig
+from cobatrain.update.update import UpdateConfig
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -44,7 +44,7 @@ class ModelConfig(Frozen):
 
 
 class UpdateSettings(Frozen):
-    """The policy update; names as in ``cobatrain.update.UpdateConfig``."""
+    """The policy update; names as in ``cobatrain.update.update.UpdateConfig``."""
 
     learning_rate: Annotated[float, Field(gt=0)] = 1e-6
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
@@ -136,7 +136,7 @@ class TrainConfig(Frozen):
         return self.loop.estimator or find_allocator(self.allocator).estimator
 
     def update_config(self) -> UpdateConfig:
-        """The plain values that ``cobatrain.update.update`` takes."""
+        """The plain values that ``cobatrain.update.update.update`` takes."""
         others = {"learning_rate", "weight_decay", "betas", "warmup_steps"}
         return UpdateConfig(
             weighting=self.weighting,

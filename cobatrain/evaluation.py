@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.special import gammaln
 
-from cobasim.allocation.arrays import FloatArray, IntArray
+from cobasim.arrays import FloatArray, IntArray
 from cobasim.scores import mean_interval
 
 

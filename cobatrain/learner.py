@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from cobasim.allocation.arrays import FloatArray, IntArray
+from cobasim.arrays import FloatArray, IntArray
 from cobasim.errors import InputError
 from cobatrain.config import TrainConfig
-from cobatrain.distributed import (
+from cobatrain.engines import Engine, Rollouts, SamplingConfig
+from cobatrain.evaluation import summarise
+from cobatrain.parallel.distributed import (
     Parallel,
     Single,
     balance,
@@ -24,10 +26,8 @@ from cobatrain.distributed import (
     together,
     whole,
 )
-from cobatrain.engines import Engine, Rollouts, SamplingConfig
-from cobatrain.evaluation import summarise
 from cobatrain.tasks import Prompt, Task, format_prompt
-from cobatrain.update import Batch, make_optimiser, make_schedule, update
+from cobatrain.update.update import Batch, make_optimiser, make_schedule, update
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -51,7 +51,7 @@ class Sample:
 
 
 class LanguageModelLearner:
-    """Samples with an engine, is rewarded by a task, learns by ``cobatrain.update``.
+    """Samples with an engine, is rewarded by a task, learns by ``cobatrain.update.update``.
 
     Args:
         model: a causal language model of transformers, on its device.

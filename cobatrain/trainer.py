@@ -20,7 +20,10 @@ from cobasim.allocation import Allocator, make_allocator
 from cobasim.errors import InputError
 from cobasim.loop import Loop
 from cobasim.records import RunHeader, RunWriter, StepRecord, read_header, write_atomically
-from cobatrain.checkpoint import (
+from cobatrain.config import TrainConfig, difference
+from cobatrain.engines import make_engine
+from cobatrain.learner import LanguageModelLearner, Sample, load_policy, prompt_tokens
+from cobatrain.parallel.checkpoint import (
     checkpoints,
     load_checkpoint,
     prune,
@@ -28,12 +31,9 @@ from cobatrain.checkpoint import (
     save_checkpoint,
     whole_weights,
 )
-from cobatrain.config import TrainConfig, difference
-from cobatrain.distributed import Parallel, Single, joined, replicate, shard, together
-from cobatrain.engines import make_engine
-from cobatrain.learner import LanguageModelLearner, Sample, load_policy, prompt_tokens
+from cobatrain.parallel.distributed import Parallel, Single, joined, replicate, shard, together
 from cobatrain.tasks import make_task
-from cobatrain.update import Batch, NonFiniteError
+from cobatrain.update.update import Batch, NonFiniteError
 
 SAMPLES = "samples.jsonl"
 BAD_BATCH = "bad_batch.json"

@@ -7,10 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cobasim import agreement, paper
-from cobasim.agreement import AGREES, DISAGREES, NOISE, judge, kendall, order_agreement
 from cobasim.errors import InputError
-from cobasim.paper import Claim, Result
+from cobasim.experiments.reproduction import agreement, paper
+from cobasim.experiments.reproduction.agreement import (
+    AGREES,
+    DISAGREES,
+    NOISE,
+    judge,
+    kendall,
+    order_agreement,
+)
+from cobasim.experiments.reproduction.paper import Claim, Result
 
 A, B, C = ("g", "a"), ("g", "b"), ("g", "c")
 JITTER = np.array([-0.1, 0.05, 0.1, -0.05, 0.0, 0.02, -0.02, 0.0])

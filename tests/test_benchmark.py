@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from cobasim import cli
-from cobasim.benchmark import median_ms
+from cobasim.cli import cli
+from cobasim.experiments.benchmark.benchmark import median_ms
 
 
 def test_median_counts_all_but_the_first_call():

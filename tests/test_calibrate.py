@@ -10,7 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from cobasim.allocation import make_allocator
-from cobasim.calibrate import (
+from cobasim.cli.cli import app
+from cobasim.config import RunConfig, validated
+from cobasim.errors import InputError
+from cobasim.experiments.calibration.calibrate import (
     BOX,
     KNOBS,
     MODELS,
@@ -24,13 +27,10 @@ from cobasim.calibrate import (
     simulate,
     vector,
 )
-from cobasim.cli import app
-from cobasim.comparison import build_loop, run_header
-from cobasim.config import RunConfig, validated
-from cobasim.errors import InputError
 from cobasim.loop import run
 from cobasim.records import Run
-from cobasim.sweeps import Parameter
+from cobasim.runs.comparison import build_loop, run_header
+from cobasim.runs.sweep import Parameter
 
 LOOP = {"steps": 16, "batch_size": 16, "total_budget": 128, "eval_every": 4}
 WORLD = {"num_prompts": 64, "num_heldout": 200}

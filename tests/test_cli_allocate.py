@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from cobasim import cli
 from cobasim.allocation import ALLOCATORS, Observation, allocate, make_allocator, one_shot
+from cobasim.cli import cli
 
 RATES = [0.0, 0.1, 0.1, 0.4, 0.5, 0.75, 0.9, 1.0]
 

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cobasim import cli, comparison
 from cobasim.allocation import ALLOCATORS, PEERS
-from cobasim.comparison import PRESETS, CompareConfig, plan, settle
+from cobasim.cli import cli
 from cobasim.config import validated
 from cobasim.errors import InputError
 from cobasim.records import find_runs, read_run
+from cobasim.runs import comparison
+from cobasim.runs.comparison import PRESETS, CompareConfig, plan, settle
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "pass_rates_tiny_lm.csv"
 TINY = [

@@ -23,15 +23,15 @@ from hypothesis import strategies as st  # noqa: E402
 from test_update import make_batch, poison, qwen3  # noqa: E402
 
 from cobasim.errors import InputError  # noqa: E402
-from cobatrain import distributed  # noqa: E402
-from cobatrain.distributed import (  # noqa: E402
+from cobatrain.parallel import distributed  # noqa: E402
+from cobatrain.parallel.distributed import (  # noqa: E402
     balance,
     first_rollouts,
     full_parameters,
     replicate,
     shard,
 )
-from cobatrain.update import (  # noqa: E402
+from cobatrain.update.update import (  # noqa: E402
     Batch,
     NonFiniteError,
     UpdateConfig,

@@ -163,7 +163,8 @@ def test_import_is_light():
     )
     assert run(ROOT, sys.executable, "-c", code) == "[]\n"
     code = (
-        "import sys, cobasim.cli, cobasim.comparison, cobasim.benchmark, cobasim.world.env; "
+        "import sys, cobasim.cli.cli, cobasim.runs.comparison, cobasim.gym.env; "
+        "import cobasim.experiments.benchmark.benchmark; "
         f"print([name for name in {heavy[:4]} if name in sys.modules])"
     )
     assert run(ROOT, sys.executable, "-c", code) == "[]\n"

@@ -9,12 +9,12 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given
 from hypothesis import strategies as st
 
-import cobasim.world.env as env_module
+import cobasim.gym.env as env_module
 from cobasim.allocation import Limits, make_allocator
-from cobasim.comparison import build_loop
 from cobasim.config import RunConfig
 from cobasim.errors import InputError
 from cobasim.loop import run
+from cobasim.runs.comparison import build_loop
 
 SMALL = {
     "loop": {"steps": 6, "batch_size": 16, "total_budget": 256},

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from synthetic_runs import curve_run, header, write_runs
 
-from cobasim import figures
+from cobasim.figures import figures
 from cobasim.records import Run, StepRecord
 from cobasim.scores import comparison_table, mean_interval, transition_shares
 

@@ -16,10 +16,9 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given
 from hypothesis import strategies as st
 
-import cobasim.world.env as env_module
-from cobasim import learn
+import cobasim.gym.env as env_module
 from cobasim.allocation import Limits, find_allocator, make_allocator
-from cobasim.allocation.learned import (
+from cobasim.allocation.methods.learned import (
     FEATURES,
     KNOTS,
     NUM_PREFERENCES,
@@ -31,6 +30,7 @@ from cobasim.allocation.learned import (
 )
 from cobasim.config import RunConfig
 from cobasim.errors import InputError
+from cobasim.gym import learn
 from cobasim.scores import mean_interval
 from cobasim.testing import check_allocator, observation
 
@@ -225,7 +225,8 @@ def test_the_trainer_takes_it(file):
 
 def test_neither_a_file_nor_the_command_line_needs_torch(file):
     code = (
-        "import sys, cobasim.cli, cobasim.learn; from cobasim.allocation import make_allocator; "
+        "import sys, cobasim.cli.cli, cobasim.gym.learn; "
+        "from cobasim.allocation import make_allocator; "
         f"make_allocator('learned:{file}'); "
         "print([n for n in ('torch', 'stable_baselines3') if n in sys.modules])"
     )
@@ -278,7 +279,7 @@ def test_settings_of_training():
 
 
 def test_without_the_extra_the_command_says_what_to_install(monkeypatch, capsys, tmp_path):
-    from cobasim.cli import main
+    from cobasim.cli.cli import main
 
     monkeypatch.setattr(learn, "find_spec", lambda name: None)
     monkeypatch.setattr(sys, "argv", ["cobasim", "learn", "--out", str(tmp_path / "a.json")])

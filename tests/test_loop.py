@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cobasim.allocation import make_allocator, one_shot
-from cobasim.comparison import build_loop
 from cobasim.config import LoopConfig, MixStep, RunConfig, WorldConfig
 from cobasim.errors import InputError
-from cobasim.loop import Loop, _gini, run
-from cobasim.order import BatchOrder
+from cobasim.loop import BatchOrder, Loop, run
+from cobasim.loop.loop import _gini
+from cobasim.runs.comparison import build_loop
 from cobasim.world import LogisticPolicy
 
 LOOP = {"steps": 12, "batch_size": 32, "total_budget": 512, "eval_every": 4}

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cobasim.data import read_pass_rates
 from cobasim.errors import InputError
-from cobasim.pass_rate_files import read_pass_rates
 
 RATES = [0.0, 0.0625, 1 / 3, 1e-300, 1 - 1e-16, 1.0]
 EXAMPLE = Path(__file__).parents[1] / "examples" / "pass_rates_tiny_lm.csv"

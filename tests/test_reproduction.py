@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from plotly.offline import get_plotlyjs
 
-from cobasim import paper, reproduction, sweeps
 from cobasim.allocation import Limits, make_allocator
-from cobasim.comparison import PRESETS as COMPARE_PRESETS
-from cobasim.comparison import build_loop
 from cobasim.config import LoopConfig, RunConfig, WorldConfig, validated
 from cobasim.errors import InputError
+from cobasim.experiments.reproduction import paper, reproduction
 from cobasim.loop import run
 from cobasim.records import StepRecord, bin_counts
+from cobasim.runs import sweep as sweeps
+from cobasim.runs.comparison import PRESETS as COMPARE_PRESETS
+from cobasim.runs.comparison import build_loop
 from cobasim.updates import group_weights
 from cobasim.world.reweighting import ReweightedLoop
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from cobasim.cli import app
+from cobasim.cli.cli import app
 from cobasim.errors import InputError
-from cobasim.sensitivity import BOX, indices, plan, sample
-from cobasim.sweeps import Parameter
+from cobasim.experiments.sensitivity.sensitivity import BOX, indices, plan, sample
+from cobasim.runs.sweep import Parameter
 
 
 def ishigami(shares):

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from cobasim.allocation import Limits, Observation, make_allocator
 from cobasim.allocation.allocators import uniform_budgets
-from cobasim.allocation.signal import CLASSES, Signal, belief, classes, greedy, moments, nodes
+from cobasim.allocation.methods.signal import (
+    CLASSES,
+    Signal,
+    belief,
+    classes,
+    greedy,
+    moments,
+    nodes,
+)
 from cobasim.updates import UPDATES, expected_group_update
 
 

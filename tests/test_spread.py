@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cobasim.allocation.spread import spread_evenly, spread_proportionally
+from cobasim.allocation.solving.spread import spread_evenly, spread_proportionally
 
 rooms = st.lists(st.integers(0, 50), min_size=1, max_size=30)
 laws = settings(max_examples=150, deadline=None)

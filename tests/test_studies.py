@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cobasim import cli, sweeps
 from cobasim.allocation import (
     CobaValue,
     KnapsackValue,
@@ -19,12 +18,14 @@ from cobasim.allocation import (
     make_allocator,
     solve,
 )
-from cobasim.allocation.relaxation import LOG_SLOPES, relaxed_budgets, rounded_budgets
-from cobasim.allocation.values import ValueFunction
+from cobasim.allocation.solving.relaxation import LOG_SLOPES, relaxed_budgets, rounded_budgets
+from cobasim.allocation.solving.values import ValueFunction
+from cobasim.cli import cli
 from cobasim.errors import InputError
-from cobasim.studies import STUDIES, Options, claim, find_study, run_study, store
-from cobasim.studies.changes import first_crossing
-from cobasim.studies.skeleton import NUMBERS, REPORT, SIZES, TEXT_REPORT, against
+from cobasim.experiments.studies import STUDIES, Options, claim, find_study, run_study, store
+from cobasim.experiments.studies.changes import first_crossing
+from cobasim.experiments.studies.skeleton import NUMBERS, REPORT, SIZES, TEXT_REPORT, against
+from cobasim.runs import sweep as sweeps
 
 TINY = Options("tiny")
 SIGNALS = ("coba-variance", "coba-mixed", "coba-update")

@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cobasim import cli, sweeps
-from cobasim.comparison import CompareConfig, plan, run_all, settle
+from cobasim.cli import cli
 from cobasim.config import validated
 from cobasim.errors import InputError
+from cobasim.runs import sweep as sweeps
+from cobasim.runs.comparison import CompareConfig, plan, run_all, settle
 from cobasim.scores import summarise
 
 SMALL = {"num_prompts": 300, "num_heldout": 50}

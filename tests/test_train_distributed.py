@@ -22,10 +22,10 @@ from training import command, plain, started, wait_for  # noqa: E402
 from cobasim.errors import InputError  # noqa: E402
 from cobasim.records import read_run  # noqa: E402
 from cobatrain import trainer  # noqa: E402
-from cobatrain.checkpoint import checkpoints  # noqa: E402
-from cobatrain.distributed import PeerError, Single, together  # noqa: E402
 from cobatrain.engines import EngineConfig  # noqa: E402
 from cobatrain.engines.process import engine_environment  # noqa: E402
+from cobatrain.parallel.checkpoint import checkpoints  # noqa: E402
+from cobatrain.parallel.distributed import PeerError, Single, together  # noqa: E402
 
 pytestmark = pytest.mark.slow
 

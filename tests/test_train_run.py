@@ -24,7 +24,6 @@ from cobasim.errors import InputError  # noqa: E402
 from cobasim.loop import Loop  # noqa: E402
 from cobasim.records import read_run  # noqa: E402
 from cobatrain import cli, trainer  # noqa: E402
-from cobatrain.checkpoint import checkpoints  # noqa: E402
 from cobatrain.comparison import (  # noqa: E402
     Plan,
     RunFailed,
@@ -37,8 +36,9 @@ from cobatrain.comparison import (  # noqa: E402
 from cobatrain.config import load_config  # noqa: E402
 from cobatrain.engines import EngineError, make_engine  # noqa: E402
 from cobatrain.learner import LanguageModelLearner, SyncError, load_policy  # noqa: E402
+from cobatrain.parallel.checkpoint import checkpoints  # noqa: E402
 from cobatrain.tasks import make_task  # noqa: E402
-from cobatrain.update import NonFiniteError  # noqa: E402
+from cobatrain.update.update import NonFiniteError  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -439,8 +439,8 @@ def _alive(pid: int) -> bool:
 
 
 def test_measured_pass_rates_stand_beside_the_estimates(config, tmp_path, monkeypatch, capsys):
-    from cobasim.pass_rate_files import read_pass_rates
-    from cobatrain import measure as measuring
+    from cobasim.data import read_pass_rates
+    from cobatrain import measurement as measuring
 
     run = tmp_path / "run"
     trainer.train(config("loop.steps=4", "loop.estimator=window"), run)

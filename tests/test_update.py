@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import math
 import statistics
 from dataclasses import replace
@@ -13,12 +14,12 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-import cobatrain.update as module  # noqa: E402
+module = importlib.import_module("cobatrain.update.update")
 from cobasim.errors import InputError  # noqa: E402
-from cobatrain.advantages import ADVANTAGES, WEIGHTINGS  # noqa: E402
-from cobatrain.batching import pad  # noqa: E402
-from cobatrain.losses import LOSSES  # noqa: E402
-from cobatrain.update import (  # noqa: E402
+from cobatrain.update.advantages import ADVANTAGES, WEIGHTINGS  # noqa: E402
+from cobatrain.update.batching import pad  # noqa: E402
+from cobatrain.update.losses import LOSSES  # noqa: E402
+from cobatrain.update.update import (  # noqa: E402
     Batch,
     NonFiniteError,
     UpdateConfig,

@@ -9,7 +9,7 @@ from reference import EDGES, coba_value, knapsack_value, log_beta_function, scal
 from scipy import stats
 
 from cobasim.allocation import CobaValue, KnapsackValue, Limits, ValueFunction, solve
-from cobasim.allocation.values import log_beta_density, saturation
+from cobasim.allocation.solving.values import log_beta_density, saturation
 from cobasim.errors import InputError
 
 inside = st.one_of(

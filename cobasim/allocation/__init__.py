@@ -17,20 +17,20 @@ from cobasim.allocation.allocators import (
     one_shot,
     own_parameters,
 )
-from cobasim.allocation.capability import (
+from cobasim.allocation.beliefs.capability import (
     CapabilityWindow,
     beta_shape,
     measured_failure_rate,
     transformed_failure_rate,
 )
+from cobasim.allocation.beliefs.pass_rates import ESTIMATORS, PassRateEstimator, make_estimator
 from cobasim.allocation.limits import Limits
+from cobasim.allocation.methods.signal import Signal
+from cobasim.allocation.methods.signal_skip import SignalSkip
 from cobasim.allocation.observation import Kept, Observation
-from cobasim.allocation.pass_rates import ESTIMATORS, PassRateEstimator, make_estimator
 from cobasim.allocation.peers import PEERS
-from cobasim.allocation.selective import SignalSkip
-from cobasim.allocation.signal import Signal
-from cobasim.allocation.solvers import SOLVERS, solve
-from cobasim.allocation.values import CobaValue, KnapsackValue, ValueFunction
+from cobasim.allocation.solving.solvers import SOLVERS, solve
+from cobasim.allocation.solving.values import CobaValue, KnapsackValue, ValueFunction
 
 # here, since these are built on the module that holds the registry
 ALLOCATORS.update({"signal": Signal, "signal-skip": SignalSkip}, **PEERS)

@@ -16,13 +16,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cobasim.allocation.arrays import FloatArray, IntArray, as_pass_rates
-from cobasim.allocation.capability import beta_shape
+from cobasim.allocation.beliefs.capability import beta_shape
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Kept, Observation
-from cobasim.allocation.solvers import SOLVERS, solve
-from cobasim.allocation.spread import spread_evenly, spread_proportionally
-from cobasim.allocation.values import CobaValue, KnapsackValue, ValueFunction
+from cobasim.allocation.solving.solvers import SOLVERS, solve
+from cobasim.allocation.solving.spread import spread_evenly, spread_proportionally
+from cobasim.allocation.solving.values import CobaValue, KnapsackValue, ValueFunction
+from cobasim.arrays import FloatArray, IntArray, as_pass_rates
 from cobasim.errors import InputError, unknown_name
 from cobasim.plugins import import_class
 
@@ -534,7 +534,7 @@ def find_allocator(name: str) -> type[Allocator]:
     if name in ALLOCATORS:
         return ALLOCATORS[name]
     if str(name).startswith(LEARNED):
-        from cobasim.allocation.learned import learned_class
+        from cobasim.allocation.methods.learned import learned_class
 
         return learned_class(str(name).removeprefix(LEARNED))
     if ":" not in str(name):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cobasim.allocation.arrays import BoolArray, FloatArray, IntArray
+from cobasim.arrays import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True)

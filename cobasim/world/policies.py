@@ -20,7 +20,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from cobasim.allocation import Kept
-from cobasim.allocation.arrays import FloatArray, IntArray
+from cobasim.arrays import FloatArray, IntArray
 from cobasim.config import WorldConfig
 from cobasim.errors import InputError, unknown_name
 from cobasim.plugins import import_class

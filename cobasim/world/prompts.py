@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cobasim.allocation.arrays import FloatArray, IntArray
+from cobasim.arrays import FloatArray, IntArray
 from cobasim.records import DIFFICULTY_CLASSES
 
 # name -> Beta(a, b) of the first pass rates

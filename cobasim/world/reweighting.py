@@ -7,7 +7,7 @@ gradient is measured, and how much it counts. This loop takes them apart.
 from __future__ import annotations
 
 from cobasim.allocation import Allocator, Observation
-from cobasim.allocation.arrays import IntArray
+from cobasim.arrays import IntArray
 from cobasim.config import LoopConfig
 from cobasim.loop import Loop, Spent
 from cobasim.world.policies import SimulatedPolicy

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cobasim.allocation.allocators import Allocator, parameter, uniform_budgets
-from cobasim.allocation.arrays import FloatArray, IntArray
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Observation
-from cobasim.allocation.solvers import solve
-from cobasim.allocation.values import ValueFunction
+from cobasim.allocation.solving.solvers import solve
+from cobasim.allocation.solving.values import ValueFunction
+from cobasim.arrays import FloatArray, IntArray
 
 FIRST = 1.0  # a0 = b0 of the prior
 TINY_RATE = 1e-12

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cobasim.allocation.allocators import Allocator, parameter
-from cobasim.allocation.arrays import FloatArray, IntArray
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Observation
 from cobasim.allocation.peers.dapo import fixed_size
+from cobasim.arrays import FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from cobasim.allocation.allocators import RoundsAllocator, parameter
-from cobasim.allocation.arrays import FloatArray, IntArray
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Observation
-from cobasim.allocation.spread import spread_proportionally
+from cobasim.allocation.solving.spread import spread_proportionally
+from cobasim.arrays import FloatArray, IntArray
 from cobasim.errors import InputError
 
 

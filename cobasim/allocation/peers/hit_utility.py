@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from cobasim.allocation.allocators import ValueAllocator
-from cobasim.allocation.arrays import FloatArray
 from cobasim.allocation.observation import Observation
-from cobasim.allocation.values import ValueFunction
+from cobasim.allocation.solving.values import ValueFunction
+from cobasim.arrays import FloatArray
 
 
 class HitValue(ValueFunction):

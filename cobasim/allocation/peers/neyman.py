@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cobasim.allocation.allocators import ValueAllocator, parameter
-from cobasim.allocation.arrays import FloatArray
 from cobasim.allocation.observation import Observation
-from cobasim.allocation.values import ValueFunction
+from cobasim.allocation.solving.values import ValueFunction
+from cobasim.arrays import FloatArray
 
 
 class NeymanValue(ValueFunction):

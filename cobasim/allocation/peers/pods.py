@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from cobasim.allocation.allocators import Uniform, parameter
-from cobasim.allocation.arrays import IntArray
 from cobasim.allocation.observation import Kept, Observation
 from cobasim.allocation.peers.reinforce_ada import balanced_part
+from cobasim.arrays import IntArray
 
 
 @dataclass(frozen=True, kw_only=True)

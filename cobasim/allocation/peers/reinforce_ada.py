@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from cobasim.allocation.allocators import RoundsAllocator, parameter
-from cobasim.allocation.arrays import BoolArray, IntArray
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Kept, Observation
+from cobasim.arrays import BoolArray, IntArray
 
 
 def balanced_part(budgets: IntArray, passes: IntArray, size: IntArray) -> IntArray:

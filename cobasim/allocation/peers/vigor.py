@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from cobasim.allocation.allocators import RoundsAllocator, parameter
-from cobasim.allocation.arrays import IntArray
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Observation
-from cobasim.allocation.spread import spread_evenly
+from cobasim.allocation.solving.spread import spread_evenly
+from cobasim.arrays import IntArray
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,10 @@ from scipy import linalg
 from scipy.special import expit, logit
 
 from cobasim.allocation.allocators import parameter
-from cobasim.allocation.arrays import FloatArray, IntArray
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Observation
 from cobasim.allocation.peers.vip import VipRloo
+from cobasim.arrays import FloatArray, IntArray
 from cobasim.errors import InputError
 
 WAVES = 128  # random Fourier features of the RBF kernel

@@ -1,0 +1,175 @@
+"""Budgets from first principles: the batch whose update points best along the true gradient.
+
+The update of a step is the sum of what groups do, sum_i w_i u_i x_i, plus nuisance. With p_i
+believed to be Beta(a_i, b_i), n_i rollouts, group update u (``updates.group_update``) and mean
+squared advantage s, expected signal and variance of the nuisance are sums over prompts:
+
+    S = sum_i w_i E[u | n_i]
+    V = sum_i w_i^2 (E[s | n_i] / n_i + ratio E[u^2 | n_i])
+
+w_i = n_i where the loss is weighted per rollout (or token), 1 where it is per prompt: the weight is
+part of the allocation. ``ratio`` is the variance of the nuisance that a prompt's rollouts share,
+over that of one rollout. Steps are normalised (clipping, Adam), so what counts is the angle between
+the update and the true gradient: maximise S / sqrt(V).
+
+Assumptions: prompts are exchangeable in what they teach the others, nuisances are independent, and
+E over p ~ Beta(a, b) and m ~ Binomial(n, p) stands for the unknown outcome. A group of one outcome
+has u = 0, so the chance of it, under a belief that is not a point, is in E already: prompts with a
+rate that was once measured as 0 or 1 keep a value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
+
+import numpy as np
+
+from cobasim.allocation.allocators import Allocator, parameter, uniform_budgets
+from cobasim.allocation.limits import Limits
+from cobasim.allocation.observation import Observation
+from cobasim.arrays import FloatArray, IntArray
+from cobasim.updates import group_update
+
+NODES = 96  # of the quadrature over p
+MOST_EVIDENCE = 400.0  # a + b; sharper beliefs are as good as known, and finer than the nodes
+CLASSES = 1024  # prompts that are valued one by one; larger batches are valued by classes
+SEARCHES = 12  # at most, for the trade of signal against nuisance
+ENOUGH = 1e-6  # relative gain of S / sqrt(V) at which the search ends
+
+
+@lru_cache(maxsize=8)
+def moments(high: int, kind: str) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """E[u], E[s] / n and E[u^2] at the quadrature's nodes, each (NODES, high + 1); 0 at n = 0."""
+    from scipy import stats  # slow to import, and allocators that do not need it wait for it
+
+    p = nodes()
+    update, square, second = (np.zeros((NODES, high + 1)) for _ in range(3))
+    for n in range(2, high + 1):
+        passes = np.arange(n + 1)
+        chance = stats.binom.pmf(passes, n, p[:, None])  # (NODES, n + 1)
+        u, s = group_update(passes, np.full(n + 1, n), kind)
+        update[:, n], square[:, n], second[:, n] = chance @ u, chance @ (s / n), chance @ (u * u)
+    return update, square, second
+
+
+def nodes() -> FloatArray:
+    """(NODES,) pass rates, equally spaced in arcsin sqrt(p)."""
+    return np.asarray(np.sin((np.arange(NODES) + 0.5) * (0.5 * np.pi / NODES)) ** 2)
+
+
+def belief(a: FloatArray, b: FloatArray) -> FloatArray:
+    """(m, NODES) weights of Beta(a, b), each (m,), at the nodes, summing to 1."""
+    p = nodes()
+    shrink = np.minimum(1.0, MOST_EVIDENCE / (a + b))
+    log = np.outer(a * shrink - 0.5, np.log(p)) + np.outer(b * shrink - 0.5, np.log1p(-p))
+    weights = np.exp(log - log.max(axis=1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signal(Allocator):
+    """Maximises the expected signal of the update over its nuisance, S / sqrt(V).
+
+    The maximum lies where S' / S - V' / (2 V) is equal for all prompts, so the search solves the
+    separable problem of S / S0 - V / (2 V0) and moves (S0, V0) there, from uniform, as long as
+    S / sqrt(V) rises: it never ends below uniform's.
+    """
+
+    source: ClassVar[str] = "this project, docs/signal.md"
+    estimator: ClassVar[str] = "posterior"
+    ratio: float = parameter(
+        0.3, "nuisance variance that a prompt's rollouts share, over one rollout's", at_least=0
+    )
+    weighting: str | None = parameter(
+        None,
+        "how the loss weights prompts; the learner's own where not given",
+        choices=("rollout", "token", "prompt"),
+    )
+    update: str = parameter("grpo", "group update", choices=("grpo", "dr-grpo", "rloo"))
+
+    def __call__(self, obs: Observation, limits: Limits) -> IntArray:
+        """See the class."""
+        size = obs.pass_rate.size
+        limits = limits.for_batch(size)
+        best = uniform_budgets(size, limits)
+        if limits.total in (size * limits.low, size * limits.high):
+            return best
+        a, b = obs.beta()
+        kind = np.arange(size)  # (m,) row of each prompt
+        if size > CLASSES:
+            kind, a, b = classes(a, b)
+        signal, nuisance = self.tables(a, b, limits.high, self.weighting or obs.weighting)
+        s, v = float(signal[kind, best].sum()), float(nuisance[kind, best].sum())
+        tried, score = best, 0.0
+        for _ in range(SEARCHES):
+            if not (s > 0.0 and v > 0.0 and s / v**0.5 > score * (1.0 + ENOUGH)):
+                break
+            best, score = tried, s / v**0.5
+            tried = greedy(signal / s - nuisance / (2.0 * v), kind, limits)
+            s, v = float(signal[kind, tried].sum()), float(nuisance[kind, tried].sum())
+        return best
+
+    def tables(
+        self, a: FloatArray, b: FloatArray, high: int, weighting: str | None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Signal and nuisance of prompts believed Beta(a, b), by budget, each (c, high + 1)."""
+        update, square, second = moments(high, self.update)
+        weight = np.ones(high + 1) if weighting == "prompt" else np.arange(high + 1.0)
+        believed = belief(a, b)
+        signal = believed @ (weight * update)
+        nuisance = believed @ (weight**2 * (square + self.ratio * second))
+        return signal, nuisance
+
+
+def classes(a: FloatArray, b: FloatArray) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Group beliefs (m,) into at most 64 x 32 classes of mean and evidence.
+
+    Returns the class of each prompt (m,), and the mean a and b of each class, (c,).
+    """
+    total = a + b
+    level = np.rint(63 * (2 / np.pi) * np.arcsin(np.sqrt(a / total))).astype(np.int64)
+    weight = np.clip(np.rint(4 * np.log2(np.minimum(total, MOST_EVIDENCE))), 0, 35)
+    _, kind, counts = np.unique(
+        36 * level + weight.astype(np.int64), return_inverse=True, return_counts=True
+    )
+    mean = [np.bincount(kind, weights=values) / counts for values in (a, b)]
+    return kind, mean[0], mean[1]
+
+
+def greedy(value: FloatArray, kind: IntArray, limits: Limits) -> IntArray:
+    """Budgets (m,) of the largest total value, on the concave envelope of each row.
+
+    Args:
+        value: (c, high + 1) by kind of prompt and budget; a row is taken to be convex at first and
+            concave then: up to the budget of the best mean gain its envelope is straight.
+        kind: (m,) row of each prompt.
+        limits: feasible for m prompts.
+
+    All prompts but one end where envelope and value meet, so the loss to the true optimum is at
+    most one prompt's distance between the two. Ties: the lower index first.
+    """
+    low, high = limits.low, limits.high
+    left = limits.total - kind.size * low
+    if left == 0:
+        return np.full(kind.size, low, dtype=np.int64)
+    steps = np.arange(1, high - low + 1)
+    mean = (value[:, low + 1 : high + 1] - value[:, low : low + 1]) / steps  # (c, high - low)
+    knee = mean.argmax(axis=1)[:, None]
+    gains = np.diff(value[:, low : high + 1], axis=1)
+    gains = np.where(steps <= knee + 1, np.take_along_axis(mean, knee, axis=1), gains)
+    gains = np.minimum.accumulate(gains, axis=1)
+    flat = gains.reshape(-1)
+    if kind.size == value.shape[0]:  # each prompt has its own row
+        bar = np.partition(flat, flat.size - left)[flat.size - left]  # gain of the last rollout
+    else:
+        order = np.argsort(-flat)  # only the value at the bar is used: the order of ties is not
+        counts = np.bincount(kind, minlength=value.shape[0])
+        reached = np.cumsum(np.repeat(counts, steps.size)[order])
+        bar = flat[order[np.searchsorted(reached, left)]]
+    extra = (gains > bar).sum(axis=1)[kind]
+    ties = (gains == bar).sum(axis=1)[kind]
+    before = np.cumsum(ties) - ties
+    extra += np.clip(left - int(extra.sum()) - before, 0, ties)
+    return np.asarray(low + extra, dtype=np.int64)

@@ -1,0 +1,196 @@
+"""What allocation costs: solvers beside each other, beside one value function, and in a step.
+
+Every figure is a median of repeats in one process with one thread of linear algebra; ratios are
+between medians of the same run.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from threadpoolctl import threadpool_limits
+
+from cobasim.allocation import CobaValue, Limits, Observation, make_allocator, solve
+from cobasim.arrays import FloatArray
+from cobasim.config import LoopConfig, WorldConfig
+from cobasim.loop import Loop
+from cobasim.streams import stream
+from cobasim.world import LogisticPolicy, draw_pass_rates
+
+ALPHA, BETA, TAU = 5.5, 5.5, 8.0
+MEBIBYTE = 2.0**20
+
+
+@dataclass(frozen=True)
+class SolverRow:
+    """One solver on one batch."""
+
+    case: str
+    prompts: int
+    rollouts: int
+    solver: str
+    milliseconds: float
+    ratio: float | None = None
+    """Milliseconds of ``reference`` over these."""
+    reference: str = ""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """All figures of one run; times in milliseconds, memory in MiB."""
+
+    solvers: list[SolverRow]
+    million_value_ms: float | None
+    """One evaluation of the value function on a million prompts."""
+    million_threshold_ms: float | None
+    million_evaluations: float | None
+    """``million_threshold_ms`` in units of ``million_value_ms``."""
+    million_peak_mib: float | None
+    """Peak memory that allocating a million budgets adds, value function included."""
+    step_ms: float
+    """A simulated training step: CoBA, 512 prompts, 8192 rollouts, 32 features."""
+    step_floor_ms: float
+    """Gathering the features, one matrix-vector product and one binomial draw."""
+    step_ratio: float
+    """Median over pairs that were measured one after the other."""
+
+    def sentences(self) -> list[str]:
+        """The figures that are not in the table, in words."""
+        lines = []
+        if self.million_threshold_ms is not None:
+            lines.append(
+                f"threshold on a million prompts: {self.million_threshold_ms:.0f} ms, that is "
+                f"{self.million_evaluations:.1f} evaluations of the value function "
+                f"({self.million_value_ms:.1f} ms each); peak memory {self.million_peak_mib:.0f} "
+                "MiB"
+            )
+        lines.append(
+            f"simulated training step: {self.step_ms:.3f} ms, {self.step_ratio:.1f} x its floor "
+            f"({self.step_floor_ms:.3f} ms)"
+        )
+        return lines
+
+
+def measure(*, million: bool = True, seed: int = 0) -> Benchmark:
+    """Run all measurements; about half a minute."""
+    with threadpool_limits(1):
+        rows = _solver_rows(seed)
+        value_ms = threshold_ms = evaluations = peak = None
+        if million:
+            value_ms, threshold_ms, peak = _million(seed)
+            evaluations = threshold_ms / value_ms
+            rows.append(SolverRow("a million", 1_000_000, 16_000_000, "threshold", threshold_ms))
+        step_ms, floor_ms, ratio = _step(seed)
+    return Benchmark(
+        solvers=rows,
+        million_value_ms=value_ms,
+        million_threshold_ms=threshold_ms,
+        million_evaluations=evaluations,
+        million_peak_mib=peak,
+        step_ms=step_ms,
+        step_floor_ms=floor_ms,
+        step_ratio=ratio,
+    )
+
+
+def median_ms(act: Callable[[], object], repeats: int) -> float:
+    """Median milliseconds of ``act()`` over ``repeats`` calls, after one that is not counted."""
+    act()
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        act()
+        times.append(1e3 * (time.perf_counter() - began))
+    return statistics.median(times)
+
+
+def allocate_coba(rates: FloatArray, total: int, solver: str) -> None:
+    """Budgets of CoBA's value at a fixed shape for pass rates (m,), bounds 2 to 128."""
+    value = CobaValue(rates, alpha=ALPHA, beta=BETA, tau=TAU)
+    solve(value, Limits(total, 2, 128), solver)
+
+
+def _solver_rows(seed: int) -> list[SolverRow]:
+    rows = []
+    for case, prompts, repeats in (("the paper's", 512, 41), ("large", 8192, 11)):
+        rates = draw_pass_rates(stream(seed, 0), prompts, "math")
+        total = 16 * prompts
+        # in turn, so that a change of the machine's speed meets both
+        times: dict[str, list[float]] = {"heap": [], "threshold": []}
+        for _ in range(5):
+            for solver, found in times.items():
+                count = repeats if solver == "threshold" else max(3, repeats // 5)
+                found.append(median_ms(partial(allocate_coba, rates, total, solver), count))
+        heap_ms = statistics.median(times["heap"])
+        fast_ms = statistics.median(times["threshold"])
+        rows.append(SolverRow(case, prompts, total, "heap", heap_ms))
+        rows.append(
+            SolverRow(case, prompts, total, "threshold", fast_ms, heap_ms / fast_ms, "heap")
+        )
+        if prompts == 512:
+            dp_ms = median_ms(partial(allocate_coba, rates, total, "dp"), 1)
+            rows.insert(0, SolverRow(case, prompts, total, "dp", dp_ms))
+            rows[1] = SolverRow(case, prompts, total, "heap", heap_ms, dp_ms / heap_ms, "dp")
+    return rows
+
+
+def solver_seconds(prompts: int, total: int, seed: int = 0) -> dict[str, float]:
+    """Seconds of one allocation by each solver (Table 4 of arXiv 2602.03048), medians of repeats.
+
+    The dynamic program is timed once: it takes a second at the paper's size.
+    """
+    rates = draw_pass_rates(stream(seed, 0), prompts, "math")
+    with threadpool_limits(1):
+        return {
+            solver: median_ms(partial(allocate_coba, rates, total, solver), repeats) / 1e3
+            for solver, repeats in (("dp", 1), ("heap", 5), ("threshold", 21))
+        }
+
+
+def _million(seed: int) -> tuple[float, float, float]:
+    rates = draw_pass_rates(stream(seed, 0), 1_000_000, "math")
+    value = CobaValue(rates, alpha=ALPHA, beta=BETA, tau=TAU)
+    value_ms = median_ms(partial(value.value, 16), 5)
+    threshold_ms = median_ms(lambda: allocate_coba(rates, 16_000_000, "threshold"), 5)
+    tracemalloc.start()
+    allocate_coba(rates, 16_000_000, "threshold")
+    peak = tracemalloc.get_traced_memory()[1] / MEBIBYTE
+    tracemalloc.stop()
+    return value_ms, threshold_ms, peak
+
+
+def _step(seed: int) -> tuple[float, float, float]:
+    """Milliseconds of a step of the loop, and of what no simulation can do without."""
+    world = WorldConfig(features=32)
+    policy = LogisticPolicy(world, seed)
+    loop = Loop(policy, LoopConfig(steps=1_000_000, eval_every=1_000_000), seed=seed)
+    allocator = make_allocator("coba")
+    for _ in range(100):  # every prompt seen three times
+        loop.advance(allocator)
+    # The floor meets new prompts every time, as a step does: their features are not in a cache.
+    batches = []
+    for step in range(world.num_prompts // loop.config.batch_size):
+        prompts = loop.order.batch(step)
+        belief = loop.estimator.estimate(prompts)
+        obs = Observation(belief.pass_rate, belief.attempts, loop.capability.mean)
+        batches.append((prompts, allocator(obs, loop.limits), policy.pass_rates(prompts)))
+    endless = itertools.cycle(batches)
+    rng = stream(seed, 1)
+
+    def floor() -> None:
+        prompts, budgets, rates = next(endless)
+        policy.features[prompts] @ policy.theta
+        rng.binomial(budgets, rates)
+
+    steps, floors = [], []
+    for _ in range(9):  # in turn, so that a change of the machine's speed meets both
+        steps.append(median_ms(lambda: loop.advance(allocator), 60))
+        floors.append(median_ms(floor, 60))
+    ratio = statistics.median(step / low for step, low in zip(steps, floors, strict=True))
+    return statistics.median(steps), statistics.median(floors), ratio

@@ -1,0 +1,1 @@
+"""The CoBA-RL paper's tables and figures beside the simulation's."""

@@ -1,0 +1,1 @@
+"""Every allocator in many conditions."""

@@ -1,0 +1,274 @@
+"""One batch -> plotly figures: budgets, preferences and marginal gains. Pure, as ``figures``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from cobasim.allocation import Limits, Observation
+from cobasim.allocation.solving.values import ValueFunction, log_beta_density
+from cobasim.arrays import FloatArray, IntArray
+from cobasim.figures.figures import AXIS, colour_of, faint, label, lay_out, marker_of
+from cobasim.records import DIFFICULTY_CLASSES
+from cobasim.updates import expected_group_update, group_weights
+from cobasim.whatif import Outcome
+from cobasim.world.prompts import difficulty_class
+
+_POINTS = 400
+
+
+def budgets(outcomes: Sequence[Outcome], obs: Observation) -> go.Figure:
+    """Rollouts of each prompt against its estimated pass rate (Figure 4 of arXiv 2602.03048).
+
+    Prompts of one rate and budget are one point, whose area grows with their number.
+    """
+    figure = go.Figure()
+    for outcome in outcomes:
+        pairs, count = np.unique(
+            np.stack([obs.pass_rate, outcome.budgets]), axis=1, return_counts=True
+        )
+        name = label(outcome.allocator)
+        figure.add_trace(
+            go.Scatter(
+                x=pairs[0],
+                y=pairs[1],
+                customdata=count,
+                name=name,
+                mode="markers",
+                marker={
+                    "color": faint(colour_of(outcome.allocator), 0.75),
+                    "symbol": marker_of(outcome.allocator),
+                    "size": np.minimum(4 + 2 * np.sqrt(count), 22),
+                },
+                hovertemplate=(
+                    f"<b>{name}</b><br>pass rate %{{x:.3f}}: %{{y:.0f}} rollouts<br>"
+                    "%{customdata} prompts<extra></extra>"
+                ),
+            )
+        )
+    figure.update_xaxes(title="estimated pass rate", range=[-0.03, 1.03])
+    powers = [2**power for power in range(14)]
+    figure.update_yaxes(
+        title="rollouts (log scale)", type="log", tickvals=powers, ticktext=[str(p) for p in powers]
+    )
+    return lay_out(figure, "Budget of each prompt", height=430)
+
+
+def class_shares(outcomes: Sequence[Outcome], obs: Observation) -> go.Figure:
+    """Share of the budget by difficulty class, beside each class's share of the prompts."""
+    size = len(DIFFICULTY_CLASSES)
+    names = [text.replace(" ", "<br>") for text in DIFFICULTY_CLASSES]
+    prompts = np.bincount(difficulty_class(obs.pass_rate), minlength=size) / obs.pass_rate.size
+    figure = go.Figure(
+        go.Scatter(
+            x=names,
+            y=100 * prompts,
+            name="share of the prompts",
+            mode="markers",
+            marker={"symbol": "line-ew-open", "size": 34, "color": AXIS, "line": {"width": 3}},
+            hovertemplate="%{x}: %{y:.1f} % of the prompts<extra></extra>",
+        )
+    )
+    for outcome in outcomes:
+        name = label(outcome.allocator)
+        figure.add_trace(
+            go.Bar(
+                x=names,
+                y=100 * outcome.class_share,
+                name=name,
+                marker={"color": colour_of(outcome.allocator)},
+                hovertemplate=(
+                    f"<b>{name}</b><br>%{{x}}: %{{y:.1f}} % of the rollouts<extra></extra>"
+                ),
+            )
+        )
+    figure.update_layout(barmode="group", bargap=0.25)
+    figure.update_xaxes(title="difficulty class (by estimate)", tickangle=0)
+    figure.update_yaxes(title="share of the budget (%)", rangemode="tozero")
+    lay_out(figure, "Who gets the budget", height=430)
+    return figure.update_layout(legend={"y": -0.32})
+
+
+def preferences(outcomes: Sequence[Outcome], mean_budget: float) -> go.Figure:
+    """Left: preference densities. Right: the value of the mean budget over pass rates.
+
+    Values are divided by each allocator's largest, since only ratios within one allocator matter.
+    """
+    rollouts = max(1, round(mean_budget))
+    figure = make_subplots(
+        rows=1,
+        cols=2,
+        subplot_titles=["preference density", f"value of {rollouts} rollouts (largest = 1)"],
+        horizontal_spacing=0.09,
+    )
+    grid = np.linspace(0.0025, 0.9975, _POINTS)
+    for outcome in outcomes:
+        line = {"color": colour_of(outcome.allocator), "width": 2}
+        name = label(outcome.allocator)
+        told = {"name": name, "legendgroup": name, "mode": "lines", "line": line}
+        if outcome.shape is not None:
+            alpha, beta = outcome.shape
+            figure.add_trace(
+                go.Scatter(
+                    x=grid,
+                    y=np.exp(log_beta_density(grid, alpha, beta)),
+                    showlegend=outcome.value is None,
+                    hovertemplate=(
+                        f"<b>{name}</b>: Beta({alpha:.2f}, {beta:.2f})<br>at %{{x:.2f}}: %{{y:.2f}}"
+                        "<extra></extra>"
+                    ),
+                    **told,
+                ),
+                row=1,
+                col=1,
+            )
+        if outcome.value is not None:
+            rates, values = _over_rates(outcome.value, rollouts)
+            figure.add_trace(
+                go.Scatter(
+                    x=rates,
+                    y=values,
+                    hovertemplate=f"<b>{name}</b><br>at %{{x:.3f}}: %{{y:.3f}}<extra></extra>",
+                    **told,
+                ),
+                row=1,
+                col=2,
+            )
+    figure.update_xaxes(title="pass rate", range=[0, 1])
+    figure.update_yaxes(rangemode="tozero")
+    return lay_out(figure, "What is preferred", height=400)
+
+
+def _over_rates(value: ValueFunction, rollouts: int) -> tuple[FloatArray, FloatArray]:
+    rates, first = np.unique(value.pass_rate, return_index=True)
+    if rates.size > _POINTS:
+        chosen = np.linspace(0, rates.size - 1, _POINTS).astype(int)
+        rates, first = rates[chosen], first[chosen]
+    log_value = value.take(first).log_value(rollouts)
+    top = log_value.max()
+    return rates, np.exp(log_value - top) if np.isfinite(top) else np.zeros(rates.size)
+
+
+def marginal_gains(
+    outcome: Outcome, limits: Limits, pass_rates: Sequence[float], most: int | None = None
+) -> go.Figure:
+    """Gain of one more rollout against the rollouts a prompt has, with the threshold drawn in.
+
+    Args:
+        outcome: of an allocator with a value function.
+        limits: total and bounds.
+        pass_rates: one curve for the prompt nearest to each.
+        most: where the rollouts' axis ends; None: a little above the largest budget.
+
+    A prompt's budget ends where its curve crosses the threshold, the least gain that was bought.
+    """
+    figure = go.Figure()
+    if outcome.value is None:
+        figure.add_annotation(
+            text="this allocator has no value function", showarrow=False, font={"size": 15}
+        )
+        return lay_out(figure, f"Marginal gains, {label(outcome.allocator)}", height=400)
+    value = outcome.value
+    top = most or min(limits.high, max(limits.low + 8, int(1.15 * outcome.budgets.max()) + 4))
+    low = max(limits.low, value.first)
+    rollouts = np.arange(low, top + 1)
+    nearest: IntArray = np.unique(
+        [int(np.argmin(np.abs(value.pass_rate - rate))) for rate in pass_rates]
+    )
+    order = nearest[np.argsort(value.pass_rate[nearest], kind="stable")]
+    dashes = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+    for number, prompt in enumerate(order):
+        gains = value.log_gain_of(np.full(rollouts.size, prompt), rollouts) / np.log(10)
+        rate, budget = value.pass_rate[prompt], int(outcome.budgets[prompt])
+        shade = 0.45 + 0.55 * number / max(order.size - 1, 1)
+        colour = faint(colour_of(outcome.allocator), shade)
+        figure.add_trace(
+            go.Scatter(
+                x=rollouts,
+                y=np.where(np.isfinite(gains), gains, np.nan),
+                name=f"p = {rate:.3f}: {budget} rollouts",
+                mode="lines",
+                line={"color": colour, "width": 2.5, "dash": dashes[number % len(dashes)]},
+                hovertemplate=f"p = {rate:.3f}<br>rollout %{{x}} + 1: 10^%{{y:.2f}}<extra></extra>",
+            )
+        )
+        if budget >= low:
+            bought = float(value.log_gain_of(np.array([prompt]), np.array([budget]))[0])
+            figure.add_trace(
+                go.Scatter(
+                    x=[budget],
+                    y=[bought / np.log(10) if np.isfinite(bought) else None],
+                    mode="markers",
+                    marker={
+                        "color": colour_of(outcome.allocator),
+                        "size": 9,
+                        "symbol": "circle-open",
+                    },
+                    showlegend=False,
+                    hoverinfo="skip",
+                )
+            )
+    threshold = outcome.threshold(limits)
+    if threshold is not None:
+        figure.add_hline(
+            y=threshold / np.log(10),
+            line={"color": AXIS, "dash": "dash", "width": 2},
+            annotation_text="threshold: the least gain bought",
+            annotation_position="top right",
+        )
+    figure.update_xaxes(title="rollouts that the prompt has")
+    figure.update_yaxes(title="log10 of the gain of one more")
+    return lay_out(figure, f"Marginal gains, {label(outcome.allocator)}", height=400)
+
+
+def pulls(outcomes: Sequence[Outcome], obs: Observation, weighting: str) -> go.Figure:
+    """Expected pull of each prompt on the update, w_i E[u_i], relative to a mean weight of 1 / m.
+
+    weighting: "rollout" or "prompt"; see ``cobasim.updates``.
+    """
+    figure = go.Figure()
+    order = np.argsort(obs.pass_rate, kind="stable")
+    for outcome in outcomes:
+        weights = group_weights(outcome.budgets, weighting) * outcome.budgets.size
+        pull = weights * expected_group_update(obs.pass_rate, outcome.budgets)
+        name = label(outcome.allocator)
+        figure.add_trace(
+            go.Scatter(
+                x=obs.pass_rate[order],
+                y=pull[order],
+                name=name,
+                mode="lines",
+                line={"color": colour_of(outcome.allocator), "width": 2},
+                hovertemplate=f"<b>{name}</b><br>at p = %{{x:.3f}}: %{{y:.3f}}<extra></extra>",
+            )
+        )
+    figure.update_xaxes(title="pass rate", range=[0, 1])
+    figure.update_yaxes(title="weight x expected update (logits)", rangemode="tozero")
+    return lay_out(figure, f"Expected pull, weighted per {weighting}", height=400)
+
+
+def summary(outcomes: Sequence[Outcome]) -> list[Mapping[str, object]]:
+    """One flat row an allocator, for a table.
+
+    sum, min, max: of the budgets, rollouts; at low, at high: prompts at a bound; mixed: expected
+    share of mixed groups; update: expected step in 10^-3 logits by loss weighting.
+    """
+    return [
+        {
+            "allocator": outcome.allocator,
+            "sum": int(outcome.budgets.sum()),
+            "min": int(outcome.budgets.min()),
+            "max": int(outcome.budgets.max()),
+            "at low": outcome.at_low,
+            "at high": outcome.at_high,
+            "mixed (%)": round(100 * outcome.mixed, 1),
+            "update, rollout": round(1e3 * outcome.update["rollout"], 2),
+            "update, prompt": round(1e3 * outcome.update["prompt"], 2),
+            "alpha": None if outcome.shape is None else round(outcome.shape[0], 2),
+            "time (ms)": round(outcome.allocate_ms, 3),
+        }
+        for outcome in outcomes
+    ]

@@ -1,0 +1,1 @@
+"""The Gymnasium environment, and the allocator that PPO learns in it."""

@@ -1,0 +1,43 @@
+"""Run directories: what a run writes down, and how it is read back."""
+
+from cobasim.records.records import (
+    DIFFICULTY_CLASSES,
+    FORMAT,
+    HEADER_FILE,
+    PASS_RATE_BINS,
+    STEPS_FILE,
+    Run,
+    RunExistsError,
+    RunHeader,
+    RunWriter,
+    StepRecord,
+    bin_counts,
+    columns,
+    find_runs,
+    folder_name,
+    own_versions,
+    read_header,
+    read_run,
+    write_atomically,
+)
+
+__all__ = [
+    "DIFFICULTY_CLASSES",
+    "FORMAT",
+    "HEADER_FILE",
+    "PASS_RATE_BINS",
+    "STEPS_FILE",
+    "Run",
+    "RunExistsError",
+    "RunHeader",
+    "RunWriter",
+    "StepRecord",
+    "bin_counts",
+    "columns",
+    "find_runs",
+    "folder_name",
+    "own_versions",
+    "read_header",
+    "read_run",
+    "write_atomically",
+]

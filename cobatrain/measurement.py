@@ -1,0 +1,158 @@
+"""A fresh measurement of the pass rates of all training prompts, beside a run's estimates."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cobasim.arrays import FloatArray, IntArray
+from cobasim.errors import InputError
+from cobasim.loop import Loop
+from cobasim.records import write_atomically
+from cobatrain.config import TrainConfig
+from cobatrain.learner import LanguageModelLearner
+
+CHUNK = 8192  # rollouts of one call of the engine
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Pass rates of the m training prompts of a task under one policy.
+
+    Attributes:
+        texts, levels: m each.
+        passes: (m,) rollouts that were right, of ``rollouts`` each.
+        rollouts: fresh rollouts of each prompt.
+        estimate: (m,) what the run believed at that point, nan where unseen; None without a run.
+        attempts: (m,) rollouts behind each estimate; None without a run.
+    """
+
+    texts: tuple[str, ...]
+    levels: tuple[str, ...]
+    passes: IntArray
+    rollouts: int
+    estimate: FloatArray | None = None
+    attempts: FloatArray | None = None
+
+    @property
+    def pass_rate(self) -> FloatArray:
+        """(m,) measured."""
+        return self.passes / self.rollouts
+
+    def to_csv(self) -> str:
+        """One row a prompt; the column ``pass_rate`` is what cobasim's ``--pass-rates`` reads."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        known = self.estimate is not None and self.attempts is not None
+        writer.writerow(
+            [
+                "prompt",
+                "level",
+                "pass_rate",
+                "rollouts",
+                *(["estimate", "attempts"] if known else []),
+            ]
+        )
+        for i, rate in enumerate(self.pass_rate):
+            row: list[object] = [self.texts[i], self.levels[i], f"{rate:.6g}", self.rollouts]
+            if self.estimate is not None and self.attempts is not None:
+                seen = self.attempts[i] > 0
+                row += [f"{self.estimate[i]:.6g}" if seen else "", f"{self.attempts[i]:g}"]
+            writer.writerow(row)
+        return text.getvalue()
+
+    def against_estimates(self) -> list[dict[str, Any]]:
+        """One row a class of estimate: prompts, rollouts behind them, measured mean and spread.
+
+        ``mixed``: share of the class whose true groups of 8 would be mixed, 1 - p^8 - (1-p)^8,
+        with p measured. Empty without a run.
+        """
+        if self.estimate is None or self.attempts is None:
+            return []
+        seen, value = self.attempts > 0, self.estimate
+        classes = {
+            "unseen": ~seen,
+            "0": seen & (value <= 0),
+            "0 to 0.2": seen & (value > 0) & (value < 0.2),
+            "0.2 to 0.8": seen & (value >= 0.2) & (value <= 0.8),
+            "0.8 to 1": seen & (value > 0.8) & (value < 1),
+            "1": seen & (value >= 1),
+        }
+        p = self.pass_rate
+        rows = []
+        for name, chosen in classes.items():
+            if chosen.any():
+                mine = p[chosen]
+                rows.append(
+                    {
+                        "estimate": name,
+                        "prompts": int(chosen.sum()),
+                        "attempts": float(self.attempts[chosen].mean()),
+                        "mean_estimate": None if name == "unseen" else float(value[chosen].mean()),
+                        "pass_rate": float(mine.mean()),
+                        "low": float(np.quantile(mine, 0.1)),
+                        "high": float(np.quantile(mine, 0.9)),
+                        "mixed": float((1 - mine**8 - (1 - mine) ** 8).mean()),
+                    }
+                )
+        return rows
+
+
+def measure(
+    learner: LanguageModelLearner,
+    state: dict[str, Any] | None,
+    *,
+    rollouts: int = 64,
+    on_chunk: Callable[[int], None] = lambda _: None,
+) -> Measured:
+    """``rollouts`` completions of every training prompt with the run's own sampling settings.
+
+    Their seeds are of a stream of their own, so nothing of the run is sampled again.
+
+    Args:
+        learner: with the policy's weights.
+        state: a checkpoint's, for the estimates that the run held; None for a model alone.
+        on_chunk: gets the number of prompts just done.
+    """
+    if rollouts < 1:
+        raise InputError(f"rollouts must be at least 1, got {rollouts}")
+    config: TrainConfig = learner.config
+    pool = np.arange(learner.num_prompts)
+    estimate = attempts = None
+    if state is not None:
+        loop = Loop(learner, config.loop, seed=config.seed, estimator=config.estimator)
+        loop.load_state_dict(state)
+        belief = loop.estimator.estimate(pool)
+        estimate = np.where(belief.attempts > 0, belief.pass_rate, np.nan)
+        attempts = belief.attempts
+    passes = []
+    for chosen in np.array_split(pool, max(1, -(-pool.size * rollouts // CHUNK))):
+        passes.append(learner.measure(chosen, rollouts))
+        on_chunk(chosen.size)
+    prompts = learner.task.train
+    return Measured(
+        texts=tuple(prompt.text for prompt in prompts),
+        levels=tuple(prompt.level for prompt in prompts),
+        passes=np.concatenate(passes),
+        rollouts=rollouts,
+        estimate=estimate,
+        attempts=attempts,
+    )
+
+
+def check_new(path: Path) -> None:
+    """Raise InputError for a file that exists: nothing is overwritten."""
+    if path.exists():
+        raise InputError(f"{path} exists; choose another --out")
+
+
+def write(measured: Measured, path: Path) -> None:
+    """Write the table of ``to_csv``, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, measured.to_csv())

@@ -1,0 +1,158 @@
+"""Checkpoints: all that a resumed run needs, written aside and renamed, old ones pruned.
+
+A checkpoint is a folder ``step-000010`` with ``model.safetensors``, ``state.pt`` (optimiser,
+schedule, counts, windows; tensors and plain values only, so that reading it runs no code) and
+``meta.json`` (config, fingerprint of the task, step).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from cobasim.errors import InputError
+from cobatrain.parallel.distributed import full_parameters
+
+FOLDER = "checkpoints"
+MODEL, STATE, META = "model.safetensors", "state.pt", "meta.json"
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint could not be written; the ones before it are untouched."""
+
+
+def save_checkpoint(
+    run: Path,
+    step: int,
+    weights: Mapping[str, torch.Tensor],
+    state: Mapping[str, Any],
+    meta: Mapping[str, Any],
+) -> Path:
+    """Write the checkpoint of ``step`` below the run's folder; whole or not at all.
+
+    ``weights`` is what ``whole_weights`` gives. Raises CheckpointError when the disk refuses.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    folder = run / FOLDER
+    final = folder / f"step-{step:06d}"
+    aside = folder / f".{final.name}.{os.getpid()}"
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        aside.mkdir(parents=True)
+        save_file(dict(weights), aside / MODEL)
+        torch.save(_to_tensors(state), aside / STATE)
+        (aside / META).write_text(json.dumps({**meta, "step": step}, indent=1) + "\n")
+        for name in (MODEL, STATE, META):
+            _sync_to_disk(aside / name)
+        if final.exists():
+            shutil.rmtree(final)
+        aside.rename(final)
+        _sync_to_disk(folder)
+    except (OSError, RuntimeError, SafetensorError) as error:  # how torch and safetensors say it
+        shutil.rmtree(aside, ignore_errors=True)
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(
+            f"the checkpoint of step {step} could not be written to {folder} ({reason}); the run "
+            "is kept up to the checkpoint before it: make room, then resume"
+        ) from error
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    return final
+
+
+def whole_weights(model: torch.nn.Module, keep: bool = True) -> dict[str, torch.Tensor]:
+    """Parameters and persistent buffers by name, whole and on the CPU; shared ones once.
+
+    Collective for a sharded model. ``keep`` false: take part, but keep nothing.
+    """
+    shared = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    buffers = ((name, value) for name, value in model.state_dict().items() if name not in shared)
+    found = {}
+    for name, value in chain(full_parameters(model), buffers):
+        if keep:
+            found[name] = value.detach().cpu().contiguous()
+    return found
+
+
+def prune(run: Path, keep: int) -> None:
+    """Remove all but the newest ``keep`` checkpoints, and what a kill left half-written."""
+    for old in checkpoints(run)[:-keep]:
+        shutil.rmtree(old)
+    for aside in (run / FOLDER).glob(".step-*"):
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """Whole checkpoints of a run, oldest first."""
+    return sorted(path for path in (run / FOLDER).glob("step-*") if (path / META).is_file())
+
+
+def read_meta(checkpoint: Path) -> dict[str, Any]:
+    """What ``meta.json`` says. Raises InputError when it is damaged."""
+    try:
+        meta = json.loads((checkpoint / META).read_text())
+    except ValueError as error:
+        raise InputError(f"{checkpoint / META} is damaged: {error}") from None
+    if not isinstance(meta, dict) or "step" not in meta:
+        raise InputError(f"{checkpoint / META} is not the description of a checkpoint")
+    return meta
+
+
+def load_checkpoint(checkpoint: Path, model: torch.nn.Module) -> dict[str, Any]:
+    """Put the weights into ``model`` and return the state.
+
+    Raises InputError when the weights are those of another model, or a file is damaged.
+    """
+    from safetensors.torch import load_model
+
+    try:
+        load_model(model, str(checkpoint / MODEL))
+        state = torch.load(checkpoint / STATE, weights_only=True, map_location="cpu")
+    except Exception as error:  # a damaged file can break a reader in any way
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{checkpoint} does not fit this model, or is damaged: {reason}") from None
+    restored = _to_arrays(state)
+    assert isinstance(restored, dict)
+    return restored
+
+
+def _to_tensors(value: Any) -> Any:
+    """Numpy arrays as tagged tensors, so that ``weights_only`` loading accepts them."""
+    if isinstance(value, np.ndarray):
+        return {"__array__": torch.from_numpy(np.ascontiguousarray(value))}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {key: _to_tensors(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_to_tensors(item) for item in value]
+    return value
+
+
+def _to_arrays(value: Any) -> Any:
+    if isinstance(value, dict):
+        if set(value) == {"__array__"}:
+            return value["__array__"].numpy()
+        return {key: _to_arrays(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_to_arrays(item) for item in value]
+    return value
+
+
+def _sync_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
