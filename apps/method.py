@@ -7,8 +7,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from cobasim.allocation import Limits, Observation
-from cobasim.figures.batch import pulls
 from cobasim.figures import batch as batch_figures
+from cobasim.figures.batch import pulls
 from cobasim.whatif import what_if
 from cobasim_apps.common import BIND, chart
 

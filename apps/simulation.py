@@ -11,13 +11,14 @@ from pathlib import Path
 import plotly.graph_objects as go
 import streamlit as st
 
-from cobasim.config import WORLD_DEFAULTS, validated
 from cobasim.errors import InputError
 from cobasim.figures import figures
 from cobasim.records import Run, find_runs, read_run
 from cobasim.runs.comparison import REPORT, CompareConfig, settle
 from cobasim.scores import Interval, Row, comparison_table, verdict
+from cobasim.settings import validated
 from cobasim.updates import WEIGHTINGS
+from cobasim.world import WORLD_DEFAULTS
 from cobasim.world.prompts import POPULATIONS
 from cobasim_apps import common
 from cobasim_apps.common import BIND

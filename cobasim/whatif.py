@@ -13,9 +13,8 @@ from cobasim.allocation import Limits, Observation, make_allocator, own_paramete
 from cobasim.allocation.allocators import ValueAllocator
 from cobasim.allocation.solving.values import ValueFunction
 from cobasim.arrays import FloatArray, IntArray
-from cobasim.records import DIFFICULTY_CLASSES
+from cobasim.difficulty import DIFFICULTY_CLASSES, difficulty_class
 from cobasim.updates import expected_group_update, group_weights
-from cobasim.world.prompts import difficulty_class
 
 
 @dataclass(frozen=True)

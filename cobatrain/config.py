@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cobasim.allocation import find_allocator, make_allocator
-from cobasim.config import Frozen, LoopConfig, validated
 from cobasim.errors import InputError, unknown_name
+from cobasim.loop import LoopConfig
 from cobasim.records import HEADER_FILE, read_header
+from cobasim.settings import Frozen, validated
 from cobatrain.engines import EngineConfig, SamplingConfig
 from cobatrain.tasks import parse_task_config
 from cobatrain.tracking import TRACKERS

@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 
 from cobasim.allocation import make_allocator
 from cobasim.cli.cli import app
-from cobasim.config import RunConfig, validated
 from cobasim.errors import InputError
 from cobasim.experiments.calibration.calibrate import (
     BOX,
@@ -30,7 +29,9 @@ from cobasim.experiments.calibration.calibrate import (
 from cobasim.loop import run
 from cobasim.records import Run
 from cobasim.runs.comparison import build_loop, run_header
+from cobasim.runs.config import RunConfig
 from cobasim.runs.sweep import Parameter
+from cobasim.settings import validated
 
 LOOP = {"steps": 16, "batch_size": 16, "total_budget": 128, "eval_every": 4}
 WORLD = {"num_prompts": 64, "num_heldout": 200}

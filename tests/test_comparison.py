@@ -15,11 +15,11 @@ import pytest
 
 from cobasim.allocation import ALLOCATORS, PEERS
 from cobasim.cli import cli
-from cobasim.config import validated
 from cobasim.errors import InputError
 from cobasim.records import find_runs, read_run
 from cobasim.runs import comparison
 from cobasim.runs.comparison import PRESETS, CompareConfig, plan, settle
+from cobasim.settings import validated
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "pass_rates_tiny_lm.csv"
 TINY = [

@@ -116,8 +116,7 @@ def test_a_world_of_the_docs_is_compared_and_keeps_the_laws(half, monkeypatch):
     command += ["--world", "rasch:Rasch", "--out", "out", "--jobs", "2"]
     assert "coba" in run(half, *command, *SMALL, "--set", "regime_step=4", "--set", "walk=0.1")
     monkeypatch.syspath_prepend(half)
-    from cobasim.config import WorldConfig
-    from cobasim.world import find_world
+    from cobasim.world import WorldConfig, find_world
 
     config = WorldConfig(world="rasch:Rasch", num_prompts=50, num_heldout=30, noise=0.0)
     world = find_world("rasch:Rasch")(config, seed=1)

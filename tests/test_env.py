@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 import cobasim.gym.env as env_module
 from cobasim.allocation import Limits, make_allocator
-from cobasim.config import RunConfig
 from cobasim.errors import InputError
 from cobasim.loop import run
 from cobasim.runs.comparison import build_loop
+from cobasim.runs.config import RunConfig
 
 SMALL = {
     "loop": {"steps": 6, "batch_size": 16, "total_budget": 256},

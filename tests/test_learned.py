@@ -28,9 +28,9 @@ from cobasim.allocation.methods.learned import (
     rate_features,
     read_network,
 )
-from cobasim.config import RunConfig
 from cobasim.errors import InputError
 from cobasim.gym import learn
+from cobasim.runs.config import RunConfig
 from cobasim.scores import mean_interval
 from cobasim.testing import check_allocator, observation
 

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cobasim.allocation import make_allocator, one_shot
-from cobasim.config import LoopConfig, MixStep, RunConfig, WorldConfig
 from cobasim.errors import InputError
-from cobasim.loop import BatchOrder, Loop, run
+from cobasim.loop import BatchOrder, Loop, LoopConfig, MixStep, run
 from cobasim.loop.loop import _gini
 from cobasim.runs.comparison import build_loop
-from cobasim.world import LogisticPolicy
+from cobasim.runs.config import RunConfig
+from cobasim.world import LogisticPolicy, WorldConfig
 
 LOOP = {"steps": 12, "batch_size": 32, "total_budget": 512, "eval_every": 4}
 WORLD = {"num_prompts": 100, "num_heldout": 80}

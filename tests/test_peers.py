@@ -30,13 +30,14 @@ from cobasim.allocation.peers.hit_utility import HitValue
 from cobasim.allocation.peers.neyman import NeymanValue
 from cobasim.allocation.peers.reinforce_ada import balanced_part
 from cobasim.allocation.peers.vip import DrGrpoVariance, RlooVariance
-from cobasim.config import LoopConfig, RunConfig, WorldConfig
 from cobasim.errors import InputError
-from cobasim.loop import run
+from cobasim.loop import LoopConfig, run
 from cobasim.records import read_run
 from cobasim.runs.comparison import build_loop, execute
+from cobasim.runs.config import RunConfig
 from cobasim.scores.wall_time import WallTime, accuracy_at
 from cobasim.updates import baseline_update, group_update, join_groups
+from cobasim.world import WorldConfig
 
 laws = settings(max_examples=60, deadline=None)
 WORLDS = ["logistic", "skill-chain"]

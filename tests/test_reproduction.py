@@ -13,15 +13,17 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from cobasim.allocation import Limits, make_allocator
-from cobasim.config import LoopConfig, RunConfig, WorldConfig, validated
 from cobasim.errors import InputError
 from cobasim.experiments.reproduction import paper, reproduction
-from cobasim.loop import run
+from cobasim.loop import LoopConfig, run
 from cobasim.records import StepRecord, bin_counts
 from cobasim.runs import sweep as sweeps
 from cobasim.runs.comparison import PRESETS as COMPARE_PRESETS
 from cobasim.runs.comparison import build_loop
+from cobasim.runs.config import RunConfig
+from cobasim.settings import validated
 from cobasim.updates import group_weights
+from cobasim.world import WorldConfig
 from cobasim.world.reweighting import ReweightedLoop
 
 TINY = reproduction.Preset(

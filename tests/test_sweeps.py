@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cobasim.cli import cli
-from cobasim.config import validated
 from cobasim.errors import InputError
 from cobasim.runs import sweep as sweeps
 from cobasim.runs.comparison import CompareConfig, plan, run_all, settle
 from cobasim.scores import summarise
+from cobasim.settings import validated
 
 SMALL = {"num_prompts": 300, "num_heldout": 50}
 CHOSEN = {

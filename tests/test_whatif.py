@@ -11,8 +11,8 @@ from synthetic_runs import write_run
 
 from cobasim.allocation import Limits, Observation, one_shot
 from cobasim.errors import InputError
-from cobasim.figures import figures
 from cobasim.figures import batch as batch_figures
+from cobasim.figures import figures
 from cobasim.figures import sweep as sweep_figures
 from cobasim.updates import UPDATES, expected_group_update, group_update
 from cobasim.whatif import observation_of_bins, what_if

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import logit
 
-from cobasim.config import LoopConfig, WorldConfig
-from cobasim.loop import Loop
+from cobasim.difficulty import difficulty_class, transition_counts
+from cobasim.loop import Loop, LoopConfig
 from cobasim.updates import UPDATES, group_update, group_weights
-from cobasim.world import WORLDS, LogisticPolicy, SkillChainPolicy, draw_pass_rates
-from cobasim.world.prompts import RATE_FLOOR, difficulty_class, transition_counts
+from cobasim.world import WORLDS, LogisticPolicy, SkillChainPolicy, WorldConfig, draw_pass_rates
+from cobasim.world.prompts import RATE_FLOOR
 
 SMALL = {"num_prompts": 300, "num_heldout": 200}
 

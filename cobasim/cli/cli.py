@@ -268,8 +268,8 @@ def compare(
     as_json: JsonFlag = False,
 ) -> None:
     """Compare allocators in the synthetic world, paired by seed, at equal rollouts."""
-    from cobasim.config import split_settings, validated
     from cobasim.runs import comparison
+    from cobasim.settings import split_settings, validated
 
     began = time.perf_counter()
     values = comparison.settle(

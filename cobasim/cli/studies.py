@@ -103,8 +103,8 @@ def sweep(
     yes: Annotated[bool, typer.Option(help="Allow very many runs.")] = False,
 ) -> None:
     """Compare allocators at many settings; resumable, one row a run in one table."""
-    from cobasim.config import split_settings
     from cobasim.runs import sweep as sweeps
+    from cobasim.settings import split_settings
 
     if backend not in ("loky", "ray"):
         raise unknown_name("backend", backend, ("loky", "ray"))
@@ -175,10 +175,10 @@ def sensitivity(
     yes: Annotated[bool, typer.Option(help="Allow very many runs.")] = False,
 ) -> None:
     """Which settings matter: Morris or Sobol indices of accuracy, area, mixed groups and gain."""
-    from cobasim.config import split_settings
     from cobasim.experiments.sensitivity import sensitivity as global_sensitivity
     from cobasim.records import own_versions
     from cobasim.runs import sweep as sweeps
+    from cobasim.settings import split_settings
 
     names = allocator_list(allocators or "")
     if "uniform" not in names:
@@ -351,10 +351,10 @@ def ring(
     as_json: JsonFlag = False,
 ) -> None:
     """Every allocator in many conditions at equal rollouts: ranks, differences, tests, one page."""
-    from cobasim.config import split_settings
     from cobasim.experiments.ring import ring as rings
     from cobasim.records import own_versions
     from cobasim.runs import sweep as sweeps
+    from cobasim.settings import split_settings
 
     began = time.perf_counter()
     planned = rings.plan(
@@ -489,10 +489,10 @@ def learn(
     seed: Annotated[int, typer.Option(min=0, help="Of the network and of PPO.")] = 0,
 ) -> None:
     """Train an allocator by PPO in small simulated runs; needs the extra learn."""
-    from cobasim.config import split_settings
     from cobasim.gym import learn as learning
     from cobasim.records import write_atomically
     from cobasim.scores import mean_interval
+    from cobasim.settings import split_settings
 
     file = Path(out)
     if file.exists():

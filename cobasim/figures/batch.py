@@ -11,11 +11,10 @@ from plotly.subplots import make_subplots
 from cobasim.allocation import Limits, Observation
 from cobasim.allocation.solving.values import ValueFunction, log_beta_density
 from cobasim.arrays import FloatArray, IntArray
+from cobasim.difficulty import DIFFICULTY_CLASSES, difficulty_class
 from cobasim.figures.figures import AXIS, colour_of, faint, label, lay_out, marker_of
-from cobasim.records import DIFFICULTY_CLASSES
 from cobasim.updates import expected_group_update, group_weights
 from cobasim.whatif import Outcome
-from cobasim.world.prompts import difficulty_class
 
 _POINTS = 400
 

@@ -17,8 +17,9 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 from plotly.subplots import make_subplots
 
+from cobasim.difficulty import DIFFICULTY_CLASSES
 from cobasim.errors import InputError
-from cobasim.records import DIFFICULTY_CLASSES, PASS_RATE_BINS, Run, columns
+from cobasim.records import PASS_RATE_BINS, Run, columns
 from cobasim.scores import (
     ORACLE_PREFIX,
     Interval,

@@ -23,11 +23,12 @@ from cobasim.allocation.methods.learned import (
     rate_features,
 )
 from cobasim.arrays import FloatArray
-from cobasim.config import LoopConfig, RunConfig, WorldConfig, validated
 from cobasim.errors import InputError, unknown_name
-from cobasim.loop import Loop
+from cobasim.loop import Loop, LoopConfig
 from cobasim.records import StepRecord
-from cobasim.world import find_world
+from cobasim.runs.config import RunConfig
+from cobasim.settings import validated
+from cobasim.world import WorldConfig, find_world
 
 ENV_ID = "cobasim/RolloutBudget-v0"
 FORMS = ("prompts", "rates")

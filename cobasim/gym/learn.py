@@ -22,12 +22,14 @@ from threadpoolctl import threadpool_limits
 from cobasim.allocation import Allocator, make_allocator
 from cobasim.allocation.methods.learned import Network, class_of
 from cobasim.arrays import FloatArray
-from cobasim.config import LoopConfig, RunConfig, WorldConfig, validated
 from cobasim.errors import InputError
 from cobasim.gym.env import RolloutBudgetEnv
-from cobasim.loop import run
+from cobasim.loop import LoopConfig, run
 from cobasim.records import StepRecord, own_versions
 from cobasim.runs.comparison import build_loop
+from cobasim.runs.config import RunConfig
+from cobasim.settings import validated
+from cobasim.world import WorldConfig
 
 FIRST_SEED = 100_000  # of training
 NUM_SEEDS = 256  # different training runs

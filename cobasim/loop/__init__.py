@@ -1,5 +1,6 @@
 """The step that simulation and training share: learner protocols, order of prompts, one loop."""
 
+from cobasim.loop.config import LoopConfig, MixStep
 from cobasim.loop.loop import (
     TRUTH_ATTEMPTS,
     KnowsFeatures,
@@ -27,6 +28,8 @@ __all__ = [
     "KnowsTruth",
     "Learner",
     "Loop",
+    "LoopConfig",
+    "MixStep",
     "SamplesInRounds",
     "Spent",
     "TrainsOnPart",

@@ -29,8 +29,8 @@ from cobasim.allocation import (
     measured_failure_rate,
 )
 from cobasim.arrays import FloatArray, IntArray
-from cobasim.config import LoopConfig
 from cobasim.errors import InputError
+from cobasim.loop.config import LoopConfig
 from cobasim.loop.order import BatchOrder
 from cobasim.records import StepRecord, bin_counts
 from cobasim.streams import ALLOCATION, stream

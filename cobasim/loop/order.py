@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from cobasim.arrays import IntArray
-from cobasim.config import MixStep
 from cobasim.errors import InputError
+from cobasim.loop.config import MixStep
 from cobasim.streams import ORDER, stream
 
 

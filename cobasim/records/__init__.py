@@ -1,7 +1,6 @@
 """Run directories: what a run writes down, and how it is read back."""
 
 from cobasim.records.records import (
-    DIFFICULTY_CLASSES,
     FORMAT,
     HEADER_FILE,
     PASS_RATE_BINS,
@@ -22,7 +21,6 @@ from cobasim.records.records import (
 )
 
 __all__ = [
-    "DIFFICULTY_CLASSES",
     "FORMAT",
     "HEADER_FILE",
     "PASS_RATE_BINS",

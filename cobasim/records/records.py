@@ -28,6 +28,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cobasim.difficulty import DIFFICULTY_CLASSES
 from cobasim.errors import InputError
 
 FORMAT: Final = 1
@@ -44,15 +45,6 @@ PASS_RATE_BINS: Final[tuple[str, ...]] = (
 
 Labels only: inner bins are open below and closed above, but for (0.9, 1), which is open.
 """
-
-DIFFICULTY_CLASSES: Final[tuple[str, ...]] = (
-    "extremely hard",
-    "hard",
-    "medium",
-    "easy",
-    "extremely easy",
-)
-"""Difficulty classes of Figure 7 of arXiv 2602.03048: p = 0; <= 0.2; < 0.8; < 1; p = 1."""
 
 # A pass rate k/n is the double nearest to the ratio, and so is j/10: equal ratios compare equal.
 _BIN_EDGES: Final = np.append(np.arange(10) / 10, np.nextafter(1.0, 0.0))

@@ -23,7 +23,10 @@ from cobasim.allocation import (
     own_parameters,
 )
 from cobasim.arrays import FloatArray
-from cobasim.config import ORACLE, Frozen, LoopConfig, RunConfig, WorldConfig
+from cobasim.loop import LoopConfig
+from cobasim.runs.config import ORACLE, RunConfig
+from cobasim.settings import Frozen
+from cobasim.world import WorldConfig
 from cobasim.errors import InputError, unknown_name
 from cobasim.loop import Loop, run
 from cobasim.data import read_pass_rates

@@ -35,7 +35,8 @@ from cobasim.runs.comparison import (
     settle,
     with_pool,
 )
-from cobasim.config import RunConfig, validated
+from cobasim.runs.config import RunConfig
+from cobasim.settings import validated
 from cobasim.errors import InputError
 from cobasim.loop import Loop, run
 from cobasim.records import Run, write_atomically

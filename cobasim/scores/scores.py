@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
+from cobasim.difficulty import DIFFICULTY_CLASSES
 from cobasim.errors import InputError
-from cobasim.records import DIFFICULTY_CLASSES, Run
+from cobasim.records import Run
 
 Array = NDArray[np.float64]
 

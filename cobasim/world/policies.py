@@ -21,17 +21,16 @@ from scipy.special import expit, logit
 
 from cobasim.allocation import Kept
 from cobasim.arrays import FloatArray, IntArray
-from cobasim.config import WorldConfig
+from cobasim.difficulty import difficulty_class, transition_counts
 from cobasim.errors import InputError, unknown_name
 from cobasim.plugins import import_class
 from cobasim.streams import DRIFT, HELDOUT, LENGTHS, POPULATION, REGIME, ROLLOUTS, stream
 from cobasim.updates import baseline_update, group_update, group_weights, join_groups
+from cobasim.world.config import WorldConfig
 from cobasim.world.prompts import (
-    difficulty_class,
     draw_pass_rates,
     keep_off_the_ends,
     resample_pass_rates,
-    transition_counts,
 )
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam

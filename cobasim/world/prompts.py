@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cobasim.arrays import FloatArray, IntArray
-from cobasim.records import DIFFICULTY_CLASSES
+from cobasim.arrays import FloatArray
 
 # name -> Beta(a, b) of the first pass rates
 POPULATIONS: dict[str, tuple[float, float]] = {
@@ -18,9 +17,6 @@ POPULATIONS: dict[str, tuple[float, float]] = {
 }
 
 RATE_FLOOR = 1e-3  # measured rates of exactly 0 or 1 start this far from the end
-
-# between the classes of records.DIFFICULTY_CLASSES
-_CLASS_EDGES = np.array([1 / 32, 0.2 + 1e-12, 0.8, 31 / 32])
 
 
 def draw_pass_rates(rng: np.random.Generator, size: int, population: str) -> FloatArray:
@@ -44,22 +40,3 @@ def keep_off_the_ends(measured: FloatArray) -> FloatArray:
     """
     rates = np.where(measured <= 0.0, RATE_FLOOR, measured)
     return np.where(measured >= 1.0, 1.0 - RATE_FLOOR, rates)
-
-
-def difficulty_class(pass_rate: FloatArray) -> IntArray:
-    """Index into DIFFICULTY_CLASSES (Figure 7 of arXiv 2602.03048) for true pass rates (m,).
-
-    The paper's classes p = 0 and p = 1 are measured with 16 rollouts; a true rate belongs there
-    when its nearest multiple of 1/16 is 0 or 1.
-    """
-    found = np.zeros(pass_rate.shape, dtype=np.int64)
-    for edge in _CLASS_EDGES:  # far fewer branches than a search for each prompt
-        found += pass_rate >= edge
-    return found
-
-
-def transition_counts(first: IntArray, last: IntArray) -> list[list[int]]:
-    """(5, 5) counts of prompts by first class (rows) and last class (columns)."""
-    size = len(DIFFICULTY_CLASSES)
-    counts = np.bincount(first * size + last, minlength=size * size)
-    return [[int(n) for n in row] for row in counts.reshape(size, size)]

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from cobasim.allocation import Allocator, Observation
 from cobasim.arrays import IntArray
-from cobasim.config import LoopConfig
-from cobasim.loop import Loop, Spent
+from cobasim.loop import Loop, LoopConfig, Spent
 from cobasim.world.policies import SimulatedPolicy
 
 

@@ -18,10 +18,9 @@ from threadpoolctl import threadpool_limits
 
 from cobasim.allocation import CobaValue, Limits, Observation, make_allocator, solve
 from cobasim.arrays import FloatArray
-from cobasim.config import LoopConfig, WorldConfig
-from cobasim.loop import Loop
+from cobasim.loop import Loop, LoopConfig
 from cobasim.streams import stream
-from cobasim.world import LogisticPolicy, draw_pass_rates
+from cobasim.world import LogisticPolicy, WorldConfig, draw_pass_rates
 
 ALPHA, BETA, TAU = 5.5, 5.5, 8.0
 MEBIBYTE = 2.0**20

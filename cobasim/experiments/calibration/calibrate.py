@@ -31,15 +31,17 @@ from scipy import optimize, stats
 
 from cobasim.allocation import make_allocator
 from cobasim.arrays import FloatArray
-from cobasim.config import LoopConfig, RunConfig, WorldConfig, validated
 from cobasim.errors import InputError, unknown_name
 from cobasim.figures.figures import label, lay_out
-from cobasim.loop import run
+from cobasim.loop import LoopConfig, run
 from cobasim.records import Run, RunHeader, StepRecord, find_runs, read_run, write_atomically
 from cobasim.report import document, drawing, escape, provenance
 from cobasim.runs.comparison import build_loop, measured_pool, one_thread
+from cobasim.runs.config import RunConfig
 from cobasim.runs.sweep import Parameter, points
 from cobasim.scores import accuracy_curve, mean_interval
+from cobasim.settings import validated
+from cobasim.world import WorldConfig
 
 REPORT, NUMBERS = "calibration.html", "calibration.json"
 BLOCKS = 4

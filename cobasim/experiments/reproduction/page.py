@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from cobasim.allocation import Limits, Observation
+from cobasim.difficulty import DIFFICULTY_CLASSES
 from cobasim.errors import InputError
 from cobasim.experiments.reproduction import agreement, paper
 from cobasim.experiments.reproduction.reproduction import (
@@ -24,7 +25,7 @@ from cobasim.experiments.reproduction.reproduction import (
 )
 from cobasim.figures import figures
 from cobasim.figures.batch import pulls as pull_figure
-from cobasim.records import DIFFICULTY_CLASSES, write_atomically
+from cobasim.records import write_atomically
 from cobasim.report import ABSENT, WEIGHTINGS, definitions, document, draw, escape, grid, provenance
 from cobasim.report import section as figure_section
 from cobasim.scores import LEVEL

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from cobasim.records import DIFFICULTY_CLASSES
+from cobasim.difficulty import DIFFICULTY_CLASSES
 
 SOURCE: Final = "arXiv 2602.03048v3"
 

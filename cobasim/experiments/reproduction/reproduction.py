@@ -18,7 +18,7 @@ import numpy as np
 
 from cobasim.allocation import Limits, Observation, beta_shape
 from cobasim.arrays import FloatArray
-from cobasim.config import ORACLE, WORLD_DEFAULTS
+from cobasim.difficulty import DIFFICULTY_CLASSES, difficulty_class
 from cobasim.errors import unknown_name
 from cobasim.experiments.benchmark.benchmark import solver_seconds
 from cobasim.experiments.reproduction import agreement, paper
@@ -34,7 +34,6 @@ from cobasim.experiments.reproduction.paper import (
 )
 from cobasim.loop import Loop
 from cobasim.records import (
-    DIFFICULTY_CLASSES,
     PASS_RATE_BINS,
     Run,
     RunHeader,
@@ -43,6 +42,7 @@ from cobasim.records import (
     write_atomically,
 )
 from cobasim.runs.comparison import plan as plan_of
+from cobasim.runs.config import ORACLE
 from cobasim.runs.sweep import Point, Sweep, claim, run_sweep
 from cobasim.scores import (
     LEVEL,
@@ -56,8 +56,7 @@ from cobasim.scores import transition_counts as run_transitions
 from cobasim.streams import stream
 from cobasim.updates import WEIGHTINGS, expected_group_update, group_weights
 from cobasim.whatif import what_if
-from cobasim.world import WORLDS, draw_pass_rates
-from cobasim.world.prompts import difficulty_class
+from cobasim.world import WORLD_DEFAULTS, WORLDS, draw_pass_rates
 
 REPORT, NUMBERS, TIMES = "reproduction.html", "reproduction.json", "solver-times.json"
 PAPER_STEPS = 500

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from cobasim.allocation import ALLOCATORS, find_allocator
 from cobasim.arrays import FloatArray
-from cobasim.config import ORACLE
 from cobasim.errors import InputError, unknown_name
 from cobasim.experiments.ring import figures as ring_figures
 from cobasim.loop import Loop
 from cobasim.records import Run, write_atomically
 from cobasim.report import document, drawing, grid, provenance
 from cobasim.runs.comparison import BASELINE
+from cobasim.runs.config import ORACLE
 from cobasim.runs.sweep import Point, Sweep
 from cobasim.scores import (
     LEVEL,

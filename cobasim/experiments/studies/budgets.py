@@ -25,7 +25,6 @@ from cobasim.allocation import (
 )
 from cobasim.allocation.solving.relaxation import relaxed_budgets, rounded_budgets
 from cobasim.arrays import FloatArray
-from cobasim.config import LoopConfig, WorldConfig
 from cobasim.experiments.benchmark.benchmark import allocate_coba
 from cobasim.experiments.studies.skeleton import (
     Answer,
@@ -41,11 +40,11 @@ from cobasim.experiments.studies.skeleton import (
 )
 from cobasim.figures.figures import label, lay_out
 from cobasim.figures.sweep import Rows
-from cobasim.loop import Loop
+from cobasim.loop import Loop, LoopConfig
 from cobasim.runs.sweep import Sweep
 from cobasim.scores import Interval, mean_interval, t_factor
 from cobasim.streams import stream
-from cobasim.world import POPULATIONS, LogisticPolicy, draw_pass_rates
+from cobasim.world import POPULATIONS, LogisticPolicy, WorldConfig, draw_pass_rates
 
 Row = Mapping[str, Any]
 

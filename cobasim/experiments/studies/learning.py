@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cobasim.difficulty import DIFFICULTY_CLASSES
 from cobasim.experiments.studies.skeleton import (
     Answer,
     Options,
@@ -21,7 +22,7 @@ from cobasim.experiments.studies.skeleton import (
 )
 from cobasim.figures.sweep import Rows, with_differences
 from cobasim.loop import Loop
-from cobasim.records import DIFFICULTY_CLASSES, Run
+from cobasim.records import Run
 from cobasim.runs.sweep import Sweep
 from cobasim.scores import transition_counts, transition_shares
 from cobasim.world import SimulatedPolicy

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cobasim.config import ORACLE
 from cobasim.experiments.studies.skeleton import (
     Answer,
     Options,
@@ -18,6 +17,7 @@ from cobasim.experiments.studies.skeleton import (
     sweep,
 )
 from cobasim.figures.sweep import Rows
+from cobasim.runs.config import ORACLE
 from cobasim.runs.sweep import Sweep
 
 Row = Mapping[str, Any]

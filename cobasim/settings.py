@@ -1,0 +1,71 @@
+"""Settings at the edge: validated, frozen, unknown keys refused. Inner functions take values."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cobasim.errors import InputError
+
+Config = TypeVar("Config", bound=BaseModel)
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Frozen(BaseModel):
+    """Base of all configs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def validated(kind: type[Config], values: dict[str, Any]) -> Config:
+    """``kind(**values)``; a bad value or unknown key becomes one InputError."""
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        raise InputError(one_line(error, _field_names(kind))) from None
+
+
+def _field_names(kind: type[BaseModel]) -> list[str]:
+    """Every setting, as a dotted path."""
+    names = []
+    for name, field in kind.model_fields.items():
+        names.append(name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            names.extend(f"{name}.{inner}" for inner in _field_names(field.annotation))
+    return names
+
+
+def one_line(error: ValidationError, known: Iterable[str] = ()) -> str:
+    """The first problem of a pydantic error in one line, with the nearest known key."""
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        last = {name.rsplit(".", 1)[-1]: name for name in reversed([*known])}
+        near = difflib.get_close_matches(key.rsplit(".", 1)[-1], last, n=1, cutoff=0.5)
+        return f"unknown setting {key!r}" + (f": did you mean {last[near[0]]!r}?" if near else "")
+    message = problem["msg"].removeprefix("Value error, ")
+    if not key or problem["type"] == "value_error":
+        return message
+    message = message[0].lower() + message[1:]
+    return f"{key}: {message}, got {problem['input']!r}"
+
+
+def split_settings(settings: Iterable[str]) -> dict[str, Any]:
+    """``name=value`` strings -> {"name": value}; values are read as JSON, else as text.
+
+    Raises InputError for a setting without ``=``.
+    """
+    values: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals or not name.strip():
+            raise InputError(f"a setting reads name=value, got {setting!r}")
+        try:
+            values[name.strip()] = json.loads(text)
+        except json.JSONDecodeError:
+            values[name.strip()] = text
+    return values
