@@ -1,0 +1,1 @@
+"""Many runs: execution, comparison, sweeps."""
