@@ -68,10 +68,10 @@ def check_allocator(
         max_seconds_at_a_million: fail when that takes longer; implies ``million``. A time
             belongs to one machine: do not set it where others run the test.
 
-    What an allocator says of itself in its class attributes counts as said. One with ``in_rounds``
+    What an allocator says of itself in its class attributes counts as said. One that needs rounds
     is driven round by round, with outcomes drawn from the rates as given, and one that is not
     ``exact`` may skip prompts and spend another total; both are not held to "equals" and "order".
-    One that ``wants_features`` needs a learner: only "kind" and "infeasible" are checked.
+    One that needs features needs a learner: only "kind" and "infeasible" are checked.
 
     Raises InputError for an unknown rule. Whatever the allocator raises where it should answer is
     an AssertionError too.
@@ -83,7 +83,7 @@ def check_allocator(
     trial = _Trial(make, low=low, slack=slack, rules=frozenset(RULES) - set(exempt))
     trial.kind()
     rng = np.random.default_rng(seed)
-    if getattr(trial.allocator, "wants_features", False):
+    if "features" in getattr(trial.allocator, "needs", ()):
         trial.infeasible()
         return Checked(0)
     for obs, limits in (*_degenerate(low), *_random(rng, samples, low)):
@@ -171,7 +171,7 @@ class _Trial:
         self.allocator = make()
         self.name = type(self.allocator).__name__
         self.exact = bool(getattr(self.allocator, "exact", True))
-        self.in_rounds = bool(getattr(self.allocator, "in_rounds", False))
+        self.in_rounds = "rounds" in getattr(self.allocator, "needs", ())
         if self.in_rounds or not self.exact:
             self.rules = rules - {"equals", "order"}
         self.batches = 0

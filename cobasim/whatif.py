@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cobasim.allocation import Limits, Observation, make_allocator, own_parameters
-from cobasim.allocation.allocators import ValueAllocator
+from cobasim.allocation import Limits, Observation, ValueAllocator, make_allocator, own_parameters
 from cobasim.allocation.solving.values import ValueFunction
 from cobasim.arrays import FloatArray, IntArray
 from cobasim.difficulty import DIFFICULTY_CLASSES, difficulty_class

@@ -264,7 +264,9 @@ def _direct_ratio(
         capture, direct = _transformers_calls(engine, learner)
     else:
         return None
-    prompts, obs = loop.observe()
+    obs = loop.observe()
+    prompts = obs.prompts
+    assert prompts is not None
     budgets = allocator(obs, loop.limits)
     capture(lambda: learner.generate(prompts, budgets))
     ratios = []

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from cobasim.allocation import find_allocator, make_allocator
+from cobasim.allocation import check_needs, find_allocator, make_allocator
 from cobasim.errors import InputError, unknown_name
 from cobasim.loop import LoopConfig
 from cobasim.records import HEADER_FILE, read_header
@@ -20,6 +20,7 @@ from cobatrain.tracking import TRACKERS
 from cobatrain.update.update import UpdateConfig
 
 CONFIGS = Path(__file__).parent / "configs"
+SERVED = frozenset({"beliefs", "randomness", "rounds"})  # what LanguageModelLearner can serve
 
 
 class TinyConfig(Frozen):
@@ -108,15 +109,7 @@ class TrainConfig(Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> TrainConfig:
         allocator = make_allocator(self.allocator, **self.parameters)
-        for unmet, what in (
-            (allocator.selects, "trains on part of the rollouts that it makes"),
-            (allocator.wants_features, "needs features of the prompts"),
-        ):
-            if unmet:
-                raise InputError(
-                    f"allocator {self.allocator!r} {what}, for which only the simulated worlds are "
-                    "made so far: compare it there (`cobasim compare`), or choose another"
-                )
+        check_needs(self.allocator, allocator.needs, SERVED, "a language model")
         parse_task_config(self.task)
         self.update_config()
         for name in self.track:

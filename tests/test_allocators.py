@@ -513,7 +513,7 @@ def test_every_parameter_of_every_allocator_is_validated(name, kind):
         ("fixed_explore", {}, "did you mean 'fixed-explore'"),
         ("zzzz", {}, "known: cero, "),
         ("cobasim.allocation:Allocator", {}, "Allocator"),
-        ("cobasim.allocation:solve", {}, "no subclass"),
+        ("cobasim.allocation:solve", {}, "not a subclass"),
         ("cobasim.allocation:Nothing", {}, "cannot import"),
         ("no.such.module:X", {}, "cannot import"),
         (".relative:X", {}, "cannot import"),

@@ -73,7 +73,7 @@ def test_a_slider_changes_the_budgets(folder):
 
 HALF = """
 from dataclasses import dataclass
-from cobasim.allocation.allocators import Uniform
+from cobasim.allocation.methods import Uniform
 
 @dataclass(frozen=True, kw_only=True)
 class Half(Uniform):

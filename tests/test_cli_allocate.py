@@ -384,7 +384,7 @@ def test_a_module_in_the_working_folder_does_not_shadow_an_installed_one(tmp_pat
 def test_an_allocator_of_ones_own_from_the_working_folder(tmp_path):
     (tmp_path / "mine.py").write_text(
         "from cobasim.allocation import Allocator\n"
-        "from cobasim.allocation.allocators import uniform_budgets\n\n\n"
+        "from cobasim.allocation import uniform_budgets\n\n\n"
         "class Mine(Allocator):\n"
         "    def __call__(self, obs, limits):\n"
         "        return uniform_budgets(obs.pass_rate.size, limits)\n"

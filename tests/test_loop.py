@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cobasim.allocation import make_allocator, one_shot
 from cobasim.errors import InputError
 from cobasim.loop import BatchOrder, Loop, LoopConfig, MixStep, run
-from cobasim.loop.loop import _gini
+from cobasim.loop.account import gini
 from cobasim.runs.comparison import build_loop
 from cobasim.runs.config import RunConfig
 from cobasim.world import LogisticPolicy, WorldConfig
@@ -98,7 +98,7 @@ def test_the_capability_window_survives_a_resume():
     resumed = build_loop(one)
     resumed.load_state_dict(loop.state_dict())
     assert resumed.capability.mean == loop.capability.mean
-    assert resumed.observe()[1].failure_rate == loop.observe()[1].failure_rate
+    assert resumed.observe().failure_rate == loop.observe().failure_rate
 
 
 def test_allocators_are_never_shown_the_truth_but_for_oracles():
@@ -106,11 +106,11 @@ def test_allocators_are_never_shown_the_truth_but_for_oracles():
     loop = build_loop(one)
     for _ in range(10):
         loop.advance(make_allocator("coba"))
-    prompts, obs = loop.observe()
-    assert not np.allclose(obs.pass_rate, loop.learner.pass_rates(prompts))
+    obs = loop.observe()
+    assert not np.allclose(obs.pass_rate, loop.learner.pass_rates(obs.prompts))
     oracle = build_loop(config("oracle-coba"))
-    prompts, obs = oracle.observe()
-    np.testing.assert_array_equal(obs.pass_rate, oracle.learner.pass_rates(prompts))
+    obs = oracle.observe()
+    np.testing.assert_array_equal(obs.pass_rate, oracle.learner.pass_rates(obs.prompts))
     assert obs.seen.all()
 
 
@@ -184,7 +184,7 @@ def test_a_batch_larger_than_the_pool_is_refused():
 def test_gini_is_half_the_relative_mean_difference(budgets):
     array = np.array(budgets)
     if array.sum() == 0:
-        assert _gini(np.bincount(array)) == 0.0
+        assert gini(np.bincount(array)) == 0.0
         return
     pairs = np.abs(array[:, None] - array[None, :]).mean()
-    assert _gini(np.bincount(array)) == pytest.approx(pairs / (2 * array.mean()), abs=1e-12)
+    assert gini(np.bincount(array)) == pytest.approx(pairs / (2 * array.mean()), abs=1e-12)

@@ -41,10 +41,10 @@ from cobasim.world import WorldConfig
 
 laws = settings(max_examples=60, deadline=None)
 WORLDS = ["logistic", "skill-chain"]
-IN_ROUNDS = [name for name, kind in PEERS.items() if kind.in_rounds]
+IN_ROUNDS = [name for name, kind in PEERS.items() if "rounds" in kind.needs]
 EXACT_ROUNDS = [name for name in IN_ROUNDS if PEERS[name].exact]
 FREE = [name for name, kind in PEERS.items() if not kind.exact]
-SELECTING = [name for name, kind in PEERS.items() if kind.selects]
+SELECTING = [name for name, kind in PEERS.items() if "part" in kind.needs]
 
 
 def config(allocator: str, world: str = "logistic", seed: int = 0, **loop) -> RunConfig:
@@ -99,9 +99,9 @@ def test_allocators_of_one_round_are_recorded_as_before(name, world):
     allocator = make_allocator(one.base_allocator)
     loop, by_hand = build_loop(one), build_loop(one)
     for _ in range(12):
-        prompts, obs = by_hand.observe()
+        obs = by_hand.observe()
         budgets = allocator(obs, by_hand.limits)
-        expected = by_hand.act(prompts, obs, budgets, shape=allocator.shape(obs))
+        expected = by_hand.act(obs, budgets, shape=allocator.shape(obs))
         found = replace(loop.advance(allocator), allocate_ms=None)
         assert found.to_json() == expected.to_json()
         assert list(found.learner) == ["grad_norm"]
@@ -125,9 +125,11 @@ def test_a_run_is_recorded_truthfully_and_ends_at_equal_rollouts(name, world, tm
         assert step.budget_min >= 2 or not PEERS[name].exact
         if PEERS[name].exact:
             assert cost == 512
-        if PEERS[name].in_rounds or PEERS[name].selects:
-            assert step.learner["trained_rollouts"] <= cost
-            assert step.learner["rounds"] >= 1
+        if PEERS[name].needs & {"rounds", "part"}:
+            assert step.trained_rollouts <= cost
+            assert step.rounds >= 1
+        else:
+            assert step.trained_rollouts is step.rounds is None
 
 
 @pytest.mark.parametrize("world", WORLDS)
@@ -176,7 +178,7 @@ def test_rounds_add_up_within_bounds(name, data):
     assert low <= budgets.min() <= budgets.max() <= high
 
 
-@pytest.mark.parametrize("name", [n for n, kind in PEERS.items() if not kind.uses_beliefs])
+@pytest.mark.parametrize("name", [n for n, kind in PEERS.items() if "beliefs" not in kind.needs])
 def test_those_that_do_not_look_at_beliefs_run_as_their_oracles_do(name):
     seen = [
         [(r.rollouts, r.learner, r.evaluation) for r in records_of(config(one, steps=6))]
@@ -219,7 +221,7 @@ class Halves(RoundsAllocator):
 class Whole(Allocator):
     """Uniform budgets, all kept: as if nothing had been selected."""
 
-    selects: ClassVar[bool] = True
+    needs: ClassVar[frozenset[str]] = frozenset({"part"})
 
     def __call__(self, obs, limits):
         return np.full(obs.pass_rate.size, limits.total // obs.pass_rate.size)
@@ -234,8 +236,8 @@ def test_groups_are_the_union_of_their_rounds(world):
     record = loop.advance(Halves())
     assert record.rollouts == 512
     assert record.budget_min == record.budget_max == 16
-    assert record.learner["rounds"] == 2
-    assert record.learner["trained_rollouts"] == 512
+    assert record.rounds == 2
+    assert record.trained_rollouts == 512
 
 
 @pytest.mark.parametrize("world", WORLDS)
@@ -253,7 +255,7 @@ def test_an_update_from_merged_rounds_is_that_of_one_round_with_the_same_counts(
         number = np.bincount(first, budgets[:15], 20) + np.bincount(later, budgets[5:], 20)
         assert (passes <= number).all()
         joint.rollout(prompts, number.astype(np.int64))
-        joint._last = (prompts, number.astype(np.int64), passes)  # the very same outcomes
+        joint.keep(prompts, Kept(number.astype(np.int64), passes))  # the very same outcomes
         assert split.update() == joint.update()
         np.testing.assert_array_equal(split.all_pass_rates(), joint.all_pass_rates())
 
@@ -263,8 +265,8 @@ def test_keeping_everything_is_selecting_nothing(world):
     one, other = build_loop(config("uniform", world)), build_loop(config("uniform", world))
     for _ in range(6):
         kept = plain(one.advance(Whole()))
-        assert kept["learner"].pop("trained_rollouts") == 512
-        assert kept["learner"].pop("rounds") == 1
+        assert (kept["trained_rollouts"], kept["rounds"]) == (512, 1)
+        kept |= {"trained_rollouts": None, "rounds": None}
         assert kept == plain(other.advance(make_allocator("uniform")))
 
 
@@ -454,7 +456,7 @@ def test_vip_gp_predicts_prompts_that_it_never_saw_from_those_that_it_did(world)
     for _ in range(16):
         loop.advance(allocator)
     fresh = np.concatenate([loop.order.batch(step) for step in range(16, 32)])
-    assert not loop.visited[fresh].any()
+    assert not loop.coverage.visited[fresh].any()
     obs = replace(
         observe(np.full(fresh.size, 0.5), prompts=fresh, memory=loop.memory),
         features=loop.learner.prompt_features(fresh),
@@ -586,8 +588,8 @@ def test_dapo_draws_until_the_batch_is_full_of_mixed_groups_and_pays_for_all():
         assert step.rollouts - before == 16 * step.prompts  # every drawn prompt cost N
         before = step.rollouts
         mixed = sum(step.bins["mixed"])
-        assert step.learner["trained_rollouts"] == 16 * min(mixed, 32) or not mixed
-        assert mixed >= 32 or step.learner["rounds"] > 1
+        assert step.trained_rollouts == 16 * min(mixed, 32) or not mixed
+        assert mixed >= 32 or step.rounds > 1
 
 
 def test_dapo_stops_at_its_bound():
@@ -643,7 +645,7 @@ def test_cero_has_one_price_and_the_papers_utility():
 def test_pods_generates_all_and_trains_on_a_balanced_quarter():
     record = records_of(config("pods", steps=2))[1]
     assert record.rollouts == 512
-    assert record.learner == record.learner | {"trained_rollouts": 128, "rounds": 1}
+    assert (record.trained_rollouts, record.rounds) == (128, 1)
     kept = make_allocator("pods").keep(observe([0.5] * 3), np.full(3, 16), np.array([1, 8, 16]))
     assert kept.passes.tolist() == [1, 2, 4]
     assert kept.baseline is None

@@ -24,7 +24,6 @@ from cobasim.runs.config import RunConfig
 from cobasim.settings import validated
 from cobasim.updates import group_weights
 from cobasim.world import WorldConfig
-from cobasim.world.reweighting import ReweightedLoop
 
 TINY = reproduction.Preset(
     batch_size=12, num_prompts=36, num_heldout=24, steps=9, seeds=2, high=64
@@ -240,24 +239,22 @@ def test_weights_come_from_the_other_allocator_and_rollouts_do_not():
         world=WorldConfig(**SMALL_WORLD),
     )  # fmt: skip
     loop = build_loop(config)
-    assert isinstance(loop, ReweightedLoop)
     uniform, coba = make_allocator("uniform"), make_allocator("coba")
     used = []
-    original = loop.policy.update
+    original = loop.learner.weigh
 
-    def update():
-        used.append(loop.policy.loss_budgets)
-        return original()
+    def weigh(prompts, budgets):
+        used.append(budgets)
+        original(prompts, budgets)
 
-    loop.policy.update = update
+    loop.learner.weigh = weigh
     for _ in range(8):
-        _, obs = loop.observe()
+        obs = loop.observe()
         wanted = coba(obs, Limits(256, 2, 128))
         record = loop.advance(uniform)
         assert record.budget_max == record.budget_min == 16
         np.testing.assert_array_equal(used[-1], wanted)
     assert group_weights(used[-1], "rollout").max() > 2 / 16
-    assert loop.policy.loss_budgets is None
 
 
 def test_weights_of_another_need_the_weighting_per_rollout():

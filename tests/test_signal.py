@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cobasim.allocation import Limits, Observation, make_allocator
-from cobasim.allocation.allocators import uniform_budgets
+from cobasim.allocation import Limits, Observation, make_allocator, uniform_budgets
 from cobasim.allocation.methods.signal import (
     CLASSES,
     Signal,

@@ -181,7 +181,7 @@ def test_an_allocator_in_rounds_trains_on_the_union_of_its_rounds(config, tmp_pa
     trainer.train(config("loop.steps=2", allocator="gvm"), tmp_path / "run")
     for number, step in enumerate(read_run(tmp_path / "run").steps[1:], start=1):
         assert step.rollouts == 192 * number
-        assert step.learner["rollouts"] == step.learner["trained_rollouts"] == 192
+        assert step.learner["rollouts"] == step.trained_rollouts == 192
 
 
 @pytest.mark.parametrize(("name", "what"), [("dapo", "trains on part"), ("vip-gp", "features")])

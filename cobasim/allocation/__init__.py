@@ -1,51 +1,62 @@
-"""The shared allocator module: who gets how many rollouts. Knows nothing of learners.
+"""Who gets how many rollouts: beliefs about a batch and limits in, budgets out.
 
-Needs numpy and scipy only, so any trainer can use it alone::
+Knows nothing of learners and needs numpy and scipy only, so that any trainer can use it::
 
     from cobasim.allocation import ALLOCATORS, Limits, Observation, allocate
 """
 
-from cobasim.allocation.allocators import (
+from cobasim.allocation.base import Allocator, RoundsAllocator, ValueAllocator
+from cobasim.allocation.beliefs import (
+    ESTIMATORS,
+    CapabilityWindow,
+    Estimate,
+    PassRateEstimator,
+    beta_shape,
+    make_estimator,
+    measured_failure_rate,
+    transformed_failure_rate,
+)
+from cobasim.allocation.limits import Limits
+from cobasim.allocation.methods import METHODS, Signal, SignalSkip
+from cobasim.allocation.needs import NEEDS, Need, check_needs, served_by
+from cobasim.allocation.observation import Kept, Observation
+from cobasim.allocation.one_batch import allocate, prepare
+from cobasim.allocation.parameters import parameter
+from cobasim.allocation.peers import PEERS
+from cobasim.allocation.registry import (
     ALLOCATORS,
-    Allocator,
-    RoundsAllocator,
-    ValueAllocator,
-    allocate,
     describe_allocators,
     find_allocator,
     make_allocator,
     one_shot,
     own_parameters,
 )
-from cobasim.allocation.beliefs.capability import (
-    CapabilityWindow,
-    beta_shape,
-    measured_failure_rate,
-    transformed_failure_rate,
+from cobasim.allocation.solving import (
+    SOLVERS,
+    CobaValue,
+    KnapsackValue,
+    ValueFunction,
+    solve,
+    spread_evenly,
+    spread_proportionally,
+    uniform_budgets,
 )
-from cobasim.allocation.beliefs.pass_rates import ESTIMATORS, PassRateEstimator, make_estimator
-from cobasim.allocation.limits import Limits
-from cobasim.allocation.methods.signal import Signal
-from cobasim.allocation.methods.signal_skip import SignalSkip
-from cobasim.allocation.observation import Kept, Observation
-from cobasim.allocation.peers import PEERS
-from cobasim.allocation.solving.solvers import SOLVERS, solve
-from cobasim.allocation.solving.values import CobaValue, KnapsackValue, ValueFunction
-
-# here, since these are built on the module that holds the registry
-ALLOCATORS.update({"signal": Signal, "signal-skip": SignalSkip}, **PEERS)
 
 __all__ = [
     "ALLOCATORS",
     "ESTIMATORS",
+    "METHODS",
+    "NEEDS",
     "PEERS",
     "SOLVERS",
     "Allocator",
     "CapabilityWindow",
     "CobaValue",
+    "Estimate",
     "Kept",
     "KnapsackValue",
     "Limits",
+    "Need",
     "Observation",
     "PassRateEstimator",
     "RoundsAllocator",
@@ -55,6 +66,7 @@ __all__ = [
     "ValueFunction",
     "allocate",
     "beta_shape",
+    "check_needs",
     "describe_allocators",
     "find_allocator",
     "make_allocator",
@@ -62,6 +74,12 @@ __all__ = [
     "measured_failure_rate",
     "one_shot",
     "own_parameters",
+    "parameter",
+    "prepare",
+    "served_by",
     "solve",
+    "spread_evenly",
+    "spread_proportionally",
     "transformed_failure_rate",
+    "uniform_budgets",
 ]

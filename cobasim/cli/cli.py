@@ -35,8 +35,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from cobasim.allocation import SOLVERS, Limits, describe_allocators, find_allocator
-from cobasim.allocation.allocators import prepare
+from cobasim.allocation import SOLVERS, Limits, describe_allocators, find_allocator, prepare
 from cobasim.cli.common import (
     AllocatorsOption,
     BatchOption,

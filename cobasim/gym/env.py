@@ -127,7 +127,7 @@ class RolloutBudgetEnv(gymnasium.Env[Any, Any]):
             preferences_by_rate(self._obs, given) if self.form == "rates" else PREFERENCE * given
         )
         budgets = budgets_from_preferences(preferences, loop.limits)
-        record = loop.act(self._prompts, self._obs, budgets)
+        record = loop.act(self._obs, budgets)
         accuracy = self._heldout(record)
         reward, self._accuracy = accuracy - self._accuracy, accuracy
         observation, info = self._observe()
@@ -141,8 +141,8 @@ class RolloutBudgetEnv(gymnasium.Env[Any, Any]):
 
     def _observe(self) -> tuple[Any, dict[str, Any]]:
         assert self._loop is not None
-        self._prompts, self._obs = self._loop.observe()
-        info = {"prompts": self._prompts}
+        self._obs = self._loop.observe()
+        info = {"prompts": self._obs.prompts}
         if self.form == "rates":
             return rate_features(self._obs).astype(np.float32), info
         return observation_dict(self._obs), info

@@ -1,26 +1,26 @@
-"""The step that simulation and training share: learner protocols, order of prompts, one loop."""
+"""The step that simulation and training share: one loop, and what it asks of a learner.
 
-from cobasim.loop.config import LoopConfig, MixStep
-from cobasim.loop.loop import (
-    TRUTH_ATTEMPTS,
+In: a learner, an allocator, sizes and bounds. Out: one record a step.
+"""
+
+from cobasim.loop.config import LONGEST, LoopConfig, MixStep
+from cobasim.loop.learner import (
     KnowsFeatures,
     KnowsGradients,
     KnowsLengths,
     KnowsTruth,
     Learner,
-    Loop,
     SamplesInRounds,
-    Spent,
     TrainsOnPart,
-    check_learner,
-    run,
+    WeighsAsTold,
 )
-from cobasim.loop.order import (
-    BatchOrder,
-)
+from cobasim.loop.loop import Loop, run
+from cobasim.loop.order import BatchOrder
+from cobasim.loop.truth import TRUTH, TrueRates
 
 __all__ = [
-    "TRUTH_ATTEMPTS",
+    "LONGEST",
+    "TRUTH",
     "BatchOrder",
     "KnowsFeatures",
     "KnowsGradients",
@@ -31,8 +31,8 @@ __all__ = [
     "LoopConfig",
     "MixStep",
     "SamplesInRounds",
-    "Spent",
     "TrainsOnPart",
-    "check_learner",
+    "TrueRates",
+    "WeighsAsTold",
     "run",
 ]

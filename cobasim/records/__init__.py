@@ -1,24 +1,26 @@
-"""Run directories: what a run writes down, and how it is read back."""
+"""Run directories: one header and append-only steps, written by any learner, read by everybody.
 
-from cobasim.records.records import (
-    FORMAT,
+In: a header, and one record a step. Out: runs as read back, finished or not, and their columns.
+A run directory holds ``header.json`` (written once, atomically) and ``steps.jsonl`` (one JSON
+object a line, each line handed to the system in one write). It can be read while the run goes on,
+and after a kill it is complete up to the last whole line. ``docs/records.md`` describes the format
+for people who write or read it from elsewhere.
+"""
+
+from cobasim.files import folder_name, write_atomically
+from cobasim.records.bins import PASS_RATE_BINS, bin_counts
+from cobasim.records.header import FORMAT, RunHeader, own_versions
+from cobasim.records.run import (
     HEADER_FILE,
-    PASS_RATE_BINS,
     STEPS_FILE,
     Run,
-    RunExistsError,
-    RunHeader,
-    RunWriter,
-    StepRecord,
-    bin_counts,
     columns,
     find_runs,
-    folder_name,
-    own_versions,
     read_header,
     read_run,
-    write_atomically,
 )
+from cobasim.records.step import StepRecord
+from cobasim.records.writer import RunExistsError, RunWriter
 
 __all__ = [
     "FORMAT",

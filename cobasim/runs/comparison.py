@@ -23,13 +23,9 @@ from cobasim.allocation import (
     own_parameters,
 )
 from cobasim.arrays import FloatArray
-from cobasim.loop import LoopConfig
-from cobasim.runs.config import ORACLE, RunConfig
-from cobasim.settings import Frozen
-from cobasim.world import WorldConfig
-from cobasim.errors import InputError, unknown_name
-from cobasim.loop import Loop, run
 from cobasim.data import read_pass_rates
+from cobasim.errors import InputError, unknown_name
+from cobasim.loop import Loop, LoopConfig, run
 from cobasim.records import (
     Run,
     RunHeader,
@@ -39,9 +35,10 @@ from cobasim.records import (
     write_atomically,
 )
 from cobasim.report import write_report
+from cobasim.runs.config import ORACLE, RunConfig
 from cobasim.scores import Row, comparison_table, verdict
-from cobasim.world import find_world
-from cobasim.world.reweighting import ReweightedLoop
+from cobasim.settings import Frozen
+from cobasim.world import WorldConfig, find_world
 
 BASELINE = "uniform"
 OWN = tuple(name for name in ALLOCATORS if name not in PEERS)  # of the CoBA and Knapsack papers
@@ -189,12 +186,10 @@ def one_thread() -> AbstractContextManager[Any]:
 def build_loop(config: RunConfig, pass_rates: FloatArray | None = None) -> Loop:
     """The simulated policy and the loop of one run, at its first step."""
     policy = find_world(config.world.world)(config.world, config.seed, pass_rates)
-    if config.weigh_as is not None:
-        weigh = make_allocator(config.weigh_as)
-        return ReweightedLoop(
-            policy, config.loop, weigh, seed=config.seed, estimator=config.estimator
-        )
-    return Loop(policy, config.loop, seed=config.seed, estimator=config.estimator)
+    weigh_as = None if config.weigh_as is None else make_allocator(config.weigh_as)
+    return Loop(
+        policy, config.loop, seed=config.seed, estimator=config.estimator, weigh_as=weigh_as
+    )
 
 
 def run_header(config: RunConfig) -> RunHeader:

@@ -25,6 +25,9 @@ import pyarrow.parquet as pq
 from scipy.stats import qmc
 
 from cobasim.allocation import make_allocator
+from cobasim.errors import InputError
+from cobasim.loop import Loop, run
+from cobasim.records import Run, write_atomically
 from cobasim.runs.comparison import (
     CompareConfig,
     build_loop,
@@ -36,11 +39,8 @@ from cobasim.runs.comparison import (
     with_pool,
 )
 from cobasim.runs.config import RunConfig
-from cobasim.settings import validated
-from cobasim.errors import InputError
-from cobasim.loop import Loop, run
-from cobasim.records import Run, write_atomically
 from cobasim.scores import mean_interval, summarise
+from cobasim.settings import validated
 
 METHODS = ("grid", "random", "lhs", "sobol")
 PLAN, ROWS, TABLE, SUMMARY = "plan.json", "rows", "results.parquet", "summary.csv"

@@ -54,8 +54,13 @@ class WallTime:
         number = np.diff(rollouts, prepend=0.0)
         pairs = list(zip(run.steps, number, strict=True))
         generated = np.array([step.learner.get("tokens", each) for step, each in pairs])
-        rounds = np.array([step.learner.get("rounds", 1.0) for step in run.steps])
-        trained = np.array([step.learner.get("trained_rollouts", each) for step, each in pairs])
+        rounds = np.array([step.rounds or 1 for step in run.steps])
+        trained = np.array(
+            [
+                each if step.trained_rollouts is None else step.trained_rollouts
+                for step, each in pairs
+            ]
+        )
         updates = np.diff([float(step.step) for step in run.steps], prepend=0.0)  # 0 at the start
         each = updates * (rounds * self.round_latency + self.step_overhead)
         each += generated / self.generated_per_second + trained / self.trained_per_second

@@ -1,19 +1,21 @@
-"""The synthetic environment: prompts with latent difficulties, and policies that learn."""
+"""The synthetic environment: prompts with latent difficulties, and policies that learn.
+
+In: a world's settings, a seed, budgets of each step. Out: passes, and the true pass rates.
+"""
 
 from cobasim.world.config import WORLD_DEFAULTS, WorldConfig
-from cobasim.world.policies import (
-    WORLDS,
-    LogisticPolicy,
-    SimulatedPolicy,
-    SkillChainPolicy,
-    find_world,
-)
+from cobasim.world.logistic import LogisticPolicy
+from cobasim.world.policy import SimulatedPolicy
 from cobasim.world.prompts import POPULATIONS, draw_pass_rates
+from cobasim.world.registry import WORLDS, find_world
+from cobasim.world.skill_chain import SkillChainPolicy
+from cobasim.world.view import BatchView
 
 __all__ = [
     "POPULATIONS",
     "WORLDS",
     "WORLD_DEFAULTS",
+    "BatchView",
     "LogisticPolicy",
     "SimulatedPolicy",
     "SkillChainPolicy",

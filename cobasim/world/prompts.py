@@ -1,10 +1,15 @@
-"""Prompt populations: where first pass rates come from, and the five difficulty classes."""
+"""The prompts of a world: where first pass rates come from, prompt sets, clusters."""
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
 
-from cobasim.arrays import FloatArray
+import numpy as np
+from scipy.special import expit, logit
+
+from cobasim.arrays import FloatArray, IntArray
+from cobasim.streams import HELDOUT, POPULATION, stream
+from cobasim.world.config import WorldConfig
 
 # name -> Beta(a, b) of the first pass rates
 POPULATIONS: dict[str, tuple[float, float]] = {
@@ -40,3 +45,65 @@ def keep_off_the_ends(measured: FloatArray) -> FloatArray:
     """
     rates = np.where(measured <= 0.0, RATE_FLOOR, measured)
     return np.where(measured >= 1.0, 1.0 - RATE_FLOOR, rates)
+
+
+@dataclass(frozen=True)
+class PromptSets:
+    """All prompts of a world in one table: the pool, the held-out and the hard prompts.
+
+    Attributes:
+        sets: the rows of each set: "pool" (P), "heldout", "hard".
+        rates: (n,) first pass rates.
+        cluster: (n,) skill clusters.
+    """
+
+    sets: dict[str, slice]
+    rates: FloatArray
+    cluster: IntArray
+
+    @property
+    def num_prompts(self) -> int:
+        """P, the size of the pool."""
+        return int(self.sets["pool"].stop)
+
+
+def draw_prompt_sets(
+    config: WorldConfig, seed: int, pass_rates: FloatArray | None = None
+) -> PromptSets:
+    """The prompts of a world; hard prompts are held-out ones made harder by ``hard_shift``.
+
+    Args:
+        config: the world.
+        seed: fixes the prompts.
+        pass_rates: (P,) measured first pass rates, one prompt each, resampled for the held-out
+            prompts; None: drawn from the population.
+    """
+    if pass_rates is None:
+        first = draw_pass_rates(stream(seed, POPULATION), config.num_prompts, config.population)
+        heldout = draw_pass_rates(stream(seed, HELDOUT), config.num_heldout, config.population)
+    else:
+        first = keep_off_the_ends(pass_rates)
+        heldout = resample_pass_rates(stream(seed, HELDOUT), config.num_heldout, first)
+    hard = expit(logit(heldout) - config.hard_shift)
+    ends = np.cumsum([0, first.size, heldout.size, hard.size]).tolist()
+    names = ("pool", "heldout", "hard")
+    sets = {name: slice(*ends[place : place + 2]) for place, name in enumerate(names)}
+    rates = np.concatenate([first, heldout, hard])
+    return PromptSets(sets, rates, _draw_clusters(config, seed, sets, rates))
+
+
+def _draw_clusters(
+    config: WorldConfig, seed: int, sets: dict[str, slice], rates: FloatArray
+) -> IntArray:
+    """Clusters (n,) of equal size; with relatedness 1 they are bands of difficulty."""
+    rng = stream(seed, POPULATION, 1)
+    rank = np.empty(rates.size)
+    for part in sets.values():  # ranks within each set: all sets have the same mix of clusters
+        size = part.stop - part.start
+        rank[part][np.argsort(rates[part])] = (np.arange(size) + 0.5) / size
+    mixed = config.relatedness * rank + (1.0 - config.relatedness) * rng.random(rates.size)
+    cluster = np.empty(rates.size, dtype=np.int64)
+    for part in sets.values():
+        size = part.stop - part.start
+        cluster[part][np.argsort(mixed[part])] = np.arange(size) * config.clusters // size
+    return cluster

@@ -1,4 +1,7 @@
-"""Pass rates per prompt, and the capability of the policy."""
+"""What is believed: pass rates of prompts, and the capability of the policy.
+
+In: budgets and passes of past steps. Out: estimates with their evidence, the smoothed failure rate.
+"""
 
 from cobasim.allocation.beliefs.capability import (
     CapabilityWindow,
@@ -10,11 +13,7 @@ from cobasim.allocation.beliefs.pass_rates import (
     ESTIMATORS,
     UNSEEN,
     Estimate,
-    LastVisit,
     PassRateEstimator,
-    Posterior,
-    Robust,
-    Window,
     make_estimator,
 )
 
@@ -23,11 +22,7 @@ __all__ = [
     "UNSEEN",
     "CapabilityWindow",
     "Estimate",
-    "LastVisit",
     "PassRateEstimator",
-    "Posterior",
-    "Robust",
-    "Window",
     "beta_shape",
     "make_estimator",
     "measured_failure_rate",

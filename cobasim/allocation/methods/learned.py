@@ -17,11 +17,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cobasim.allocation.allocators import Allocator
+from cobasim.allocation.base import Allocator
 from cobasim.allocation.beliefs.pass_rates import ESTIMATORS
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Observation
-from cobasim.allocation.solving.spread import spread_proportionally
+from cobasim.allocation.solving import spread_proportionally
 from cobasim.arrays import FloatArray, IntArray
 from cobasim.errors import InputError
 

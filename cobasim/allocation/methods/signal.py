@@ -26,9 +26,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from cobasim.allocation.allocators import Allocator, parameter, uniform_budgets
+from cobasim.allocation.base import Allocator
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Observation
+from cobasim.allocation.parameters import parameter
+from cobasim.allocation.solving import uniform_budgets
 from cobasim.arrays import FloatArray, IntArray
 from cobasim.updates import group_update
 
@@ -124,7 +126,7 @@ class Signal(Allocator):
 
 
 def classes(a: FloatArray, b: FloatArray) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Group beliefs (m,) into at most 64 x 32 classes of mean and evidence.
+    """Group beliefs (m,) into at most 64 x 36 classes of mean and evidence.
 
     Returns the class of each prompt (m,), and the mean a and b of each class, (c,).
     """

@@ -4,7 +4,7 @@ Formulas, defaults and departures are in the classes and, side by side, in docs/
 AERO is left out: its rule could not be pinned down from what is public.
 """
 
-from cobasim.allocation.allocators import Allocator
+from cobasim.allocation.base import Allocator
 from cobasim.allocation.peers.cero import Cero
 from cobasim.allocation.peers.dapo import Dapo
 from cobasim.allocation.peers.greso import Greso

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cobasim.allocation.allocators import Allocator, parameter, uniform_budgets
+from cobasim.allocation.base import Allocator
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Observation
-from cobasim.allocation.solving.solvers import solve
-from cobasim.allocation.solving.values import ValueFunction
+from cobasim.allocation.parameters import parameter
+from cobasim.allocation.solving import ValueFunction, solve, uniform_budgets
 from cobasim.arrays import FloatArray, IntArray
 
 FIRST = 1.0  # a0 = b0 of the prior
@@ -62,7 +62,7 @@ class Cero(Allocator):
     """
 
     source: ClassVar[str] = "CERO, arXiv 2606.05606"
-    uses_beliefs: ClassVar[bool] = False
+    needs: ClassVar[frozenset[str]] = frozenset()
     exact: ClassVar[bool] = False
     scale: float = parameter(1.0, "lambda of the utility", above=0)
     fade: float = parameter(0.9, "rho: what a visit leaves of earlier evidence", at_least=0, at_most=1)  # fmt: skip  # noqa: E501

@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from cobasim.allocation.allocators import RoundsAllocator, parameter
+from cobasim.allocation.base import RoundsAllocator
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Kept, Observation
+from cobasim.allocation.parameters import parameter
 from cobasim.arrays import IntArray
 
 
@@ -29,9 +30,8 @@ class Dapo(RoundsAllocator):
     """
 
     source: ClassVar[str] = "DAPO, arXiv 2503.14476"
-    uses_beliefs: ClassVar[bool] = False
+    needs: ClassVar[frozenset[str]] = frozenset({"part", "rounds"})
     exact: ClassVar[bool] = False
-    selects: ClassVar[bool] = True
     batches: int = parameter(10, "batches drawn for one update, at most", at_least=1, at_most=100)
 
     def candidates(self) -> int:

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cobasim.allocation.allocators import Allocator, parameter
+from cobasim.allocation.base import Allocator
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Observation
+from cobasim.allocation.parameters import parameter
 from cobasim.allocation.peers.dapo import fixed_size
 from cobasim.arrays import FloatArray, IntArray
 
@@ -28,8 +29,7 @@ class Greso(Allocator):
     """
 
     source: ClassVar[str] = "GRESO, arXiv 2506.02177"
-    uses_beliefs: ClassVar[bool] = False
-    reads: ClassVar[tuple[str, ...]] = ("rng",)
+    needs: ClassVar[frozenset[str]] = frozenset({"randomness"})
     exact: ClassVar[bool] = False
     floor: float = parameter(0.01, "least chance of a visit", above=0, at_most=1)
     start: float = parameter(0.5, "p at the start", above=0, at_most=1)

@@ -8,10 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from cobasim.allocation.allocators import RoundsAllocator, parameter
+from cobasim.allocation.base import RoundsAllocator
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Observation
-from cobasim.allocation.solving.spread import spread_proportionally
+from cobasim.allocation.parameters import parameter
+from cobasim.allocation.solving import spread_proportionally
 from cobasim.arrays import FloatArray, IntArray
 from cobasim.errors import InputError
 
@@ -28,12 +29,11 @@ class Gvm(RoundsAllocator):
     """
 
     source: ClassVar[str] = "GVM-RAFT, arXiv 2505.02391"
-    uses_beliefs: ClassVar[bool] = False
+    needs: ClassVar[frozenset[str]] = frozenset({"gradient_norms", "rounds"})
     pilot: int = parameter(8, "rollouts of every prompt in the first round", at_least=1)
     a: float = parameter(1e-3, "regulariser of small pass rates", at_least=0)
     b: float = parameter(2.0, "power of the regulariser", at_least=1)
     gradients: str = parameter("bernoulli", "what G is made of", choices=("bernoulli", "learner"))
-    reads: ClassVar[tuple[str, ...]] = ("gradient_norms",)
 
     def weights(self, pass_rate: FloatArray) -> FloatArray:
         """The rule, (m,)."""

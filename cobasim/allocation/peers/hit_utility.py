@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from cobasim.allocation.allocators import ValueAllocator
+from cobasim.allocation.base import ValueAllocator
 from cobasim.allocation.observation import Observation
-from cobasim.allocation.solving.values import ValueFunction
+from cobasim.allocation.solving import ValueFunction
 from cobasim.arrays import FloatArray
 
 

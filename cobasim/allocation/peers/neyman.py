@@ -8,9 +8,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cobasim.allocation.allocators import ValueAllocator, parameter
+from cobasim.allocation.base import ValueAllocator
 from cobasim.allocation.observation import Observation
-from cobasim.allocation.solving.values import ValueFunction
+from cobasim.allocation.parameters import parameter
+from cobasim.allocation.solving import ValueFunction
 from cobasim.arrays import FloatArray
 
 
@@ -73,7 +74,7 @@ class Duet(ValueAllocator):
 
     source: ClassVar[str] = "DUET, arXiv 2605.08441"
     estimator: ClassVar[str] = "posterior"
-    reads: ClassVar[tuple[str, ...]] = ("lengths",)
+    needs: ClassVar[frozenset[str]] = frozenset({"beliefs", "lengths"})
     longer: float = parameter(0.0, "by how much failing responses are longer (share)", at_least=0)
 
     def value(self, obs: Observation) -> ValueFunction:

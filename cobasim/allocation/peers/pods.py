@@ -7,14 +7,17 @@ from typing import ClassVar
 
 import numpy as np
 
-from cobasim.allocation.allocators import Uniform, parameter
+from cobasim.allocation.base import Allocator
+from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Kept, Observation
+from cobasim.allocation.parameters import parameter
 from cobasim.allocation.peers.reinforce_ada import balanced_part
+from cobasim.allocation.solving import uniform_budgets
 from cobasim.arrays import IntArray
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pods(Uniform):
+class Pods(Allocator):
     """PODS: uniform budgets; the update gets the part of each group with the most variance.
 
     For binary rewards that is half passes and half failures, as far as there are. Advantages are
@@ -22,9 +25,12 @@ class Pods(Uniform):
     """
 
     source: ClassVar[str] = "PODS, arXiv 2504.13818"
-    uses_beliefs: ClassVar[bool] = False
-    selects: ClassVar[bool] = True
+    needs: ClassVar[frozenset[str]] = frozenset({"part"})
     share: float = parameter(0.25, "part of each group that is trained on", above=0, at_most=1)
+
+    def __call__(self, obs: Observation, limits: Limits) -> IntArray:
+        """Equal budgets."""
+        return uniform_budgets(obs.pass_rate.size, limits)
 
     def keep(self, obs: Observation, budgets: IntArray, passes: IntArray) -> Kept:
         """At least two of each group, where it has them."""

@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from cobasim.allocation.allocators import RoundsAllocator, parameter
+from cobasim.allocation.base import RoundsAllocator
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Kept, Observation
+from cobasim.allocation.parameters import parameter
 from cobasim.arrays import BoolArray, IntArray
 
 
@@ -33,9 +34,8 @@ class ReinforceAda(RoundsAllocator):
     """
 
     source: ClassVar[str] = "Reinforce-Ada, arXiv 2510.04996"
-    uses_beliefs: ClassVar[bool] = False
+    needs: ClassVar[frozenset[str]] = frozenset({"part", "rounds"})
     exact: ClassVar[bool] = False
-    selects: ClassVar[bool] = True
     size: int = parameter(8, "rollouts of an active prompt in a round", at_least=1)
     turns: int = parameter(4, "rounds at most", at_least=1)
     kept: int = parameter(4, "rollouts of a prompt that are trained on", at_least=2)

@@ -8,10 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from cobasim.allocation.allocators import RoundsAllocator, parameter
+from cobasim.allocation.base import RoundsAllocator
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Observation
-from cobasim.allocation.solving.spread import spread_evenly
+from cobasim.allocation.parameters import parameter
+from cobasim.allocation.solving import spread_evenly
 from cobasim.arrays import IntArray
 
 
@@ -26,8 +27,7 @@ class Vigor(RoundsAllocator):
     """
 
     source: ClassVar[str] = "VIGOR, arXiv 2607.22002 (rule as cited by others)"
-    uses_beliefs: ClassVar[bool] = False
-    reads: ClassVar[tuple[str, ...]] = ("rng",)
+    needs: ClassVar[frozenset[str]] = frozenset({"randomness", "rounds"})
     turns: int = parameter(4, "rounds", at_least=1)
 
     def rounds(self, obs: Observation, limits: Limits) -> Generator[IntArray, IntArray, None]:

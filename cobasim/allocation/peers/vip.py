@@ -8,11 +8,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cobasim.allocation.allocators import ValueAllocator, parameter, uniform_budgets
+from cobasim.allocation.base import ValueAllocator
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Observation
-from cobasim.allocation.solving.solvers import solve
-from cobasim.allocation.solving.values import ValueFunction
+from cobasim.allocation.parameters import parameter
+from cobasim.allocation.solving import ValueFunction, solve, uniform_budgets
 from cobasim.arrays import FloatArray, IntArray
 
 

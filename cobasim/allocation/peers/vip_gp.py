@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy import linalg
 from scipy.special import expit, logit
 
-from cobasim.allocation.allocators import parameter
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Observation
+from cobasim.allocation.parameters import parameter
 from cobasim.allocation.peers.vip import VipRloo
 from cobasim.arrays import FloatArray, IntArray
 from cobasim.errors import InputError
@@ -32,8 +32,7 @@ class VipGp(VipRloo):
     pool's kernel matrix; the constant, the own part and the three scales are ours.
     """
 
-    uses_beliefs: ClassVar[bool] = False
-    wants_features: ClassVar[bool] = True
+    needs: ClassVar[frozenset[str]] = frozenset({"features"})
     length: float = parameter(0.5, "length scale of the kernel, in units of the features", above=0)
     shared: float = parameter(1.5, "deviation of what similar prompts share, logits", above=0)
     own: float = parameter(1.0, "deviation of a prompt's own part, logits", at_least=0)

@@ -1,28 +1,16 @@
-"""Value functions, and the budgets that maximise them."""
+"""Value functions, and the budgets that maximise their sum.
 
-from cobasim.allocation.solving.relaxation import (
-    HALVINGS,
-    LOG_SLOPES,
-    RESOLUTION,
-    relaxed_budgets,
-    rounded_budgets,
-)
-from cobasim.allocation.solving.solvers import (
-    DP_CELLS,
-    GOLDEN,
-    SAMPLE,
-    SOLVERS,
-    dp,
-    heap,
-    solve,
-    threshold,
-)
+In: pass rates and limits. Out: budgets, whole or (``relaxed_budgets``) real. No observations here.
+"""
+
+from cobasim.allocation.solving.relaxation import relaxed_budgets, rounded_budgets
+from cobasim.allocation.solving.solvers import SOLVERS, solve
 from cobasim.allocation.solving.spread import (
     spread_evenly,
     spread_proportionally,
+    uniform_budgets,
 )
 from cobasim.allocation.solving.values import (
-    TINY,
     CobaValue,
     KnapsackValue,
     ValueFunction,
@@ -31,19 +19,10 @@ from cobasim.allocation.solving.values import (
 )
 
 __all__ = [
-    "DP_CELLS",
-    "GOLDEN",
-    "HALVINGS",
-    "LOG_SLOPES",
-    "RESOLUTION",
-    "SAMPLE",
     "SOLVERS",
-    "TINY",
     "CobaValue",
     "KnapsackValue",
     "ValueFunction",
-    "dp",
-    "heap",
     "log_beta_density",
     "relaxed_budgets",
     "rounded_budgets",
@@ -51,5 +30,5 @@ __all__ = [
     "solve",
     "spread_evenly",
     "spread_proportionally",
-    "threshold",
+    "uniform_budgets",
 ]

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from cobasim.allocation.limits import Limits
 from cobasim.arrays import FloatArray, IntArray
+
+
+def uniform_budgets(num_prompts: int, limits: Limits) -> IntArray:
+    """Equal budgets (m,) under ``limits``; a remainder is spaced evenly over the batch."""
+    limits = limits.for_batch(num_prompts)
+    room = np.full(num_prompts, limits.high - limits.low, dtype=np.int64)
+    return limits.low + spread_evenly(limits.total - num_prompts * limits.low, room)
 
 
 def spread_evenly(amount: int, room: IntArray) -> IntArray:

@@ -169,11 +169,7 @@ def plan(
     if points is None:
         points = conditions(preset, steps, measured_file(pass_rates))
     if oracles:
-        names += tuple(
-            ORACLE + name
-            for name in names
-            if name != BASELINE and find_allocator(name).uses_beliefs
-        )
+        names += tuple(ORACLE + name for name in names if "beliefs" in find_allocator(name).needs)
     chosen = SIZES | {
         "allocators": names, "seeds": seeds, "steps": steps, "eval_every": max(1, steps // 15),
     }  # fmt: skip

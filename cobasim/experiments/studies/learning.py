@@ -47,9 +47,9 @@ def tail(run: Run, loop: Loop) -> dict[str, Any]:
     shares = transition_shares(counts)
     found: dict[str, Any] = {}
     for k, name in enumerate(CLASSES):
-        visited = loop.visited & (first == k)
+        visited = loop.coverage.visited & (first == k)
         number = int(np.count_nonzero(visited))
-        mixed = int(np.count_nonzero(loop.ever_mixed & visited))
+        mixed = int(np.count_nonzero(loop.coverage.ever_mixed & visited))
         known = bool(np.isfinite(shares[k]).all())
         found[f"never_{name}"] = 1.0 - mixed / number if number else None
         found[f"up_{name}"] = float(shares[k, k + 1 :].sum()) if known else None

@@ -1,0 +1,47 @@
+"""Files and folders: safe names, writes that are whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+
+def folder_name(name: str) -> str:
+    """A name from outside as the name of one folder, on any system; different for different names.
+
+    Letters, digits, ``-``, ``_`` and ``.`` stay, all else is percent-encoded: an import path
+    ``module:Class`` or the path of a file makes no folder of its own. What would be too long ends
+    in a hash.
+    """
+    safe = quote(name, safe="", errors="surrogatepass").replace("~", "%7E")
+    if safe.strip(".") == "":
+        safe = safe.replace(".", "%2E")
+    if len(safe) > 120:
+        safe = f"{safe[:100]}-{hashlib.blake2b(safe.encode(), digest_size=8).hexdigest()}"
+    return safe
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that a reader sees all of it or nothing: aside, then rename, both synced."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(aside, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+        code = error.errno or errno.EIO
+        raise OSError(code, os.strerror(code), str(path)) from error
+    with contextlib.suppress(OSError):  # some file systems cannot sync a directory
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

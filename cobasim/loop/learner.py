@@ -1,0 +1,85 @@
+"""What the loop asks of a learner: a small required part, and optional abilities."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+from cobasim.allocation import Kept
+from cobasim.arrays import FloatArray, IntArray
+
+
+class Learner(Protocol):
+    """What acts and learns. Prompts are indices 0 .. num_prompts - 1 into its pool."""
+
+    num_prompts: int
+
+    def rollout(self, prompts: IntArray, budgets: IntArray) -> IntArray:
+        """Sample ``budgets[i]`` rollouts of ``prompts[i]``; return how many passed, (m,)."""
+
+    def update(self) -> dict[str, float]:
+        """One policy update from the last rollouts; return numbers worth recording."""
+
+    def evaluate(self) -> dict[str, Any]:
+        """Accuracies by name ("heldout", ...); never seen by an allocator. Changes nothing."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that changes in a run."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore ``state_dict``."""
+
+
+@runtime_checkable
+class KnowsTruth(Protocol):
+    """A learner whose true pass rates can be asked for: a simulation."""
+
+    def pass_rates(self, prompts: IntArray) -> FloatArray:
+        """True pass rates (m,). Changes nothing."""
+
+
+@runtime_checkable
+class SamplesInRounds(Protocol):
+    """A learner that can sample more before it learns."""
+
+    def rollout_more(self, prompts: IntArray, budgets: IntArray) -> IntArray:
+        """As ``rollout``, but these rollouts join those made since the last update."""
+
+
+@runtime_checkable
+class TrainsOnPart(Protocol):
+    """A learner that can leave some of its rollouts out of the update."""
+
+    def keep(self, prompts: IntArray, kept: Kept) -> None:
+        """Let the next update see only this part (m,) of the rollouts of ``prompts`` (m,)."""
+
+
+@runtime_checkable
+class WeighsAsTold(Protocol):
+    """A learner whose loss can weigh prompts by other budgets than those spent."""
+
+    def weigh(self, prompts: IntArray, budgets: IntArray) -> None:
+        """Let the next update weigh ``prompts`` (m,) as if ``budgets`` (m,) had been spent."""
+
+
+@runtime_checkable
+class KnowsFeatures(Protocol):
+    """A learner that has a feature vector of every prompt, such as an embedding."""
+
+    def prompt_features(self, prompts: IntArray) -> FloatArray:
+        """Features (m, d) that do not change in a run and may be shown to an allocator."""
+
+
+@runtime_checkable
+class KnowsLengths(Protocol):
+    """A learner that knows how long the responses to a prompt are."""
+
+    def prompt_lengths(self, prompts: IntArray) -> FloatArray:
+        """Mean response lengths (m,), in any one unit."""
+
+
+@runtime_checkable
+class KnowsGradients(Protocol):
+    """A learner that knows how strongly a prompt's logit depends on its parameters."""
+
+    def gradient_norms(self, prompts: IntArray) -> FloatArray:
+        """Norms (m,) of the gradients of prompts' logits, as of now."""

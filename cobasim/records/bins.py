@@ -1,0 +1,43 @@
+"""Counts of a step's prompts and rollouts by pass rate."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+PASS_RATE_BINS: Final[tuple[str, ...]] = (
+    "0",
+    *(f"{low / 10:.1f}–{(low + 1) / 10:.1f}" for low in range(10)),
+    "1",
+    "unseen",
+)
+"""Labels of the 13 pass-rate bins: exactly 0; (0, 0.1] .. (0.8, 0.9]; (0.9, 1); exactly 1; unseen.
+
+Labels only: inner bins are open below and closed above, but for (0.9, 1), which is open.
+"""
+
+# A pass rate k/n is the double nearest to the ratio, and so is j/10: equal ratios compare equal.
+_BIN_EDGES: Final = np.append(np.arange(10) / 10, np.nextafter(1.0, 0.0))
+_UNSEEN: Final = len(PASS_RATE_BINS) - 1
+
+
+def bin_counts(
+    pass_rate: ArrayLike, seen: ArrayLike, budgets: ArrayLike, mixed: ArrayLike
+) -> dict[str, list[int]]:
+    """Count prompts, rollouts and mixed groups by the pass rate that the allocator saw.
+
+    pass_rate: (m,) estimates in [0, 1] (ignored, NaN allowed, where unseen); seen: (m,) bool;
+    budgets: (m,) rollouts; mixed: (m,) bool, true where the group had both outcomes.
+    Returns ``{"prompts": [13], "rollouts": [13], "mixed": [13]}``, bins as in PASS_RATE_BINS.
+    """
+    index = np.where(seen, np.searchsorted(_BIN_EDGES, pass_rate), _UNSEEN)
+    size = len(PASS_RATE_BINS)
+    rollouts = np.bincount(index, weights=np.asarray(budgets), minlength=size)
+    mixed_groups = np.bincount(index[np.asarray(mixed, dtype=bool)], minlength=size)
+    return {
+        "prompts": np.bincount(index, minlength=size).tolist(),
+        "rollouts": rollouts.astype(np.int64).tolist(),
+        "mixed": mixed_groups.tolist(),
+    }

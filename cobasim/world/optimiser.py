@@ -1,0 +1,64 @@
+"""SGD and Adam for a simulated policy's shared and own parameters."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cobasim.arrays import FloatArray, IntArray
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+
+
+class Optimiser:
+    """Applies gradients to shared parameters (d,) and to the prompts' own parameters (P,).
+
+    Own parameters share one second moment, so that their relative sizes (the weights of the loss)
+    survive, and have no momentum, so that only visited prompts move.
+
+    Args:
+        kind: "adam" or "sgd".
+        size: d.
+        rate: learning rate.
+        own_rate: learning rate of own parameters.
+    """
+
+    def __init__(self, kind: str, size: int, rate: float, own_rate: float) -> None:
+        self.adam, self.rate, self.own_rate = kind == "adam", rate, own_rate
+        self.moment = np.zeros(size)
+        self.square = np.zeros(size)
+        self.own_square = 0.0
+
+    def step(
+        self,
+        parameters: FloatArray,
+        own: FloatArray,
+        prompts: IntArray,
+        gradient: FloatArray,
+        own_gradient: FloatArray,
+        number: int,
+    ) -> None:
+        """Move ``parameters`` (d,) and ``own[prompts]`` (m,) in place; ``number`` counts from 1."""
+        if not self.adam:
+            parameters += self.rate * gradient
+            own[prompts] += self.own_rate * own_gradient
+            return
+        self.moment += (1.0 - BETA1) * (gradient - self.moment)
+        self.square += (1.0 - BETA2) * (gradient * gradient - self.square)
+        root = np.sqrt(self.square / (1.0 - BETA2**number))
+        parameters += self.rate * (self.moment / (1.0 - BETA1**number)) / (root + EPSILON)
+        mean_square = float(own_gradient @ own_gradient) / own_gradient.size
+        self.own_square += (1.0 - BETA2) * (mean_square - self.own_square)
+        own_root = np.sqrt(self.own_square / (1.0 - BETA2**number))
+        own[prompts] += self.own_rate * own_gradient / (own_root + EPSILON)
+
+    def squared_step(self, variance: float, number: int) -> float:
+        """Expected squared length, in learning rates, of the step that noise in a gradient makes.
+
+        Args:
+            variance: expected squared length of the noise in the gradient just applied.
+            number: of the step, from 1.
+        """
+        if not self.adam:
+            return variance
+        total = float(self.square.sum()) / (1.0 - BETA2**number)
+        return variance * self.square.size / max(total, EPSILON)

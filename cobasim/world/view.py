@@ -1,0 +1,49 @@
+"""A policy's rollouts on their way from ``rollout`` to ``update``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cobasim.arrays import FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class BatchView:
+    """Prompts of a batch as the policy is now.
+
+    Attributes:
+        prompts: (m,) indices into the pool.
+        pass_rate: (m,) true pass rates.
+        rows: what the world's ``gradients`` needs besides, such as gathered features.
+    """
+
+    prompts: IntArray
+    pass_rate: FloatArray
+    rows: Any = None
+
+
+@dataclass(slots=True)
+class Pending:
+    """Rollouts that wait for the next update, which consumes them.
+
+    Attributes:
+        view: the prompts (m,) of the groups.
+        budgets, passes: (m,) rollouts of each group, and how many passed.
+        noise: (d,) standard normals of the update's noise; the same whatever the budgets are.
+        rng: draws the outcomes of further rounds.
+        tokens: generated so far, in units of the pool's mean response.
+        baseline: (m,) baselines of the advantages; None: made from the group.
+        loss_budgets: (m,) rollouts by which the loss weighs the groups; None: ``budgets``.
+    """
+
+    view: BatchView
+    budgets: IntArray
+    passes: IntArray
+    noise: FloatArray
+    rng: np.random.Generator
+    tokens: float
+    baseline: FloatArray | None = None
+    loss_budgets: IntArray | None = None
