@@ -205,7 +205,7 @@ def test_threshold_is_heap_where_the_start_is_sampled(batch, kind):
         "knapsack": lambda: KnapsackValue(p),
         "log": lambda: LogUtility(p),
     }[kind]()
-    for total in (2 * p.size + 500, 3 * p.size + 1):
+    for total in (2 * p.size + 500, 3 * p.size + 1, 9 * p.size + 7):
         limits = Limits(total, 2, 20)
         fast = solve(value, limits, "threshold")
         check_feasible(fast, limits)

@@ -35,61 +35,65 @@ def spend(learner: Learner, allocator: Allocator, obs: Observation, limits: Limi
     A group is the union of its rounds. Raises InputError if the allocator spends nothing, or not
     what it says it spends (``Allocator.exact``).
     """
-    size = obs.pass_rate.size
-    spent = Spent(np.zeros(size, np.int64), np.zeros(size, np.int64))
+    spent: Spent | None = None
+    rounds, seconds = 0, 0.0
     began = time.perf_counter()
     plan = allocator.rounds(obs, limits)
     asked = next(plan, None)
-    spent.seconds += time.perf_counter() - began
     while asked is not None:
-        passes = _sample(learner, allocator, obs, asked, spent)
-        spent.budgets += asked
-        spent.passes += passes
+        seconds += time.perf_counter() - began
+        passes = _sample(learner, allocator, obs, asked, first=rounds == 0)
+        rounds += int(passes is not None)
+        if passes is None:
+            passes = np.zeros(asked.size, dtype=np.int64)
+        if spent is None:
+            spent = Spent(asked, passes)
+        else:
+            spent = Spent(spent.budgets + asked, spent.passes + passes)
         began = time.perf_counter()
         try:
             asked = plan.send(passes)
         except StopIteration:
             asked = None
-        spent.seconds += time.perf_counter() - began
-    _check(allocator, spent.budgets, limits)
+    seconds += time.perf_counter() - began
+    name = type(allocator).__name__
+    if spent is None or rounds == 0:
+        raise InputError(f"{name} spent no rollouts in a step; it must spend at least one")
+    _check(name, spent.budgets, limits, allocator.exact)
+    spent.rounds, spent.seconds = rounds, seconds
     return spent
 
 
 def _sample(
-    learner: Learner, allocator: Allocator, obs: Observation, asked: IntArray, spent: Spent
-) -> IntArray:
-    """Passes (m,) of one round."""
+    learner: Learner, allocator: Allocator, obs: Observation, asked: IntArray, *, first: bool
+) -> IntArray | None:
+    """Passes (m,) of one round; None if it asks for no rollout."""
     assert obs.prompts is not None
     prompts = obs.prompts
     whole = isinstance(asked, np.ndarray) and asked.dtype.kind in "iu"
-    if not whole or asked.shape != prompts.shape or bool(np.any(asked < 0)):
+    if not whole or asked.shape != prompts.shape or (least := int(asked.min())) < 0:
         raise InputError(
             f"{type(allocator).__name__} must give {prompts.size} whole budgets >= 0, got {asked!r}"
         )
-    once = allocator.exact and "rounds" not in allocator.needs
-    active = np.ones(prompts.shape, np.bool_) if once else asked > 0
-    passes = np.zeros(prompts.size, dtype=np.int64)
-    if not active.any():
-        return passes
     sample = learner.rollout
-    if spent.rounds > 0:
+    if not first:
         assert isinstance(learner, SamplesInRounds)
         sample = learner.rollout_more
-    spent.rounds += 1
-    if active.all():
+    if least > 0 or (allocator.exact and "rounds" not in allocator.needs):
         return sample(prompts, asked)
+    active = asked > 0
+    if not active.any():
+        return None
+    passes = np.zeros(prompts.size, dtype=np.int64)
     passes[active] = sample(prompts[active], asked[active])
     return passes
 
 
-def _check(allocator: Allocator, budgets: IntArray, limits: Limits) -> None:
-    name = type(allocator).__name__
+def _check(name: str, budgets: IntArray, limits: Limits, exact: bool) -> None:
     total, least, most = int(budgets.sum()), int(budgets.min()), int(budgets.max())
-    if total == 0:
-        raise InputError(f"{name} spent no rollouts in a step; it must spend at least one")
     if most > limits.high:
         raise InputError(f"{name} gave a prompt {most} rollouts, above high ({limits.high})")
-    if allocator.exact and (total != limits.total or least < limits.low):
+    if exact and (total != limits.total or least < limits.low):
         raise InputError(
             f"{name} spent {total} rollouts, at least {least} on each prompt, where a total of "
             f"{limits.total} and at least {limits.low} were asked for: correct it, or set "

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -43,6 +44,14 @@ def _log1mexp(x: FloatArray) -> FloatArray:
 
 
 TINY = float(np.finfo(np.float64).tiny)  # what is below counts as 0: its inverse must be finite
+
+BLOCK = 16384  # prompts that are gone through together: their arrays fit a processor's cache
+
+
+def blocks(size: int) -> Iterator[slice]:
+    """Slices of at most BLOCK that cover 0 .. size - 1."""
+    for first in range(0, size, BLOCK):
+        yield slice(first, min(first + BLOCK, size))
 
 
 class ValueFunction(ABC):
@@ -108,13 +117,23 @@ class ValueFunction(ABC):
             most = np.where(is_above, most, middle)
         return fewest
 
-    def take(self, index: IntArray | BoolArray) -> ValueFunction:
-        """The value function of the prompts ``index`` of a flat batch (with repeats, if any)."""
+    def take(self, index: IntArray | BoolArray | slice) -> ValueFunction:
+        """The value function of the prompts ``index`` of a flat batch (with repeats, if any).
+
+        A slice gives views.
+        """
         part = copy.copy(self)
         for name, value in vars(self).items():
             if isinstance(value, np.ndarray) and value.shape == self.pass_rate.shape:
                 setattr(part, name, value[index])
         return part
+
+    def pieces(self) -> Pieces:
+        """A flat batch in blocks, each with its place in the batch."""
+        size = self.pass_rate.size
+        if size <= BLOCK:
+            return [(slice(0, size), self)]
+        return [(place, self.take(place)) for place in blocks(size)]
 
     def log_gain_of(self, prompts: IntArray, rollouts: IntArray) -> FloatArray:
         """Log gain of ``prompts[j]`` at ``rollouts[j]``, for each j."""
@@ -127,6 +146,9 @@ class ValueFunction(ABC):
         """
         table = self.log_gain(np.arange(low, max(high, low + 1))[:, None]).T.tolist()
         return lambda prompt, n: float(table[prompt][n - low])
+
+
+Pieces = list[tuple[slice, ValueFunction]]
 
 
 class CobaValue(ValueFunction):
@@ -157,20 +179,30 @@ class CobaValue(ValueFunction):
         if not (isinstance(a, float) and isinstance(b, float)):
             p, a, b = np.broadcast_arrays(p, a, b)
         self.pass_rate = p
+        self.decay, self.log_density, self.log_first = (np.empty(p.shape) for _ in range(3))
+        if p.ndim == 1 and isinstance(a, float) and isinstance(b, float):
+            for place in blocks(p.size):
+                self._fill(place, a, b, tau)
+        else:
+            self._fill(..., a, b, tau)
+
+    def _fill(self, place: Any, a: Any, b: Any, tau: float) -> None:
+        """k, log C, and the log gain at n = 0, of the prompts at ``place``."""
+        p = self.pass_rate[place]
         q = 1.0 - p
-        decay = p * q / tau  # k, (..., m)
+        decay = p * q / tau  # k
         dead = decay < TINY
         any_dead = dead.any()
         if any_dead:
             p, q = np.where(dead, 0.5, p), np.where(dead, 0.5, q)
             decay[dead] = 1.0  # any positive number: the gain is set to -inf whatever n is
-        self.decay = decay
-        self.rate = 1.0 / decay
         # p and q are inside (0, 1): plain logarithms, faster than `log_beta_density`
-        self.log_density = (a - 1.0) * np.log(p) + (b - 1.0) * np.log(q) - special.betaln(a, b)
+        density = (a - 1.0) * np.log(p) + (b - 1.0) * np.log(q) - special.betaln(a, b)
         if any_dead:
-            self.log_density[dead] = -np.inf
-        self.log_first = self.log_density + _log1mexp(decay)  # log gain at n = 0
+            density[dead] = -np.inf
+        self.decay[place] = decay
+        self.log_density[place] = density
+        self.log_first[place] = density + _log1mexp(decay)
 
     def log_value(self, rollouts: ArrayLike) -> FloatArray:
         """log V(n, p); see the class."""
@@ -185,7 +217,15 @@ class CobaValue(ValueFunction):
 
     def rollouts_at(self, log_gain: float, low: int, high: int) -> tuple[FloatArray, FloatArray]:
         """Closed form: n = (log gain at 0 - threshold) / k, rate 1 / k."""
-        return (self.log_first - log_gain) * self.rate, self.rate
+        rate = 1.0 / self.decay
+        return (self.log_first - log_gain) * rate, rate
+
+    def pieces(self) -> Pieces:
+        """A flat batch in blocks, each with its place in the batch."""
+        size = self.pass_rate.size
+        if size <= BLOCK:
+            return [(slice(0, size), self)]
+        return [(place, self.take(place)) for place in blocks(size)]
 
     def log_gain_of(self, prompts: IntArray, rollouts: IntArray) -> FloatArray:
         """Closed form, see the class."""
