@@ -188,7 +188,7 @@ class CobaValue(ValueFunction):
 
     def _fill(self, place: Any, a: Any, b: Any, tau: float) -> None:
         """k, log C, and the log gain at n = 0, of the prompts at ``place``."""
-        p = self.pass_rate[place]
+        p: FloatArray = self.pass_rate[place]
         q = 1.0 - p
         decay = p * q / tau  # k
         dead = decay < TINY
