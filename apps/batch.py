@@ -12,9 +12,9 @@ import streamlit as st
 from cobasim.allocation import Limits, Observation
 from cobasim.arrays import FloatArray
 from cobasim.errors import InputError
-from cobasim.figures import batch as batch_figures
+from cobasim.figures import class_shares, marginal_gains, preferences, prompt_budgets
 from cobasim.records import find_runs, read_run
-from cobasim.whatif import Outcome, observation_of_bins, what_if
+from cobasim.whatif import Outcome, observation_of_bins, outcome_table, what_if
 from cobasim.world.prompts import POPULATIONS, draw_pass_rates
 from cobasim_apps import common
 from cobasim_apps.common import BIND, chart
@@ -164,19 +164,19 @@ def _answer(obs: Observation) -> None:
     limits = Limits(int(total), int(low), int(high))
     outcomes = what_if(obs, limits, names, given)
     limits = limits.for_batch(size)
-    st.dataframe(batch_figures.summary(outcomes), hide_index=True, key="summary")
+    st.dataframe(outcome_table(outcomes), hide_index=True, key="summary")
     st.caption(
         "sum, min, max: of the budgets, in rollouts. at low, at high: prompts at a bound. mixed: "
-        "expected share of groups with both outcomes. update: expected std-normalised GRPO step "
-        "along the prompts' own gradients, in 0.001 logits, with prompts weighted in the loss by "
-        "their rollouts, or equally. Both take the estimates for the truth. time: best of three."
+        "expected share of mixed groups. update: expected std-normalised GRPO step along the "
+        "prompts' own gradients, in 0.001 logits, with prompts weighted in the loss by their "
+        "rollouts, or equally. Both take the estimates for the truth. time: best of three."
     )
     one, two = st.columns(2)
     with one:
-        chart(batch_figures.budgets(outcomes, obs), "budgets")
+        chart(prompt_budgets(outcomes, obs), "budgets")
     with two:
-        chart(batch_figures.class_shares(outcomes, obs), "shares")
-    chart(batch_figures.preferences(outcomes, limits.total / size), "preferences")
+        chart(class_shares(outcomes, obs), "shares")
+    chart(preferences(outcomes, limits.total / size), "preferences")
     valued = [outcome for outcome in outcomes if outcome.value is not None]
     if valued:
         _gains(valued, limits)
@@ -201,7 +201,7 @@ def _gains(valued: list[Outcome], limits: Limits) -> None:
             )
         if rates:
             outcome = next(outcome for outcome in valued if outcome.allocator == name)
-            chart(batch_figures.marginal_gains(outcome, limits, rates), "marginal")
+            chart(marginal_gains(outcome, limits, rates), "marginal")
 
 
 def _csv(obs: Observation, outcomes: list[Outcome]) -> str:

@@ -7,8 +7,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from cobasim.allocation import Limits, Observation
-from cobasim.figures import batch as batch_figures
-from cobasim.figures.batch import pulls
+from cobasim.figures import preferences, prompt_budgets, pulls
 from cobasim.whatif import what_if
 from cobasim_apps.common import BIND, chart
 
@@ -46,9 +45,9 @@ the largest gain again and again is exactly optimal. Move the failure rate:
     outcomes = what_if(obs, limits, ["uniform", "knapsack", "coba"])
     one, two = st.columns(2)
     with one:
-        chart(batch_figures.preferences(outcomes, MEAN), "preferences")
+        chart(preferences(outcomes, MEAN), "preferences")
     with two:
-        chart(batch_figures.budgets(outcomes, obs), "budgets")
+        chart(prompt_budgets(outcomes, obs), "budgets")
     st.markdown(
         r"""
 **Knapsack-RL** ([arXiv 2509.25849](https://arxiv.org/abs/2509.25849)) values the chance of a mixed

@@ -10,8 +10,8 @@ from typing import Any
 
 import streamlit as st
 
+from cobasim import figures
 from cobasim.errors import InputError
-from cobasim.figures import figures
 from cobasim.records import HEADER_FILE, STEPS_FILE, Run, read_run
 from cobasim.scores import accuracy_curve
 from cobasim_apps import common

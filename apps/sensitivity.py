@@ -9,8 +9,9 @@ from typing import Any
 import streamlit as st
 
 from cobasim.errors import InputError
-from cobasim.figures import sweep as sweep_figures
+from cobasim.figures import sweep_heatmap, sweep_line
 from cobasim.runs.sweep import PLAN, ROWS, TABLE, Parameter, Sweep, points, read_table
+from cobasim.scores import METRICS, effects, with_differences
 from cobasim_apps import common
 from cobasim_apps.common import BIND, chart_or_reason
 from cobasim_apps.jobs import Job, jobs, save
@@ -170,7 +171,7 @@ def _watch(job: Job) -> None:
 def _read(folder: str, stamp: float) -> tuple[list[str], list[dict[str, Any]]]:
     del stamp
     names, rows = read_table(Path(folder))
-    return names, sweep_figures.with_differences(rows)
+    return names, with_differences(rows)
 
 
 def _show(folder: Path) -> None:
@@ -181,13 +182,11 @@ def _show(folder: Path) -> None:
     total = len(list((folder / ROWS).glob("*.json")))
     if total > len(rows):
         st.caption(f"{total} runs are stored, the table has {len(rows)}: the sweep is going on.")
-    metrics = [
-        name for name in sweep_figures.METRICS if any(row.get(name) is not None for row in rows)
-    ]
+    metrics = [name for name in METRICS if any(row.get(name) is not None for row in rows)]
     one, two, three = st.columns(3)
     with one:
         metric = st.selectbox(
-            "Figure of", metrics, format_func=lambda name: sweep_figures.METRICS[name][0],
+            "Figure of", metrics, format_func=lambda name: METRICS[name][0],
             index=metrics.index("minus_uniform") if "minus_uniform" in metrics else 0,
             key="metric",
         )  # fmt: skip
@@ -208,19 +207,19 @@ def _show(folder: Path) -> None:
     for place, weighting in zip(st.columns(len(weightings)), weightings, strict=True):
         with place:
             chart_or_reason(
-                lambda w=weighting: sweep_figures.line(rows, parameter, metric, w),  # type: ignore[misc]
+                lambda w=weighting: sweep_line(rows, parameter, metric, w),  # type: ignore[misc]
                 f"line-{weighting}",
             )
             if second != "none":
                 for name in allocators:
                     chart_or_reason(
-                        lambda w=weighting, a=name: sweep_figures.heatmap(  # type: ignore[misc]
+                        lambda w=weighting, a=name: sweep_heatmap(  # type: ignore[misc]
                             rows, parameter, second, metric, w, a
                         ),
                         f"heat-{weighting}-{name}",
                     )
             st.caption(f"Effect sizes, loss weighted per {weighting}")
-            found = sweep_figures.effects(rows, names, metric, weighting)
+            found = effects(rows, names, metric, weighting)
             st.dataframe(
                 [
                     {key: round(v, 3) if isinstance(v, float) else str(v) for key, v in row.items()}

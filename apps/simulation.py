@@ -11,8 +11,8 @@ from pathlib import Path
 import plotly.graph_objects as go
 import streamlit as st
 
+from cobasim import figures
 from cobasim.errors import InputError
-from cobasim.figures import figures
 from cobasim.records import Run, find_runs, read_run
 from cobasim.runs.comparison import REPORT, CompareConfig, settle
 from cobasim.scores import Interval, Row, comparison_table, verdict
@@ -228,7 +228,7 @@ def _figures(runs: list[Run], shown: str, step: int) -> dict[str, Callable[[], g
         "accuracy": lambda: figures.accuracy(runs),
         "difference": lambda: figures.difference_to_baseline(runs),
         "alpha": lambda: figures.alpha_over_time(runs),
-        "mixed": lambda: figures.effective_gradients(runs),
+        "mixed": lambda: figures.mixed_share(runs),
         "heat": lambda: figures.budget_heatmap(runs, shown, step),
         "bins": lambda: figures.budgets_by_pass_rate(runs, [step]),
         "transitions": lambda: figures.transition_matrices(runs, columns=2),

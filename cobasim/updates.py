@@ -20,6 +20,9 @@ from cobasim.arrays import FloatArray, IntArray
 UPDATES = ("grpo", "dr-grpo", "rloo")
 WEIGHTINGS = ("rollout", "prompt")
 
+_CHUNK = 2_000_000  # elements of one table of probabilities
+_TINY = 1e-300  # scipy's binomial probabilities overflow at smaller pass rates
+
 
 def group_update(
     passes: IntArray, budgets: IntArray, kind: str = "grpo"
@@ -89,6 +92,22 @@ def group_weights(budgets: IntArray, weighting: str) -> FloatArray:
     return np.full(budgets.shape, 1.0 / budgets.size)
 
 
+def mixed_chance(pass_rate: FloatArray, budgets: IntArray | int) -> FloatArray:
+    """The chance that a group is mixed, 1 - p^B - (1-p)^B, elementwise; (m,).
+
+    Exactly 0 for p in {0, 1} and for B in {0, 1}; accurate for p near 0 or 1 too, where the plain
+    formula cancels.
+
+    Args:
+        pass_rate: (m,) true pass rates in [0, 1].
+        budgets: (m,) rollouts, or one number for all.
+    """
+    p, n = np.asarray(pass_rate, dtype=np.float64), np.asarray(budgets, dtype=np.int64)
+    rarer = np.minimum(p, 1.0 - p)  # of pass and failure; 1 - p is exact where it is the smaller
+    chance = -np.expm1(n * np.log1p(-rarer)) - rarer**n  # some of the rarer, but not only
+    return np.where((n >= 2) & (rarer > 0.0), chance, 0.0)
+
+
 def expected_group_update(
     pass_rate: FloatArray, budgets: IntArray, kind: str = "grpo"
 ) -> FloatArray:
@@ -103,7 +122,7 @@ def expected_group_update(
         kind: a name in UPDATES.
     """
     p, n = np.asarray(pass_rate, dtype=np.float64), np.asarray(budgets, dtype=np.int64)
-    p = np.where(p < np.finfo(np.float64).tiny, 0.0, p)  # scipy's pmf overflows at subnormal p
+    p = np.where(p < _TINY, 0.0, p)
     variance = p * (1.0 - p)
     if kind != "grpo":
         share = (n - 1) / np.maximum(n, 1) if kind == "dr-grpo" else n >= 2
@@ -120,6 +139,3 @@ def expected_group_update(
         spread = np.sqrt(np.maximum(passes * (size - passes), 0)) / np.maximum(size, 1)
         found[first : first + rows] = (stats.binom.pmf(passes, size, q) * spread).sum(axis=1)
     return np.asarray(found[where.reshape(-1)])
-
-
-_CHUNK = 2_000_000  # elements of one table of probabilities

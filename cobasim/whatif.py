@@ -1,4 +1,4 @@
-"""One batch, several allocators: what each would do with it, in numbers. Pure but for the clock."""
+"""What several allocators would do with one batch, in numbers. Pure, except that it is timed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from cobasim.allocation import Limits, Observation, ValueAllocator, make_allocator, own_parameters
-from cobasim.allocation.solving.values import ValueFunction
+from cobasim.allocation import (
+    Allocator,
+    Limits,
+    Observation,
+    ValueAllocator,
+    ValueFunction,
+    make_allocator,
+    own_parameters,
+)
 from cobasim.arrays import FloatArray, IntArray
 from cobasim.difficulty import DIFFICULTY_CLASSES, difficulty_class
-from cobasim.updates import expected_group_update, group_weights
+from cobasim.updates import expected_group_update, group_weights, mixed_chance
+
+_REPEATS = 3  # an allocation is timed this often
 
 
 @dataclass(frozen=True)
@@ -23,13 +32,13 @@ class Outcome:
     Attributes:
         allocator: its name.
         budgets: (m,) rollouts.
-        value: its value function of the batch; None where it has none.
-        shape: (alpha, beta) of its preference density; None where it has none.
+        value: its value function for the batch; None if it has none.
+        shape: (alpha, beta) of its preference density; None if it has none.
         allocate_ms: time of the allocation, best of three, milliseconds.
         at_low, at_high: prompts at a bound.
-        mixed: expected share of groups with both outcomes, if the estimates are the truth.
-        update: expected size of the step along the prompts' own gradients by loss weighting:
-            sum_i w_i E[u_i], u as ``cobasim.updates.group_update``.
+        mixed: expected share of mixed groups, if the estimates are the truth.
+        update: loss weighting -> expected size of the step along the prompts' own gradients,
+            sum_i w_i E[u_i], in logits; u as in ``cobasim.updates.group_update``.
         class_share: (5,) share of the budget by difficulty class of the estimate.
     """
 
@@ -45,9 +54,9 @@ class Outcome:
     class_share: FloatArray
 
     def threshold(self, limits: Limits) -> float | None:
-        """log of the least marginal gain that was bought; None without a value function.
+        """Log of the smallest marginal gain that was bought; None without a value function.
 
-        In an optimum no prompt below its upper bound has a larger gain left (but for ties).
+        In an optimum no prompt below its upper bound has a larger gain left, ties aside.
         """
         bought = np.flatnonzero(self.budgets > limits.low)
         if self.value is None or not bought.size:
@@ -76,36 +85,69 @@ def what_if(
 
     Raises InputError for an infeasible total, an unknown name or a bad parameter.
     """
-    found = []
-    classes = difficulty_class(obs.pass_rate)
-    for name in allocators:
-        allocator = make_allocator(name, **own_parameters(name, parameters or {}))
-        times = []
-        for _ in range(3):
-            began = time.perf_counter()
-            budgets = allocator(obs, limits)
-            times.append(time.perf_counter() - began)
-        p, n = obs.pass_rate, budgets
-        moves = expected_group_update(p, n, update)
-        spent = np.bincount(classes, weights=n, minlength=len(DIFFICULTY_CLASSES))
-        found.append(
-            Outcome(
-                allocator=name,
-                budgets=budgets,
-                value=allocator.value(obs) if isinstance(allocator, ValueAllocator) else None,
-                shape=allocator.shape(obs),
-                allocate_ms=1e3 * min(times),
-                at_low=int(np.count_nonzero(n == limits.low)),
-                at_high=int(np.count_nonzero(n == limits.high)),
-                mixed=float(np.mean(np.where(n > 0, 1.0 - p**n - (1.0 - p) ** n, 0.0))),
-                update={
-                    weighting: float(group_weights(n, weighting) @ moves)
-                    for weighting in ("rollout", "prompt")
-                },
-                class_share=spent / max(int(n.sum()), 1),
-            )
+    return [
+        _outcome(
+            name,
+            make_allocator(name, **own_parameters(name, parameters or {})),
+            obs,
+            limits,
+            update,
         )
-    return found
+        for name in allocators
+    ]
+
+
+def _outcome(
+    name: str, allocator: Allocator, obs: Observation, limits: Limits, update: str
+) -> Outcome:
+    times = []
+    for _ in range(_REPEATS):
+        began = time.perf_counter()
+        budgets = allocator(obs, limits)
+        times.append(time.perf_counter() - began)
+    moves = expected_group_update(obs.pass_rate, budgets, update)
+    spent = np.bincount(
+        difficulty_class(obs.pass_rate), weights=budgets, minlength=len(DIFFICULTY_CLASSES)
+    )
+    return Outcome(
+        allocator=name,
+        budgets=budgets,
+        value=allocator.value(obs) if isinstance(allocator, ValueAllocator) else None,
+        shape=allocator.shape(obs),
+        allocate_ms=1e3 * min(times),
+        at_low=int(np.count_nonzero(budgets == limits.low)),
+        at_high=int(np.count_nonzero(budgets == limits.high)),
+        mixed=float(np.mean(mixed_chance(obs.pass_rate, budgets))),
+        update={
+            weighting: float(group_weights(budgets, weighting) @ moves)
+            for weighting in ("rollout", "prompt")
+        },
+        class_share=spent / max(int(budgets.sum()), 1),
+    )
+
+
+def outcome_table(outcomes: Sequence[Outcome]) -> list[Mapping[str, object]]:
+    """One flat row per allocator, to show as a table.
+
+    sum, min, max: of the budgets, in rollouts; at low, at high: prompts at a bound; mixed: expected
+    share of mixed groups; update: expected step in 10^-3 logits by loss weighting.
+    """
+    return [
+        {
+            "allocator": outcome.allocator,
+            "sum": int(outcome.budgets.sum()),
+            "min": int(outcome.budgets.min()),
+            "max": int(outcome.budgets.max()),
+            "at low": outcome.at_low,
+            "at high": outcome.at_high,
+            "mixed (%)": round(100 * outcome.mixed, 1),
+            "update, rollout": round(1e3 * outcome.update["rollout"], 2),
+            "update, prompt": round(1e3 * outcome.update["prompt"], 2),
+            "alpha": None if outcome.shape is None else round(outcome.shape[0], 2),
+            "time (ms)": round(outcome.allocate_ms, 3),
+        }
+        for outcome in outcomes
+    ]
 
 
 def observation_of_bins(
@@ -113,8 +155,8 @@ def observation_of_bins(
 ) -> Observation:
     """The batch of a recorded step, from its counts by pass-rate bin (``records.bin_counts``).
 
-    Records keep counts, not prompts: each prompt is put in the middle of its bin, unseen ones have
-    no attempts.
+    Records keep counts, not prompts: each prompt gets the middle of its bin as its estimate, with
+    one attempt; unseen ones get 0.5 without attempts.
     """
     middles = np.array([0.0, *((low + 0.5) / 10 for low in range(10)), 1.0, 0.5])
     counts = np.asarray(bins["prompts"], dtype=np.int64)

@@ -1,10 +1,17 @@
 import numpy as np
 import pytest
-from synthetic_runs import curve_run, header, write_runs
+from synthetic_runs import curve_run, header, write_run, write_runs
 
-from cobasim.figures import figures
+from cobasim import figures
+from cobasim.errors import InputError
 from cobasim.records import Run, StepRecord
-from cobasim.scores import comparison_table, mean_interval, transition_shares
+from cobasim.scores import (
+    comparison_table,
+    effects,
+    mean_interval,
+    transition_shares,
+    with_differences,
+)
 
 GAINS = {"coba": 0.12, "uniform": 0.1, "knapsack": 0.11, "oracle-coba": 0.14}
 
@@ -27,7 +34,7 @@ DRAW = {
     "alpha": figures.alpha_over_time,
     "budgets": figures.budgets_by_pass_rate,
     "transitions": figures.transition_matrices,
-    "effective": figures.effective_gradients,
+    "mixed": figures.mixed_share,
 }
 
 
@@ -124,7 +131,7 @@ def test_one_seed_has_no_band(tmp_path):
 
 def test_long_runs_are_averaged_over_blocks(tmp_path):
     steps = tuple(StepRecord(t, t, effective_ratio=t / 2000) for t in range(1, 1001))
-    trace = named(figures.effective_gradients([Run(header(), steps, tmp_path)]))["uniform"]
+    trace = named(figures.mixed_share([Run(header(), steps, tmp_path)]))["uniform"]
     assert len(trace.x) <= 150
     assert np.array(trace.y[1:-1]) == pytest.approx(np.array(trace.x[1:-1]) / 20)
 
@@ -182,3 +189,50 @@ def test_oracles_are_hidden_in_a_crowd(tmp_path):
     hidden = [t.name for t in figures.accuracy(runs).data if t.visible == "legendonly"]
     assert hidden == ["oracle-coba"]
     assert all(trace.visible is True for trace in figures.accuracy(runs[1:]).data)
+
+
+def test_heatmap_and_curves_of_runs(tmp_path):
+    runs = [write_run(tmp_path / str(seed), "coba", seed) for seed in range(2)]
+    figure = figures.budget_heatmap(runs, "coba", step=3)
+    cells = figure.data[0].customdata
+    total = sum(sum(step.bins["rollouts"]) for run in runs for step in run.steps if step.bins)
+    known = np.isfinite(cells[..., 0].astype(float))
+    assert (cells[..., 0] * cells[..., 1])[known].sum() == pytest.approx(total)
+    curves = figures.run_curves(
+        {"one": runs[0], "two": runs[1]}, "evaluation.heldout", against="rollouts", scale=100
+    )
+    assert [trace.name for trace in curves.data] == ["one", "two"]
+    assert len({trace.line.dash for trace in curves.data}) == 2
+    with pytest.raises(InputError, match="no run of 'knapsack'"):
+        figures.budget_heatmap(runs, "knapsack")
+    with pytest.raises(InputError, match="nothing"):
+        figures.run_curves({"one": runs[0]}, "learner.nothing")
+    with pytest.raises(InputError, match="no times"):
+        figures.phase_seconds(runs[0])
+
+
+def sweep_rows():
+    for point, tau in enumerate((2.0, 8.0, 128.0)):
+        for name, gain in (("uniform", 0.0), ("coba", 0.01 * (point + 1))):
+            for seed in range(3):
+                yield {
+                    "point": point, "tau": tau, "window": 3 + point % 2, "allocator": name,
+                    "weighting": "rollout", "seed": seed, "final_heldout": 0.4 + seed / 50 + gain,
+                }  # fmt: skip
+
+
+def test_figures_of_sweeps_pair_by_seed():
+    table = with_differences(list(sweep_rows()))
+    line = figures.sweep_line(table, "tau", "minus_uniform", "rollout")
+    (coba,) = line.data
+    assert list(coba.y) == pytest.approx([1.0, 2.0, 3.0])
+    assert max(coba.customdata) == pytest.approx(0, abs=1e-9)  # the seeds' spread is taken out
+    assert line.layout.xaxis.type == "log"
+    heat = figures.sweep_heatmap(table, "tau", "window", "minus_uniform", "rollout", "coba")
+    assert np.nansum(heat.data[0].z) == pytest.approx(6.0)
+    first, second = effects(table, ["tau", "window"], "minus_uniform", "rollout")
+    assert (first["parameter"], second["parameter"]) == ("tau", "window")
+    assert first["effect"] == pytest.approx(2.0)
+    assert first["highest at"] == 128.0
+    with pytest.raises(InputError, match="unknown metric"):
+        figures.sweep_line(table, "tau", "loss", "rollout")

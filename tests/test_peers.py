@@ -35,7 +35,7 @@ from cobasim.loop import LoopConfig, run
 from cobasim.records import read_run
 from cobasim.runs.comparison import build_loop, execute
 from cobasim.runs.config import RunConfig
-from cobasim.scores.wall_time import WallTime, accuracy_at
+from cobasim.scores import WallTime, wall_time_curve
 from cobasim.updates import baseline_update, group_update, join_groups
 from cobasim.world import WorldConfig
 
@@ -662,10 +662,10 @@ def test_modelled_time_counts_rounds_generation_training_and_overhead(tmp_path):
     np.testing.assert_allclose(model.seconds(two), np.arange(4) * (15 + 128 + 256))
     few = read_run(execute(config("pods", steps=3), tmp_path / "c"))
     np.testing.assert_allclose(model.seconds(few), np.arange(4) * (8 + 128 + 64))
+    seconds, accuracy = wall_time_curve(few, model)
     ends = few.steps[0].evaluation["heldout"], few.steps[-1].evaluation["heldout"]
-    assert accuracy_at(few, 0.0, model) == ends[0]
-    assert accuracy_at(few, 600.0, model) == pytest.approx(ends[1])
-    assert accuracy_at(few, 601.0, model) is None
+    assert (seconds[0], seconds[-1]) == pytest.approx((0.0, 600.0))
+    assert (accuracy[0], accuracy[-1]) == ends
     json.dumps(vars(model))
     with pytest.raises(InputError, match="generated_per_second"):
         WallTime(generated_per_second=0)

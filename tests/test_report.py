@@ -3,11 +3,21 @@ import os
 import re
 from html.parser import HTMLParser
 
+import plotly.graph_objects as go
 import pytest
 from plotly.offline import get_plotlyjs
 from synthetic_runs import curve_run, write_runs
 
-from cobasim.report import WEIGHTINGS, write_report
+from cobasim.figures import lay_out
+from cobasim.report import (
+    WEIGHTINGS,
+    document,
+    drawing,
+    grid,
+    provenance,
+    section,
+    write_report,
+)
 from cobasim.scores import comparison_table, verdict
 
 EVIL = '<script>alert("x")</script>'
@@ -124,6 +134,26 @@ def test_texts_from_outside_are_escaped_everywhere(tmp_path):
     own = evil.replace(get_plotlyjs(), "")
     assert "<script>alert" not in own
     assert own.count("&lt;script&gt;alert") >= 6
+
+
+def test_parts_of_a_page_take_html_and_give_plain_text():
+    table = grid(["<i>name</i>", "value"], [["<b>a</b>", "1"]], groups="<tr></tr>")
+    settings = provenance("run <x>", {"a & b": None}, {"numpy": "2"})
+    body = "<p>before</p>" + section("<em>head</em>", "caption", [("", "<div></div>")]) + table
+    page = document("A <title>", body + settings)  # a str that escaped itself would show its tags
+    tags(page)
+    for html in ("<em>head</em>", "<i>name</i>", '<th scope="row"><b>a</b></th>', "<td>1</td>"):
+        assert html in page
+    for text in ("A &lt;title&gt;", "run &lt;x&gt;", "<dt>a &amp; b</dt><dd>not set</dd>"):
+        assert text in page
+    assert "<p>before</p>" in page
+
+
+def test_drawing_leaves_the_figure_as_it_is():
+    figure = lay_out(go.Figure(go.Scatter(y=[1, 2])), "Title")
+    before = figure.to_dict()
+    assert "<h2>Title</h2>" in drawing(figure)
+    assert figure.to_dict() == before
 
 
 def test_figures_without_data_are_left_out(tmp_path):

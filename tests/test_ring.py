@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
+from cobasim import scores
 from cobasim.cli import cli
 from cobasim.errors import InputError
 from cobasim.experiments.ring import ring
 from cobasim.runs import sweep as sweeps
-from cobasim.scores import scores
 
 POINTS = (ring.condition("logistic", "math"), ring.condition("skill-chain", "easy"))
 TINY = {"num_prompts": 160, "num_heldout": 60}

@@ -1,21 +1,19 @@
-"""One batch under several allocators, in numbers and figures; figures of single runs and sweeps."""
+"""One batch under several allocators, in numbers and figures; chances and updates of groups."""
 
 from __future__ import annotations
+
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
-from synthetic_runs import write_run
+from scipy import special
 
+from cobasim import figures
 from cobasim.allocation import Limits, Observation, one_shot
-from cobasim.errors import InputError
-from cobasim.figures import batch as batch_figures
-from cobasim.figures import figures
-from cobasim.figures import sweep as sweep_figures
-from cobasim.updates import UPDATES, expected_group_update, group_update
-from cobasim.whatif import observation_of_bins, what_if
+from cobasim.updates import UPDATES, expected_group_update, group_update, mixed_chance
+from cobasim.whatif import observation_of_bins, outcome_table, what_if
 
 
 @given(
@@ -28,8 +26,24 @@ def test_expected_update_is_the_mean_over_the_binomial(kind, pairs):
     for rate, size, value in zip(p, n, found, strict=True):
         passes = np.arange(size + 1)
         moves, _ = group_update(passes, np.full(size + 1, size), kind)
-        rate = rate if rate > 1e-307 else 0.0  # scipy's pmf overflows at subnormal rates
-        assert value == pytest.approx(stats.binom.pmf(passes, size, rate) @ moves, abs=1e-9)
+        chances = special.comb(size, passes) * rate**passes * (1 - rate) ** (size - passes)
+        assert value == pytest.approx(chances @ moves, abs=1e-9)
+
+
+@given(st.floats(0, 1), st.integers(0, 300))
+def test_the_chance_of_a_mixed_group_is_exact(rate, size):
+    p = Fraction(rate)
+    exact = 1 - p**size - (1 - p) ** size if size else Fraction(0)
+    (chance,) = mixed_chance(np.array([rate]), np.array([size]))
+    assert chance == pytest.approx(float(exact), rel=1e-12, abs=0)
+    if rate in (0, 1) or size <= 1:
+        assert chance == 0
+
+
+def test_the_chance_of_a_mixed_group_does_not_cancel_for_rare_passes():
+    rates = np.array([0.0, 1e-300, 1e-20, 1e-9, 0.5, 1.0])
+    chances = mixed_chance(rates, 2)
+    np.testing.assert_allclose(chances, 2 * rates * (1 - rates), rtol=1e-15)
 
 
 @pytest.fixture
@@ -72,29 +86,29 @@ def test_the_threshold_parts_what_was_bought_from_what_was_not(obs):
 
 
 def test_every_figure_of_a_batch_holds_its_numbers(obs, outcomes):
-    points = batch_figures.budgets(outcomes, obs)
+    points = figures.prompt_budgets(outcomes, obs)
     assert [trace.name for trace in points.data] == one_shot()
     for trace, outcome in zip(points.data, outcomes, strict=True):
         assert sum(trace.customdata) == 200
         assert np.dot(trace.y, trace.customdata) == outcome.budgets.sum()
-    shares = batch_figures.class_shares(outcomes, obs)
+    shares = figures.class_shares(outcomes, obs)
     for trace in shares.data:
         assert sum(trace.y) == pytest.approx(100)
-    drawn = batch_figures.preferences(outcomes, 16)
+    drawn = figures.preferences(outcomes, 16)
     assert max(max(trace.y) for trace in drawn.data if trace.xaxis == "x2") <= 1
     for weighting in ("rollout", "prompt"):
-        pulls = batch_figures.pulls(outcomes, obs, weighting)
+        pulls = figures.pulls(outcomes, obs, weighting)
         for trace, outcome in zip(pulls.data, outcomes, strict=True):
             assert np.mean(trace.y) == pytest.approx(outcome.update[weighting])
     for outcome in outcomes:
-        figure = batch_figures.marginal_gains(outcome, Limits(3200, 2, 64), [0.1, 0.5, 0.9])
+        figure = figures.marginal_gains(outcome, Limits(3200, 2, 64), [0.1, 0.5, 0.9])
         if outcome.value is None:
             assert "no value function" in figure.layout.annotations[0].text
         else:
             curves = [trace for trace in figure.data if trace.mode == "lines"]
             known = [np.array(t.y, dtype=float) for t in curves]
             assert all(np.all(np.diff(y[np.isfinite(y)]) <= 1e-9) for y in known)
-    assert [row["sum"] for row in batch_figures.summary(outcomes)] == [3200] * len(outcomes)
+    assert [row["sum"] for row in outcome_table(outcomes)] == [3200] * len(outcomes)
 
 
 def test_a_recorded_step_becomes_a_batch():
@@ -102,50 +116,3 @@ def test_a_recorded_step_becomes_a_batch():
     obs = observation_of_bins(bins, 0.5)
     assert obs.pass_rate.tolist() == [0, 0, 0.25, 0.25, 0.25, 1, 0.5, 0.5, 0.5, 0.5]
     assert obs.seen.tolist() == [True] * 6 + [False] * 4
-
-
-def test_heatmap_and_curves_of_runs(tmp_path):
-    runs = [write_run(tmp_path / str(seed), "coba", seed) for seed in range(2)]
-    figure = figures.budget_heatmap(runs, "coba", step=3)
-    cells = figure.data[0].customdata
-    total = sum(sum(step.bins["rollouts"]) for run in runs for step in run.steps if step.bins)
-    known = np.isfinite(cells[..., 0].astype(float))
-    assert (cells[..., 0] * cells[..., 1])[known].sum() == pytest.approx(total)
-    curves = figures.run_curves(
-        {"one": runs[0], "two": runs[1]}, "evaluation.heldout", against="rollouts", scale=100
-    )
-    assert [trace.name for trace in curves.data] == ["one", "two"]
-    assert len({trace.line.dash for trace in curves.data}) == 2
-    with pytest.raises(InputError, match="no run of 'knapsack'"):
-        figures.budget_heatmap(runs, "knapsack")
-    with pytest.raises(InputError, match="nothing"):
-        figures.run_curves({"one": runs[0]}, "learner.nothing")
-    with pytest.raises(InputError, match="no times"):
-        figures.phase_seconds(runs[0])
-
-
-def rows():
-    for point, tau in enumerate((2.0, 8.0, 128.0)):
-        for name, gain in (("uniform", 0.0), ("coba", 0.01 * (point + 1))):
-            for seed in range(3):
-                yield {
-                    "point": point, "tau": tau, "window": 3 + point % 2, "allocator": name,
-                    "weighting": "rollout", "seed": seed, "final_heldout": 0.4 + seed / 50 + gain,
-                }  # fmt: skip
-
-
-def test_figures_of_sweeps_pair_by_seed():
-    table = sweep_figures.with_differences(list(rows()))
-    line = sweep_figures.line(table, "tau", "minus_uniform", "rollout")
-    (coba,) = line.data
-    assert list(coba.y) == pytest.approx([1.0, 2.0, 3.0])
-    assert max(coba.customdata) == pytest.approx(0, abs=1e-9)  # the seeds' spread is taken out
-    assert line.layout.xaxis.type == "log"
-    heat = sweep_figures.heatmap(table, "tau", "window", "minus_uniform", "rollout", "coba")
-    assert np.nansum(heat.data[0].z) == pytest.approx(6.0)
-    first, second = sweep_figures.effects(table, ["tau", "window"], "minus_uniform", "rollout")
-    assert (first["parameter"], second["parameter"]) == ("tau", "window")
-    assert first["effect"] == pytest.approx(2.0)
-    assert first["highest at"] == 128.0
-    with pytest.raises(InputError, match="unknown metric"):
-        sweep_figures.line(table, "tau", "loss", "rollout")

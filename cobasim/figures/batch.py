@@ -1,28 +1,29 @@
-"""One batch -> plotly figures: budgets, preferences and marginal gains. Pure, as ``figures``."""
+"""What allocators do with one batch: budgets, preferences, marginal gains and expected pulls."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from cobasim.allocation import Limits, Observation
-from cobasim.allocation.solving.values import ValueFunction, log_beta_density
+from cobasim.allocation import Limits, Observation, ValueFunction
+from cobasim.allocation.solving import log_beta_density
 from cobasim.arrays import FloatArray, IntArray
 from cobasim.difficulty import DIFFICULTY_CLASSES, difficulty_class
-from cobasim.figures.figures import AXIS, colour_of, faint, label, lay_out, marker_of
+from cobasim.figures.style import AXIS, DASHES, colour_of, faint, label, lay_out, marker_of
 from cobasim.updates import expected_group_update, group_weights
 from cobasim.whatif import Outcome
 
 _POINTS = 400
 
 
-def budgets(outcomes: Sequence[Outcome], obs: Observation) -> go.Figure:
-    """Rollouts of each prompt against its estimated pass rate (Figure 4 of arXiv 2602.03048).
+def prompt_budgets(outcomes: Sequence[Outcome], obs: Observation) -> go.Figure:
+    """Draw the rollouts of each prompt by estimated pass rate (Figure 4 of arXiv 2602.03048).
 
-    Prompts of one rate and budget are one point, whose area grows with their number.
+    Prompts with equal rates and budgets are one point, whose area grows with their number.
     """
     figure = go.Figure()
     for outcome in outcomes:
@@ -57,7 +58,7 @@ def budgets(outcomes: Sequence[Outcome], obs: Observation) -> go.Figure:
 
 
 def class_shares(outcomes: Sequence[Outcome], obs: Observation) -> go.Figure:
-    """Share of the budget by difficulty class, beside each class's share of the prompts."""
+    """Draw each difficulty class's share of the budget, beside its share of the prompts."""
     size = len(DIFFICULTY_CLASSES)
     names = [text.replace(" ", "<br>") for text in DIFFICULTY_CLASSES]
     prompts = np.bincount(difficulty_class(obs.pass_rate), minlength=size) / obs.pass_rate.size
@@ -92,7 +93,7 @@ def class_shares(outcomes: Sequence[Outcome], obs: Observation) -> go.Figure:
 
 
 def preferences(outcomes: Sequence[Outcome], mean_budget: float) -> go.Figure:
-    """Left: preference densities. Right: the value of the mean budget over pass rates.
+    """Draw preference densities (left) and the value of the mean budget over pass rates (right).
 
     Values are divided by each allocator's largest, since only ratios within one allocator matter.
     """
@@ -107,7 +108,7 @@ def preferences(outcomes: Sequence[Outcome], mean_budget: float) -> go.Figure:
     for outcome in outcomes:
         line = {"color": colour_of(outcome.allocator), "width": 2}
         name = label(outcome.allocator)
-        told = {"name": name, "legendgroup": name, "mode": "lines", "line": line}
+        shared: dict[str, Any] = {"name": name, "legendgroup": name, "mode": "lines", "line": line}
         if outcome.shape is not None:
             alpha, beta = outcome.shape
             figure.add_trace(
@@ -119,7 +120,7 @@ def preferences(outcomes: Sequence[Outcome], mean_budget: float) -> go.Figure:
                         f"<b>{name}</b>: Beta({alpha:.2f}, {beta:.2f})<br>at %{{x:.2f}}: %{{y:.2f}}"
                         "<extra></extra>"
                     ),
-                    **told,
+                    **shared,
                 ),
                 row=1,
                 col=1,
@@ -131,7 +132,7 @@ def preferences(outcomes: Sequence[Outcome], mean_budget: float) -> go.Figure:
                     x=rates,
                     y=values,
                     hovertemplate=f"<b>{name}</b><br>at %{{x:.3f}}: %{{y:.3f}}<extra></extra>",
-                    **told,
+                    **shared,
                 ),
                 row=1,
                 col=2,
@@ -154,79 +155,93 @@ def _over_rates(value: ValueFunction, rollouts: int) -> tuple[FloatArray, FloatA
 def marginal_gains(
     outcome: Outcome, limits: Limits, pass_rates: Sequence[float], most: int | None = None
 ) -> go.Figure:
-    """Gain of one more rollout against the rollouts a prompt has, with the threshold drawn in.
+    """Draw the gain of one more rollout over a prompt's rollouts, and the threshold.
 
     Args:
-        outcome: of an allocator with a value function.
+        outcome: of an allocator; without a value function the figure says so.
         limits: total and bounds.
         pass_rates: one curve for the prompt nearest to each.
         most: where the rollouts' axis ends; None: a little above the largest budget.
 
-    A prompt's budget ends where its curve crosses the threshold, the least gain that was bought.
+    A prompt's budget ends where its curve crosses the threshold, the smallest gain that was bought.
     """
     figure = go.Figure()
-    if outcome.value is None:
+    title = f"Marginal gains, {label(outcome.allocator)}"
+    value = outcome.value
+    if value is None:
         figure.add_annotation(
             text="this allocator has no value function", showarrow=False, font={"size": 15}
         )
-        return lay_out(figure, f"Marginal gains, {label(outcome.allocator)}", height=400)
-    value = outcome.value
+        return lay_out(figure, title, height=400)
     top = most or min(limits.high, max(limits.low + 8, int(1.15 * outcome.budgets.max()) + 4))
-    low = max(limits.low, value.first)
-    rollouts = np.arange(low, top + 1)
-    nearest: IntArray = np.unique(
-        [int(np.argmin(np.abs(value.pass_rate - rate))) for rate in pass_rates]
-    )
-    order = nearest[np.argsort(value.pass_rate[nearest], kind="stable")]
-    dashes = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-    for number, prompt in enumerate(order):
-        gains = value.log_gain_of(np.full(rollouts.size, prompt), rollouts) / np.log(10)
-        rate, budget = value.pass_rate[prompt], int(outcome.budgets[prompt])
-        shade = 0.45 + 0.55 * number / max(order.size - 1, 1)
-        colour = faint(colour_of(outcome.allocator), shade)
-        figure.add_trace(
-            go.Scatter(
-                x=rollouts,
-                y=np.where(np.isfinite(gains), gains, np.nan),
-                name=f"p = {rate:.3f}: {budget} rollouts",
-                mode="lines",
-                line={"color": colour, "width": 2.5, "dash": dashes[number % len(dashes)]},
-                hovertemplate=f"p = {rate:.3f}<br>rollout %{{x}} + 1: 10^%{{y:.2f}}<extra></extra>",
-            )
-        )
-        if budget >= low:
-            bought = float(value.log_gain_of(np.array([prompt]), np.array([budget]))[0])
-            figure.add_trace(
-                go.Scatter(
-                    x=[budget],
-                    y=[bought / np.log(10) if np.isfinite(bought) else None],
-                    mode="markers",
-                    marker={
-                        "color": colour_of(outcome.allocator),
-                        "size": 9,
-                        "symbol": "circle-open",
-                    },
-                    showlegend=False,
-                    hoverinfo="skip",
-                )
-            )
+    rollouts: IntArray = np.arange(max(limits.low, value.first), top + 1)
+    prompts = _nearest(value.pass_rate, pass_rates)
+    for number, prompt in enumerate(prompts):
+        shade = 0.45 + 0.55 * number / max(prompts.size - 1, 1)
+        line = {
+            "color": faint(colour_of(outcome.allocator), shade),
+            "width": 2.5,
+            "dash": DASHES[number % len(DASHES)],
+        }
+        figure.add_traces(_gain_curve(outcome, value, int(prompt), rollouts, line))
     threshold = outcome.threshold(limits)
     if threshold is not None:
         figure.add_hline(
             y=threshold / np.log(10),
             line={"color": AXIS, "dash": "dash", "width": 2},
-            annotation_text="threshold: the least gain bought",
+            annotation_text="threshold: the smallest gain bought",
             annotation_position="top right",
         )
     figure.update_xaxes(title="rollouts that the prompt has")
     figure.update_yaxes(title="log10 of the gain of one more")
-    return lay_out(figure, f"Marginal gains, {label(outcome.allocator)}", height=400)
+    return lay_out(figure, title, height=400)
+
+
+def _nearest(known: FloatArray, pass_rates: Sequence[float]) -> IntArray:
+    """The prompts nearest to some pass rates, each once, in the order of their own rates."""
+    nearest: IntArray = np.unique([int(np.argmin(np.abs(known - rate))) for rate in pass_rates])
+    return nearest[np.argsort(known[nearest], kind="stable")]
+
+
+def _gain_curve(
+    outcome: Outcome, value: ValueFunction, prompt: int, rollouts: IntArray, line: dict[str, Any]
+) -> list[go.Scatter]:
+    """A prompt's log10 gain over rollouts, and a ring where its budget ends."""
+    gains = value.log_gain_of(np.full(rollouts.size, prompt), rollouts) / np.log(10)
+    rate, budget = value.pass_rate[prompt], int(outcome.budgets[prompt])
+    traces = [
+        go.Scatter(
+            x=rollouts,
+            y=np.where(np.isfinite(gains), gains, np.nan),
+            name=f"p = {rate:.3f}: {budget} rollouts",
+            mode="lines",
+            line=line,
+            hovertemplate=f"p = {rate:.3f}<br>rollout %{{x}} + 1: 10^%{{y:.2f}}<extra></extra>",
+        )
+    ]
+    if budget >= rollouts[0]:
+        bought = float(value.log_gain_of(np.array([prompt]), np.array([budget]))[0])
+        traces.append(
+            go.Scatter(
+                x=[budget],
+                y=[bought / np.log(10) if np.isfinite(bought) else None],
+                mode="markers",
+                marker={
+                    "color": colour_of(outcome.allocator),
+                    "size": 9,
+                    "symbol": "circle-open",
+                },
+                showlegend=False,
+                hoverinfo="skip",
+            )
+        )
+    return traces
 
 
 def pulls(outcomes: Sequence[Outcome], obs: Observation, weighting: str) -> go.Figure:
-    """Expected pull of each prompt on the update, w_i E[u_i], relative to a mean weight of 1 / m.
+    """Draw each prompt's expected pull on the update, w_i E[u_i], times the number of prompts m.
 
-    weighting: "rollout" or "prompt"; see ``cobasim.updates``.
+    weighting: "rollout" or "prompt"; see ``cobasim.updates`` for w and u.
     """
     figure = go.Figure()
     order = np.argsort(obs.pass_rate, kind="stable")
@@ -247,27 +262,3 @@ def pulls(outcomes: Sequence[Outcome], obs: Observation, weighting: str) -> go.F
     figure.update_xaxes(title="pass rate", range=[0, 1])
     figure.update_yaxes(title="weight x expected update (logits)", rangemode="tozero")
     return lay_out(figure, f"Expected pull, weighted per {weighting}", height=400)
-
-
-def summary(outcomes: Sequence[Outcome]) -> list[Mapping[str, object]]:
-    """One flat row an allocator, for a table.
-
-    sum, min, max: of the budgets, rollouts; at low, at high: prompts at a bound; mixed: expected
-    share of mixed groups; update: expected step in 10^-3 logits by loss weighting.
-    """
-    return [
-        {
-            "allocator": outcome.allocator,
-            "sum": int(outcome.budgets.sum()),
-            "min": int(outcome.budgets.min()),
-            "max": int(outcome.budgets.max()),
-            "at low": outcome.at_low,
-            "at high": outcome.at_high,
-            "mixed (%)": round(100 * outcome.mixed, 1),
-            "update, rollout": round(1e3 * outcome.update["rollout"], 2),
-            "update, prompt": round(1e3 * outcome.update["prompt"], 2),
-            "alpha": None if outcome.shape is None else round(outcome.shape[0], 2),
-            "time (ms)": round(outcome.allocate_ms, 3),
-        }
-        for outcome in outcomes
-    ]

@@ -1,8 +1,12 @@
-"""One self-contained page."""
+"""One self-contained page.
 
-from cobasim.report.report import (
+In: runs, score tables, verdicts, figures, and HTML of an experiment's own. Out: one HTML file or
+its text, which needs no network. Text from outside is escaped.
+"""
+
+from cobasim.report.comparison import WEIGHTINGS, write_report
+from cobasim.report.page import (
     ABSENT,
-    WEIGHTINGS,
     definitions,
     document,
     draw,
@@ -11,7 +15,6 @@ from cobasim.report.report import (
     grid,
     provenance,
     section,
-    write_report,
 )
 
 __all__ = [

@@ -32,7 +32,7 @@ from scipy import optimize, stats
 from cobasim.allocation import make_allocator
 from cobasim.arrays import FloatArray
 from cobasim.errors import InputError, unknown_name
-from cobasim.figures.figures import label, lay_out
+from cobasim.figures import label, lay_out
 from cobasim.loop import LoopConfig, run
 from cobasim.records import Run, RunHeader, StepRecord, find_runs, read_run, write_atomically
 from cobasim.report import document, drawing, escape, provenance

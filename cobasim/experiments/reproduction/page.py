@@ -10,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from cobasim import figures
 from cobasim.allocation import Limits, Observation
 from cobasim.difficulty import DIFFICULTY_CLASSES
 from cobasim.errors import InputError
@@ -23,8 +24,6 @@ from cobasim.experiments.reproduction.reproduction import (
     Table,
     stages,
 )
-from cobasim.figures import figures
-from cobasim.figures.batch import pulls as pull_figure
 from cobasim.records import write_atomically
 from cobasim.report import ABSENT, WEIGHTINGS, definitions, document, draw, escape, grid, provenance
 from cobasim.report import section as figure_section
@@ -495,7 +494,7 @@ def _pull_figures(content: Mapping[str, Any]) -> str:
     outcomes = what_if(obs, limits, SPENDERS)
     drawn = "".join(
         f"<figure><h3>one batch, loss per {escape(weighting)}</h3>"
-        f"{draw(pull_figure(outcomes, obs, weighting))}</figure>"
+        f"{draw(figures.pulls(outcomes, obs, weighting))}</figure>"
         for weighting in _weightings(content)
     )
     return f'<div class="row">{drawn}</div>'

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from cobasim.figures.figures import AXIS, colour_of, faint, label, lay_out, marker_of
+from cobasim.figures import AXIS, colour_of, faint, label, lay_out, marker_of
 
 
 def ranks(league: Mapping[str, Any], title: str) -> go.Figure:

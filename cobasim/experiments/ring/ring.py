@@ -30,6 +30,7 @@ from cobasim.runs.config import ORACLE
 from cobasim.runs.sweep import Point, Sweep
 from cobasim.scores import (
     LEVEL,
+    WallTime,
     accuracy_curve,
     as_p_values,
     critical_difference,
@@ -39,9 +40,8 @@ from cobasim.scores import (
     mean_interval,
     mean_ranks,
     paired_p_value,
-    wall_time,
+    wall_time_curve,
 )
-from cobasim.scores.wall_time import WallTime
 
 REPORT, NUMBERS = "ring.html", "ring.json"
 PRESETS = ("quick", "full")
@@ -182,7 +182,7 @@ def measure(finished: Run, loop: Loop) -> dict[str, Any]:
     return {
         "curve_rollouts": rollouts.tolist(),
         "curve_heldout": heldout.tolist(),
-        "curve_seconds": wall_time.curve(finished, TIME)[0].tolist(),
+        "curve_seconds": wall_time_curve(finished, TIME)[0].tolist(),
     }
 
 

@@ -25,12 +25,11 @@ from SALib.sample import sobol as sample_sobol
 
 from cobasim.arrays import FloatArray
 from cobasim.errors import InputError
-from cobasim.figures.figures import label
-from cobasim.figures.sweep import METRICS, heatmap, tornado, with_differences
+from cobasim.figures import label, sweep_heatmap, tornado
 from cobasim.records import write_atomically
 from cobasim.report import document, drawing, provenance
 from cobasim.runs.sweep import Parameter, Point, Sweep
-from cobasim.scores import mean_interval
+from cobasim.scores import METRICS, mean_interval, with_differences
 
 METHODS = ("morris", "sobol")
 LEVELS = 4  # of a Morris trajectory
@@ -296,7 +295,7 @@ def _pair(
     rows = [
         {**row, **{name: column[row["point"]] for name, column in columns.items()}} for row in table
     ]
-    return heatmap(rows, first, second, "minus_uniform", weighting, allocator)
+    return sweep_heatmap(rows, first, second, "minus_uniform", weighting, allocator)
 
 
 def store(

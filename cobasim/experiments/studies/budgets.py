@@ -38,11 +38,10 @@ from cobasim.experiments.studies.skeleton import (
     name_of,
     sweep,
 )
-from cobasim.figures.figures import label, lay_out
-from cobasim.figures.sweep import Rows
+from cobasim.figures import label, lay_out
 from cobasim.loop import Loop, LoopConfig
 from cobasim.runs.sweep import Sweep
-from cobasim.scores import Interval, mean_interval, t_factor
+from cobasim.scores import Interval, Rows, mean_interval, t_factor
 from cobasim.streams import stream
 from cobasim.world import POPULATIONS, LogisticPolicy, WorldConfig, draw_pass_rates
 

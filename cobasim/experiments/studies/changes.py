@@ -23,10 +23,9 @@ from cobasim.experiments.studies.skeleton import (
     name_of,
     sweep,
 )
-from cobasim.figures.figures import colour_of, label, lay_out
-from cobasim.figures.sweep import Rows, with_differences
+from cobasim.figures import colour_of, label, lay_out
 from cobasim.runs.sweep import Sweep
-from cobasim.scores import is_oracle
+from cobasim.scores import Rows, is_oracle, with_differences
 
 Row = Mapping[str, Any]
 RIVALS = ("uniform", "knapsack", "coba", "coba-explore-first", "linear-decay", "oracle-coba")

@@ -20,11 +20,10 @@ from cobasim.experiments.studies.skeleton import (
     name_of,
     sweep,
 )
-from cobasim.figures.sweep import Rows, with_differences
 from cobasim.loop import Loop
 from cobasim.records import Run
 from cobasim.runs.sweep import Sweep
-from cobasim.scores import transition_counts, transition_shares
+from cobasim.scores import Rows, transition_counts, transition_shares, with_differences
 from cobasim.world import SimulatedPolicy
 
 Row = Mapping[str, Any]

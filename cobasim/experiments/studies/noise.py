@@ -16,9 +16,9 @@ from cobasim.experiments.studies.skeleton import (
     name_of,
     sweep,
 )
-from cobasim.figures.sweep import Rows
 from cobasim.runs.config import ORACLE
 from cobasim.runs.sweep import Sweep
+from cobasim.scores import Rows
 
 Row = Mapping[str, Any]
 USUAL_WINDOW = 3

@@ -21,10 +21,9 @@ from cobasim.experiments.studies.skeleton import (
     signed,
     sweep,
 )
-from cobasim.figures.figures import label, lay_out
-from cobasim.figures.sweep import Rows, with_differences
+from cobasim.figures import label, lay_out
 from cobasim.runs.sweep import Sweep
-from cobasim.scores import LEVEL, false_discovery, mean_interval
+from cobasim.scores import LEVEL, Rows, false_discovery, mean_interval, with_differences
 
 Row = Mapping[str, Any]
 

@@ -16,8 +16,8 @@ from cobasim.experiments.studies.skeleton import (
     name_of,
     sweep,
 )
-from cobasim.figures.sweep import Rows
 from cobasim.runs.sweep import Sweep
+from cobasim.scores import Rows
 
 Row = Mapping[str, Any]
 SIGNALS = ("coba-variance", "coba-mixed", "coba-update")

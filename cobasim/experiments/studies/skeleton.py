@@ -19,14 +19,13 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from cobasim.errors import InputError
-from cobasim.figures.figures import AXIS, TEXT, colour_of, label, lay_out
-from cobasim.figures.sweep import Rows
+from cobasim.figures import AXIS, TEXT, colour_of, label, lay_out
 from cobasim.loop import Loop
 from cobasim.records import Run, own_versions, write_atomically
 from cobasim.report import document, drawing, grid, provenance
 from cobasim.runs import sweep as sweeps
 from cobasim.runs.sweep import Measure, Point, Sweep
-from cobasim.scores import LEVEL, as_p_values, holm, mean_interval, paired_p_value
+from cobasim.scores import LEVEL, Rows, as_p_values, holm, mean_interval, paired_p_value
 
 PLAN, REPORT, NUMBERS, TEXT_REPORT = "study-plan.json", "study.html", "study.json", "study.md"
 

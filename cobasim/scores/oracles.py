@@ -1,0 +1,11 @@
+"""How an oracle is told from other allocators: by its name."""
+
+from __future__ import annotations
+
+ORACLE_PREFIX = "oracle-"
+"""Allocators with this prefix were shown the true pass rates: a reference, not a competitor."""
+
+
+def is_oracle(allocator: str) -> bool:
+    """Whether an allocator was shown the true pass rates."""
+    return allocator.startswith(ORACLE_PREFIX)

@@ -1,0 +1,67 @@
+"""The scores of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from cobasim.records import Run
+from cobasim.scores.curves import accuracy_curve, area_under_curve, best_accuracy, final_accuracy
+from cobasim.scores.oracles import is_oracle
+
+
+@dataclass(frozen=True)
+class RunScores:
+    """The numbers of one run; None = not measured."""
+
+    weighting: str
+    allocator: str
+    seed: int
+    oracle: bool
+    steps: int
+    rollouts: int
+    first_heldout: float | None
+    final_heldout: float | None
+    best_heldout: float | None
+    final_hard: float | None
+    auc: float | None
+    """Mean held-out accuracy over rollouts."""
+    effective_ratio: float | None
+    """Share of mixed groups, mean over steps."""
+    never_mixed: float | None
+    """Last known share of visited prompts that never had a mixed group."""
+    budget_gini: float | None
+    """Gini coefficient of the budgets (0 = all equal), mean over steps."""
+    allocate_ms: float | None
+    """Milliseconds per step spent allocating, mean over steps."""
+
+
+def summarise(run: Run, rollouts: float | None = None) -> RunScores:
+    """Score one run; ``rollouts`` limits the area under the curve (see area_under_curve)."""
+    _, heldout = accuracy_curve(run)
+    never_mixed = [step.never_mixed for step in run.steps if step.never_mixed is not None]
+    return RunScores(
+        weighting=run.header.weighting,
+        allocator=run.header.allocator,
+        seed=run.header.seed,
+        oracle=is_oracle(run.header.allocator),
+        steps=run.steps[-1].step if run.steps else 0,
+        rollouts=run.steps[-1].rollouts if run.steps else 0,
+        first_heldout=float(heldout[0]) if heldout.size else None,
+        final_heldout=final_accuracy(run),
+        best_heldout=best_accuracy(run),
+        final_hard=final_accuracy(run, "hard"),
+        auc=area_under_curve(run, rollouts=rollouts),
+        effective_ratio=mean_of_known(step.effective_ratio for step in run.steps),
+        never_mixed=never_mixed[-1] if never_mixed else None,
+        budget_gini=mean_of_known(step.budget_gini for step in run.steps),
+        allocate_ms=mean_of_known(step.allocate_ms for step in run.steps),
+    )
+
+
+def mean_of_known(values: Iterable[float | None]) -> float | None:
+    """Return the mean of the values that are not None; None if there is none."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
