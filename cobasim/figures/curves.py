@@ -66,8 +66,8 @@ def difference_to_baseline(
 ) -> go.Figure:
     """Draw accuracy minus the baseline's of the same seed at equal rollouts, with 95 % bands.
 
-    runs: of one weighting, the baseline's among them.  Raises InputError as ``accuracy``, and
-    if no other allocator shares a seed with the baseline.
+    runs: of one weighting, the baseline's among them.  Raises InputError as ``accuracy``
+    does, and if no other allocator shares a seed with the baseline.
     """
     groups = by_allocator(runs)
     reference = {run.header.seed: accuracy_curve(run, key) for run in groups.get(baseline, [])}

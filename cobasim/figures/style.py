@@ -1,8 +1,8 @@
 """The look of every figure: an allocator's colour, marker and dash; margins, axes and legend.
 
-Each allocator looks the same everywhere (Okabe and Ito's palette, told apart under colour
-blindness); an oracle has the colour of its allocator, dashed.  Backgrounds are transparent and
-texts are a middle grey, so that figures can be read on light and dark pages alike.
+Each allocator looks the same in every figure.  The colours are Okabe and Ito's, which remain
+distinct under colour blindness; an oracle has the colour of its allocator, dashed.  Backgrounds
+are transparent and texts are a middle grey, so that figures read well on light and dark pages.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MAX_ALLOCATORS: Final = 8
 """With more allocators than this, oracles are hidden until clicked in the legend."""
 
 DASHES: Final = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-"""Dashes of several lines in one colour."""
+"""Dashes for several lines of the same colour."""
 
 
 def colour_of(allocator: str) -> str:

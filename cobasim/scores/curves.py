@@ -1,4 +1,4 @@
-"""Accuracy along one run, and the numbers that are read off that curve."""
+"""The accuracy curve of one run, and the numbers read off it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from cobasim.records import Run
 
 
 def evaluated(run: Run, key: str = "heldout") -> tuple[list[int], FloatArray]:
-    """Return where ``key`` was evaluated: positions in ``run.steps``, and (evaluations,) shares."""
-    found = {
+    """Return where ``key`` was evaluated: positions in ``run.steps``, and accuracies."""
+    shares = {
         position: step.evaluation[key]
         for position, step in enumerate(run.steps)
         if step.evaluation is not None and step.evaluation.get(key) is not None
     }
-    return list(found), np.array(list(found.values()), dtype=np.float64)
+    return list(shares), np.array(list(shares.values()), dtype=np.float64)
 
 
 def accuracy_curve(run: Run, key: str = "heldout") -> tuple[FloatArray, FloatArray]:

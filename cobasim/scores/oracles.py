@@ -1,4 +1,4 @@
-"""How an oracle is told from other allocators: by its name."""
+"""Oracles are recognised by their names."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ from cobasim.scores.table import Row
 
 
 def winner(rows: Iterable[Row]) -> tuple[str | None, list[str]]:
-    """Return the winner among the rows of one weighting, and who is not told from the best.
+    """Return the winner among the rows of one weighting, and the rivals too close to the best.
 
-    The best is the highest mean final held-out accuracy; oracles do not compete.  It wins only
+    The best has the highest mean final held-out accuracy; oracles do not compete.  It wins only
     if paired t-tests against every other allocator, Holm-corrected, all reject at 5 %.  The
     second value names the others whose difference to the best is not significant (or, without
     two common seeds, not tested).
