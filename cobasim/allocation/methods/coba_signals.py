@@ -13,6 +13,7 @@ from cobasim.allocation.methods.coba import Coba
 from cobasim.allocation.observation import Observation
 from cobasim.allocation.parameters import parameter
 from cobasim.arrays import FloatArray
+from cobasim.updates import mixed_chance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +62,7 @@ class CobaMixed(CobaSignal):
 
     def signal(self, pass_rate: FloatArray) -> float:
         """s = mean of 1 - p^n - (1-p)^n, n = ``group_size``."""
-        n = self.group_size
-        return float(np.mean(1.0 - pass_rate**n - (1.0 - pass_rate) ** n))
+        return float(np.mean(mixed_chance(pass_rate, self.group_size)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -179,7 +179,9 @@ class CobaValue(ValueFunction):
         if not (isinstance(a, float) and isinstance(b, float)):
             p, a, b = np.broadcast_arrays(p, a, b)
         self.pass_rate = p
-        self.decay, self.log_density, self.log_first = (np.empty(p.shape) for _ in range(3))
+        self.decay: FloatArray = np.empty(p.shape)
+        self.log_density: FloatArray = np.empty(p.shape)
+        self.log_first: FloatArray = np.empty(p.shape)
         if p.ndim == 1 and isinstance(a, float) and isinstance(b, float):
             for place in blocks(p.size):
                 self._fill(place, a, b, tau)
@@ -219,13 +221,6 @@ class CobaValue(ValueFunction):
         """Closed form: n = (log gain at 0 - threshold) / k, rate 1 / k."""
         rate = 1.0 / self.decay
         return (self.log_first - log_gain) * rate, rate
-
-    def pieces(self) -> Pieces:
-        """A flat batch in blocks, each with its place in the batch."""
-        size = self.pass_rate.size
-        if size <= BLOCK:
-            return [(slice(0, size), self)]
-        return [(place, self.take(place)) for place in blocks(size)]
 
     def log_gain_of(self, prompts: IntArray, rollouts: IntArray) -> FloatArray:
         """Closed form, see the class."""
