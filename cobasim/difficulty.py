@@ -17,7 +17,7 @@ DIFFICULTY_CLASSES: Final[tuple[str, ...]] = (
 )
 """Difficulty classes of Figure 7 of arXiv 2602.03048: p = 0; <= 0.2; < 0.8; < 1; p = 1."""
 
-# between the classes of records.DIFFICULTY_CLASSES
+# between the classes
 _CLASS_EDGES = np.array([1 / 32, 0.2 + 1e-12, 0.8, 31 / 32])
 
 
@@ -27,10 +27,10 @@ def difficulty_class(pass_rate: FloatArray) -> IntArray:
     The paper's classes p = 0 and p = 1 are measured with 16 rollouts; a true rate belongs there
     when its nearest multiple of 1/16 is 0 or 1.
     """
-    found = np.zeros(pass_rate.shape, dtype=np.int64)
+    classes = np.zeros(pass_rate.shape, dtype=np.int64)
     for edge in _CLASS_EDGES:  # far fewer branches than a search for each prompt
-        found += pass_rate >= edge
-    return found
+        classes += pass_rate >= edge
+    return classes
 
 
 def transition_counts(first: IntArray, last: IntArray) -> list[list[int]]:

@@ -72,13 +72,13 @@ Groups = tuple[IntArray, IntArray, IntArray]  # prompts, budgets, passes, each (
 def join_groups(one: Groups, other: Groups) -> Groups:
     """The union of two rounds of rollouts, prompts in the order of their first appearance."""
     prompts, budgets, passes = (np.concatenate(pair) for pair in zip(one, other, strict=True))
-    found, first, where = np.unique(prompts, return_index=True, return_inverse=True)
+    distinct, first, where = np.unique(prompts, return_index=True, return_inverse=True)
     order = np.argsort(first)
 
     def total(counts: IntArray) -> IntArray:
-        return np.bincount(where, weights=counts, minlength=found.size).astype(np.int64)[order]
+        return np.bincount(where, weights=counts, minlength=distinct.size).astype(np.int64)[order]
 
-    return found[order], total(budgets), total(passes)
+    return distinct[order], total(budgets), total(passes)
 
 
 def group_weights(budgets: IntArray, weighting: str) -> FloatArray:
@@ -131,11 +131,11 @@ def expected_group_update(
 
     pairs, where = np.unique(np.stack([p, n]), axis=1, return_inverse=True)
     rates, sizes = pairs[0], pairs[1].astype(np.int64)
-    found = np.zeros(rates.size)
+    updates = np.zeros(rates.size)
     passes = np.arange(int(n.max(initial=0)) + 1)
     rows = max(1, _CHUNK // passes.size)
     for first in range(0, rates.size, rows):
         q, size = rates[first : first + rows, None], sizes[first : first + rows, None]
         spread = np.sqrt(np.maximum(passes * (size - passes), 0)) / np.maximum(size, 1)
-        found[first : first + rows] = (stats.binom.pmf(passes, size, q) * spread).sum(axis=1)
-    return np.asarray(found[where.reshape(-1)])
+        updates[first : first + rows] = (stats.binom.pmf(passes, size, q) * spread).sum(axis=1)
+    return np.asarray(updates[where.reshape(-1)])

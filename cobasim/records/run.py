@@ -58,12 +58,12 @@ def find_runs(folder: str | os.PathLike[str]) -> list[Path]:
     """Return the run directories at or below a folder, sorted; ValueError if it is missing."""
     if not Path(folder).is_dir():
         raise InputError(f"{folder} is not a directory; expected a folder that holds runs")
-    found = []
+    runs = []
     for root, below, files in os.walk(folder):
         if HEADER_FILE in files:
-            found.append(Path(root))
+            runs.append(Path(root))
             below.clear()  # runs do not hold runs
-    return sorted(found)
+    return sorted(runs)
 
 
 def columns(run: Run) -> dict[str, NDArray[np.float64]]:

@@ -38,10 +38,10 @@ def _directions(
     rng = stream(seed, POPULATION, 2)
     spread = rng.standard_normal(size)
     basis = np.ascontiguousarray(np.linalg.qr(rng.standard_normal((d, d)))[0].T)
-    found = spread, basis, _collisions(rng, size, basis, clusters)
-    for array in found:
+    drawn = spread, basis, _collisions(rng, size, basis, clusters)
+    for array in drawn:
         array.setflags(write=False)
-    return found
+    return drawn
 
 
 class LogisticPolicy(SimulatedPolicy):

@@ -24,10 +24,10 @@ class Coba(ShapeAllocator):
     alpha: float | None = parameter(None, "hold alpha at this value (else Eq. 7)", above=0)
     alpha_min: float = parameter(1.0, "lower clip of alpha; the paper is silent", above=0)
     alpha_max: float | None = parameter(
-        None, "upper clip of alpha; kappa - 1 where not given; the paper is silent", above=0
+        None, "upper clip of alpha; kappa - 1 by default; the paper is silent", above=0
     )
     slope: float | None = parameter(
-        None, "lambda of Eq. 7; kappa - 2 where not given; the paper is silent", at_least=0
+        None, "lambda of Eq. 7; kappa - 2 by default; the paper is silent", at_least=0
     )
 
     def __post_init__(self) -> None:

@@ -37,7 +37,7 @@ class CobaReleased(Coba):
     source: ClassVar[str] = "released code of CoBA-RL, as described in docs/allocators.md"
     estimator: ClassVar[str] = "window"
     tau: float | None = parameter(  # type: ignore[assignment]
-        None, "saturation scale; follows Var(p) where not given", above=0
+        None, "saturation scale; follows Var(p) by default", above=0
     )
 
     def shape(self, obs: Observation) -> tuple[float, float]:

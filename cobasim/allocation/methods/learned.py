@@ -210,8 +210,8 @@ def learned_class(path: str) -> type[Learned]:
     if not path:
         raise InputError("learned: needs a file, as in learned:policy.json")
     try:
-        found = Path(path).stat()
-        mark = found.st_mtime_ns, found.st_size, found.st_ino
+        status = Path(path).stat()
+        mark = status.st_mtime_ns, status.st_size, status.st_ino
     except OSError:
         mark = (0, 0, 0)
     return _learned_class(path, mark)

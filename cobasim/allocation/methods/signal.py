@@ -86,7 +86,7 @@ class Signal(Allocator):
     )
     weighting: str | None = parameter(
         None,
-        "how the loss weights prompts; the learner's own where not given",
+        "how the loss weights prompts; the learner's own by default",
         choices=("rollout", "token", "prompt"),
     )
     update: str = parameter("grpo", "group update", choices=("grpo", "dr-grpo", "rloo"))

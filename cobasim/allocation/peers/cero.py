@@ -36,9 +36,9 @@ class CeroValue(ValueFunction):
     def log_value(self, rollouts: ArrayLike) -> FloatArray:
         """See the class."""
         n = np.asarray(rollouts, dtype=np.float64)
-        one = np.log(-np.expm1(-self.decay))
+        first_gain = np.log(-np.expm1(-self.decay))
         with np.errstate(divide="ignore"):
-            return np.asarray(self.log_first - one + np.log(-np.expm1(-self.decay * n)))
+            return np.asarray(self.log_first - first_gain + np.log(-np.expm1(-self.decay * n)))
 
     def log_gain(self, rollouts: ArrayLike) -> FloatArray:
         """Linear in n."""
