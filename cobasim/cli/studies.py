@@ -549,7 +549,7 @@ def reproduce(
     as_json: JsonFlag = False,
 ) -> None:
     """The tables and figures of arXiv 2602.03048 beside the simulation's, as HTML and JSON."""
-    from cobasim.experiments.reproduction import reproduction
+    from cobasim.experiments import reproduction
 
     chosen = reproduction.find_preset(preset)
     folder = Path(out or f"runs/reproduce-{preset}")
