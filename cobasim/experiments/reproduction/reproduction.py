@@ -36,7 +36,8 @@ from cobasim.experiments.reproduction.solver_times import table_4
 from cobasim.experiments.reproduction.summary import best_condition, headline, summary
 from cobasim.experiments.reproduction.tables import alphas, beside, largest_budget, published
 from cobasim.experiments.reproduction.weighting import decomposition, pull_words, pulls
-from cobasim.records import own_versions, write_atomically
+from cobasim.files import write_atomically
+from cobasim.records import own_versions
 from cobasim.runs.sweep import claim, run_sweep
 from cobasim.updates import WEIGHTINGS
 from cobasim.world import WORLDS

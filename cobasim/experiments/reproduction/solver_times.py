@@ -8,7 +8,7 @@ from typing import Any
 
 from cobasim.experiments.benchmark import solver_seconds
 from cobasim.experiments.reproduction import agreement, paper
-from cobasim.records import write_atomically
+from cobasim.files import write_atomically
 
 TIMES = "solver-times.json"
 
