@@ -54,10 +54,10 @@ def _answer(obs: Observation) -> None:
         "loss weighted per rollout or per prompt. mixed and update take the estimates for the "
         "truth. time: best of three."
     )
-    one, two = st.columns(2)
-    with one:
+    left, right = st.columns(2)
+    with left:
         chart(batch_figures.budgets(outcomes, obs), "budgets")
-    with two:
+    with right:
         chart(batch_figures.class_shares(outcomes, obs), "shares")
     chart(batch_figures.preferences(outcomes, limits.total / size), "preferences")
     valued = [outcome for outcome in outcomes if outcome.value is not None]
@@ -70,25 +70,25 @@ def _answer(obs: Observation) -> None:
 
 
 def _limits(size: int) -> Limits:
-    one, two, three = st.columns(3)
-    with one:
+    left, middle, right = st.columns(3)
+    with left:
         total = st.number_input(
             "Total budget (rollouts)", 1, MOST_ROLLOUTS, 16 * size, key=f"total_{size}", bind=BIND
         )
-    with two:
+    with middle:
         low = st.number_input("Min rollouts per prompt", 0, 1024, 2, key="low", bind=BIND)
-    with three:
+    with right:
         high = st.number_input("Max rollouts per prompt", 1, 2048, 128, key="high", bind=BIND)
     return Limits(int(total), int(low), int(high))
 
 
 def _gains(valued: list[Outcome], limits: Limits) -> None:
     with st.container(border=True):
-        one, two = st.columns([1, 2])
-        with one:
+        left, right = st.columns([1, 2])
+        with left:
             names = [outcome.allocator for outcome in valued]
             name = st.selectbox("Show marginal gains of", names, index=len(names) - 1, key="gains")
-        with two:
+        with right:
             rates = st.multiselect(
                 "For prompts with pass rates near",
                 [round(0.05 * k, 2) for k in range(1, 20)],

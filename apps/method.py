@@ -63,14 +63,14 @@ def page() -> None:
     rates = np.linspace(0.5 / SIZE, 1 - 0.5 / SIZE, SIZE)
     obs = Observation(rates, np.ones(SIZE), failure_rate=failure)
     outcomes = what_if(obs, Limits(MEAN * SIZE, 2, 128), ["uniform", "knapsack", "coba"])
-    one, two = st.columns(2)
-    with one:
+    left, right = st.columns(2)
+    with left:
         chart(batch_figures.preferences(outcomes, MEAN), "preferences")
-    with two:
+    with right:
         chart(batch_figures.budgets(outcomes, obs), "budgets")
     st.markdown(WEIGHTING)
-    one, two = st.columns(2)
-    for place, weighting in ((one, "rollout"), (two, "prompt")):
+    left, right = st.columns(2)
+    for place, weighting in ((left, "rollout"), (right, "prompt")):
         with place:
             chart(batch_figures.pulls(outcomes, obs, weighting), f"pull-{weighting}")
     st.markdown(CONCLUSION)

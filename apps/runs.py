@@ -115,12 +115,12 @@ def _draw(runs: Mapping[str, Run]) -> None:
     _curves(shortened(runs))
     name = st.selectbox("Run details", list(runs), key="detail")
     run = runs[name]
-    one, two = st.columns(2)
-    with one:
+    left, right = st.columns(2)
+    with left:
         chart_or_reason(lambda: figures.budget_heatmap([run], run.header.allocator), "heat")
         if run.header.source == "train":
             chart_or_reason(lambda: figures.phase_seconds(run), "phases")
-    with two:
+    with right:
         chart_or_reason(lambda: figures.budgets_by_pass_rate([run]), "bins")
         if run.header.source == "sim":
             chart_or_reason(lambda: figures.transition_matrices([run]), "transitions")

@@ -89,17 +89,17 @@ def _choice() -> SweepChoice:
     first = _parameter(1, "tau", without=None)
     assert first is not None
     second = _parameter(2, "none", without=first.partition("=")[0])
-    one, two, three, four = st.columns(4)
-    with one:
+    for_allocators, for_seeds, for_steps, for_world = st.columns(4)
+    with for_allocators:
         allocators = st.multiselect(
             "Allocators", allocator_names(), default=["uniform", "coba"],
             key="sweep_allocators", bind=BIND,
         )  # fmt: skip
-    with two:
+    with for_seeds:
         seeds = st.number_input("Seeds", 2, 16, 3, key="sweep_seeds", bind=BIND)
-    with three:
+    with for_steps:
         steps = st.number_input("Steps", 10, 500, 100, 10, key="sweep_steps", bind=BIND)
-    with four:
+    with for_world:
         world = st.selectbox("World", ["logistic", "skill-chain"], key="sweep_world", bind=BIND)
     if not allocators:
         raise InputError("choose at least one allocator")
@@ -117,14 +117,14 @@ def _parameter(number: int, default: str, *, without: str | None) -> str | None:
     names = [name for name in RANGES if name != without]
     if number > 1:
         names = ["none", *names]
-    one, two = st.columns([1, 2])
-    with one:
+    left, right = st.columns([1, 2])
+    with left:
         name = st.selectbox(
             f"Setting {number}", names, index=names.index(default), key=f"name{number}", bind=BIND
         )
     if name == "none":
         return None
-    with two:
+    with right:
         values = st.text_input(
             f"Values of {name}", RANGES[name], key=f"values_{name}", bind=BIND,
             help="A list (7,11,15), or a range: LOW:HIGH, then :log, :int or the number of values.",

@@ -75,15 +75,15 @@ def _figures(runs: list[Run], shown: str, step: int) -> dict[str, Callable[[], g
 
 
 def _keep(job: Job, rows: Sequence[Row]) -> None:
-    one, two, three = st.columns([2, 1, 1], vertical_alignment="bottom")
-    with one:
+    left, middle, right = st.columns([2, 1, 1], vertical_alignment="bottom")
+    with left:
         save_form(job, "Save runs as", "explore", key="name")
-    with two:
+    with middle:
         st.download_button(
             "Download table (CSV)", comparison_csv(rows), "comparison.csv", on_click="ignore"
         )
     report = job.out / REPORT
-    with three:
+    with right:
         if report.exists():
             st.download_button(
                 "Download report (HTML)", report.read_bytes(), "report.html", "text/html",

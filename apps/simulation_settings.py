@@ -16,8 +16,8 @@ ORACLES = ("oracle-coba", "oracle-knapsack")
 
 def simulation_settings() -> SimulationChoice:
     """The comparison that the widgets describe. Raises InputError without allocators."""
-    one, two, three, four = st.columns(4)
-    with one:
+    of_world, of_batch, of_budgets, of_learning = st.columns(4)
+    with of_world:
         world = st.selectbox("World", list(WORLD_DEFAULTS), key="world", bind=BIND)
         defaults = WORLD_DEFAULTS[world]
         population = st.selectbox("Initial pass rates", list(POPULATIONS), key="pool", bind=BIND)
@@ -25,15 +25,15 @@ def simulation_settings() -> SimulationChoice:
             "Transfer between prompts", 0.0, 1.0, defaults["transfer"], 0.05,
             key=f"transfer_{world}", bind=BIND,
         )  # fmt: skip
-    with two:
+    with of_batch:
         pool = st.number_input("Prompts in the pool", 64, 50_000, 4096, 64, key="num", bind=BIND)
         batch = st.number_input("Prompts per batch, M", 8, 2048, 128, 8, key="batch", bind=BIND)
         budget = st.number_input("Rollouts per batch", 8, 131_072, 2048, 8, key="budget", bind=BIND)
-    with three:
+    with of_budgets:
         low = st.number_input("Min rollouts per prompt", 0, 64, 2, key="sim_low", bind=BIND)
         high = st.number_input("Max rollouts per prompt", 1, 1024, 128, key="sim_high", bind=BIND)
         steps = st.number_input("Steps", 10, 1000, 150, 10, key="steps", bind=BIND)
-    with four:
+    with of_learning:
         seeds = st.number_input("Seeds", 1, 16, 3, key="seeds", bind=BIND)
         rate = st.number_input(
             "Learning rate", 1e-5, 1.0, defaults["learning_rate"], format="%.2g",

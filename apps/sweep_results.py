@@ -53,16 +53,16 @@ def _axes(names: list[str], rows: Rows) -> tuple[str, str, str | None]:
     metrics = [
         name for name in sweep_figures.METRICS if any(row.get(name) is not None for row in rows)
     ]
-    one, two, three = st.columns(3)
-    with one:
+    left, middle, right = st.columns(3)
+    with left:
         metric = st.selectbox(
             "Metric", metrics, format_func=lambda name: sweep_figures.METRICS[name][0],
             index=metrics.index("minus_uniform") if "minus_uniform" in metrics else 0,
             key="metric",
         )  # fmt: skip
-    with two:
+    with middle:
         parameter = st.selectbox("Setting", names, key="over")
-    with three:
+    with right:
         second = st.selectbox(
             "Second setting (heatmap)",
             ["none", *[name for name in names if name != parameter]],
