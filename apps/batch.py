@@ -6,8 +6,8 @@ import streamlit as st
 
 from cobasim.allocation import Limits, Observation
 from cobasim.explorer import budgets_csv
-from cobasim.figures import batch as batch_figures
-from cobasim.whatif import Outcome, what_if
+from cobasim.figures import class_shares, marginal_gains, preferences, prompt_budgets
+from cobasim.whatif import Outcome, outcome_table, what_if
 from cobasim_apps.allocators import allocator_help, parameter_sliders
 from cobasim_apps.batch_source import batch_source
 from cobasim_apps.elements import BIND, chart, shown_errors
@@ -46,20 +46,20 @@ def _answer(obs: Observation) -> None:
         return
     outcomes = what_if(obs, limits, names, parameters)
     limits = limits.for_batch(size)
-    st.dataframe(batch_figures.summary(outcomes), hide_index=True, key="summary")
+    st.dataframe(outcome_table(outcomes), hide_index=True, key="summary")
     st.caption(
         "sum, min, max: of the budgets, in rollouts. at low, at high: prompts at a bound. mixed: "
-        "expected share of groups with both a pass and a failure. update: expected "
+        "expected share of mixed groups. update: expected "
         "std-normalised GRPO step along the prompts' own gradients, in 0.001 logits, with the "
         "loss weighted per rollout or per prompt. mixed and update take the estimates for the "
         "truth. time: best of three."
     )
     left, right = st.columns(2)
     with left:
-        chart(batch_figures.budgets(outcomes, obs), "budgets")
+        chart(prompt_budgets(outcomes, obs), "budgets")
     with right:
-        chart(batch_figures.class_shares(outcomes, obs), "shares")
-    chart(batch_figures.preferences(outcomes, limits.total / size), "preferences")
+        chart(class_shares(outcomes, obs), "shares")
+    chart(preferences(outcomes, limits.total / size), "preferences")
     valued = [outcome for outcome in outcomes if outcome.value is not None]
     if valued:
         _gains(valued, limits)
@@ -98,4 +98,4 @@ def _gains(valued: list[Outcome], limits: Limits) -> None:
             )
         if rates:
             outcome = next(outcome for outcome in valued if outcome.allocator == name)
-            chart(batch_figures.marginal_gains(outcome, limits, rates), "marginal")
+            chart(marginal_gains(outcome, limits, rates), "marginal")

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from cobasim.allocation import Limits, Observation
-from cobasim.figures import batch as batch_figures
+from cobasim.figures import preferences, prompt_budgets, pulls
 from cobasim.whatif import what_if
 from cobasim_apps.elements import BIND, chart
 
@@ -65,12 +65,12 @@ def page() -> None:
     outcomes = what_if(obs, Limits(MEAN * SIZE, 2, 128), ["uniform", "knapsack", "coba"])
     left, right = st.columns(2)
     with left:
-        chart(batch_figures.preferences(outcomes, MEAN), "preferences")
+        chart(preferences(outcomes, MEAN), "preferences")
     with right:
-        chart(batch_figures.budgets(outcomes, obs), "budgets")
+        chart(prompt_budgets(outcomes, obs), "budgets")
     st.markdown(WEIGHTING)
     left, right = st.columns(2)
     for place, weighting in ((left, "rollout"), (right, "prompt")):
         with place:
-            chart(batch_figures.pulls(outcomes, obs, weighting), f"pull-{weighting}")
+            chart(pulls(outcomes, obs, weighting), f"pull-{weighting}")
     st.markdown(CONCLUSION)

@@ -10,6 +10,7 @@ from typing import Any
 
 import streamlit as st
 
+from cobasim import figures
 from cobasim.explorer import (
     describe_run,
     has_column,
@@ -19,7 +20,6 @@ from cobasim.explorer import (
     state,
     written,
 )
-from cobasim.figures import figures
 from cobasim.records import Run, read_run
 from cobasim_apps.elements import BIND, chart_or_reason, command_line, plain
 from cobasim_apps.options import options

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import plotly.graph_objects as go
 import streamlit as st
 
+from cobasim import figures
 from cobasim.explorer import Job, comparison_csv, comparison_rows, finished_runs
-from cobasim.figures import figures
 from cobasim.records import Run, find_runs, read_run
 from cobasim.runs.comparison import BASELINE, REPORT
 from cobasim.scores import Row, comparison_table, verdict
@@ -67,7 +67,7 @@ def _figures(runs: list[Run], shown: str, step: int) -> dict[str, Callable[[], g
         "accuracy": lambda: figures.accuracy(runs),
         "difference": lambda: figures.difference_to_baseline(runs),
         "alpha": lambda: figures.alpha_over_time(runs),
-        "mixed": lambda: figures.effective_gradients(runs),
+        "mixed": lambda: figures.mixed_share(runs),
         "heat": lambda: figures.budget_heatmap(runs, shown, step),
         "bins": lambda: figures.budgets_by_pass_rate(runs, [step]),
         "transitions": lambda: figures.transition_matrices(runs, columns=2),

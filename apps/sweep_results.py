@@ -10,8 +10,9 @@ from typing import Any
 import streamlit as st
 
 from cobasim.explorer import rounded
-from cobasim.figures import sweep as sweep_figures
+from cobasim.figures import sweep_heatmap, sweep_line
 from cobasim.runs.sweep import PLAN, ROWS, TABLE, read_table
+from cobasim.scores import METRICS, effects, with_differences
 from cobasim_apps.elements import chart_or_reason
 
 Rows = Sequence[Mapping[str, Any]]
@@ -21,7 +22,7 @@ Rows = Sequence[Mapping[str, Any]]
 def _read(folder: str, written: float) -> tuple[list[str], list[dict[str, Any]]]:
     del written  # part of the cache's key: a table that has changed is read again
     names, rows = read_table(Path(folder))
-    return names, sweep_figures.with_differences(rows)
+    return names, with_differences(rows)
 
 
 def sweep_results(folder: Path) -> None:
@@ -40,7 +41,7 @@ def sweep_results(folder: Path) -> None:
             _one_weighting(rows, weighting, metric, parameter, second)
             st.caption(f"Effect sizes, loss weighted per {weighting}")
             st.dataframe(
-                rounded(sweep_figures.effects(rows, names, metric, weighting)),
+                rounded(effects(rows, names, metric, weighting)),
                 hide_index=True,
                 key=f"effects-{weighting}",
             )
@@ -50,13 +51,11 @@ def sweep_results(folder: Path) -> None:
 
 def _axes(names: list[str], rows: Rows) -> tuple[str, str, str | None]:
     """The metric to show, the parameter to show it over, and the second one of a heatmap."""
-    metrics = [
-        name for name in sweep_figures.METRICS if any(row.get(name) is not None for row in rows)
-    ]
+    metrics = [name for name in METRICS if any(row.get(name) is not None for row in rows)]
     left, middle, right = st.columns(3)
     with left:
         metric = st.selectbox(
-            "Metric", metrics, format_func=lambda name: sweep_figures.METRICS[name][0],
+            "Metric", metrics, format_func=lambda name: METRICS[name][0],
             index=metrics.index("minus_uniform") if "minus_uniform" in metrics else 0,
             key="metric",
         )  # fmt: skip
@@ -75,15 +74,13 @@ def _axes(names: list[str], rows: Rows) -> tuple[str, str, str | None]:
 def _one_weighting(
     rows: Rows, weighting: str, metric: str, parameter: str, second: str | None
 ) -> None:
-    chart_or_reason(
-        lambda: sweep_figures.line(rows, parameter, metric, weighting), f"line-{weighting}"
-    )
+    chart_or_reason(lambda: sweep_line(rows, parameter, metric, weighting), f"line-{weighting}")
     if second is None:
         return
     measured = [row["allocator"] for row in rows if row.get(metric) is not None]
     for name in dict.fromkeys(measured):
         chart_or_reason(
-            lambda name=name: sweep_figures.heatmap(  # type: ignore[misc]
+            lambda name=name: sweep_heatmap(  # type: ignore[misc]
                 rows, parameter, second, metric, weighting, name
             ),
             f"heat-{weighting}-{name}",

@@ -8,7 +8,7 @@ from typing import Any, Final
 from cobasim.experiments.reproduction.agreement import AGREES, DISAGREES, NOISE
 from cobasim.experiments.reproduction.paper import REFERENCE
 from cobasim.experiments.reproduction.rows import Combination
-from cobasim.figures import figures
+from cobasim.figures import STYLES, colour_of
 from cobasim.report import ABSENT, escape
 
 _MARKS: Final = {AGREES: ("#009e73", "✓"), DISAGREES: ("#d55e00", "✗"), NOISE: ("#8c8c8c", "·")}
@@ -68,9 +68,9 @@ def judged(claim: Mapping[str, Any]) -> str:
 
 def allocator(name: str) -> str:
     """A name, with a swatch of its colour if it is an allocator's."""
-    if name not in figures.STYLES:
+    if name not in STYLES:
         return escape(name)
-    return f'<i class="swatch" style="background:{figures.colour_of(name)}"></i>{escape(name)}'
+    return f'<i class="swatch" style="background:{colour_of(name)}"></i>{escape(name)}'
 
 
 def short_claim(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from cobasim import figures
 from cobasim.errors import InputError
 from cobasim.experiments.reproduction import paper
 from cobasim.experiments.reproduction.page import cells
@@ -16,7 +17,6 @@ from cobasim.experiments.reproduction.paper import COBA, MIRRORED, REFERENCE, Ca
 from cobasim.experiments.reproduction.plan import SPENDERS
 from cobasim.experiments.reproduction.rows import Combination, SimulatedRuns
 from cobasim.experiments.reproduction.tables import stages
-from cobasim.figures import figures
 from cobasim.records import Run
 from cobasim.report import draw, section
 

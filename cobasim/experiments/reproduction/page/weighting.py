@@ -10,7 +10,7 @@ from cobasim.experiments.reproduction.agreement import NOISE
 from cobasim.experiments.reproduction.page import cells
 from cobasim.experiments.reproduction.plan import Preset
 from cobasim.experiments.reproduction.weighting import SIGNALS, known_batch, significant
-from cobasim.figures.batch import pulls as pull_figure
+from cobasim.figures import pulls as pull_figure
 from cobasim.report import WEIGHTINGS, draw, escape, grid
 
 _PARTS: Final = {
