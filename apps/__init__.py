@@ -1,4 +1,5 @@
 """The what-if app: Streamlit pages over cobasim's allocators, worlds, records and figures.
 
-Installed as ``cobasim_apps``; opened by ``cobasim explore`` or ``streamlit run apps/explorer.py``.
+Widgets only; what they compute is in ``cobasim.explorer`` and the rooms below it. Installed as
+``cobasim_apps``; opened by ``cobasim explore`` or ``streamlit run apps/explorer.py``.
 """

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from cobasim_apps import batch, common, method, runs, sensitivity, simulation
+from cobasim_apps import batch, method, runs, sensitivity, simulation
+from cobasim_apps.elements import ICON, shown_errors, style
+from cobasim_apps.options import options
 
 
 def main() -> None:
-    """Lay out the pages."""
-    st.set_page_config(page_title="Rollout budgets", page_icon=common.ICON, layout="wide")
-    common.style()
-    shown = st.Page(runs.page, title="Runs", url_path="runs", icon=":material/folder_open:")
+    """Lay out the pages; an app that was started on one run opens with that run."""
+    st.set_page_config(page_title="Rollout budgets", page_icon=ICON, layout="wide")
+    style()
+    saved_runs = st.Page(runs.page, title="Runs", url_path="runs", icon=":material/folder_open:")
     pages = [
         st.Page(batch.page, title="One batch", icon=":material/tune:", default=True),
         st.Page(
@@ -26,7 +28,7 @@ def main() -> None:
             url_path="sensitivity",
             icon=":material/grid_on:",
         ),
-        shown,
+        saved_runs,
         st.Page(
             method.page,
             title="About the method",
@@ -35,11 +37,11 @@ def main() -> None:
         ),
     ]
     chosen = st.navigation(pages, position="top")
-    if common.options().run is not None and "greeted" not in st.session_state:
+    if options().run is not None and "greeted" not in st.session_state:
         st.session_state["greeted"] = True
         if chosen is pages[0]:
-            st.switch_page(shown)
-    with common.shown_errors():
+            st.switch_page(saved_runs)
+    with shown_errors():
         chosen.run()
 
 

@@ -1,7 +1,7 @@
 """cobasim: study, compare and use rollout-budget allocators for RL with verifiable rewards.
 
 ``import cobasim`` is light: numpy, scipy and the allocator module. The Gymnasium environment
-``cobasim/RolloutBudget-v0`` is registered by ``import cobasim.gym.env``.
+``cobasim/RolloutBudget-v0`` is registered by ``import cobasim.gym``.
 """
 
 from cobasim.allocation import ALLOCATORS, Limits, Observation, allocate, make_allocator

@@ -18,7 +18,7 @@ def main(runs: Path, out: Path, opened: list[str]) -> None:
     query = "&".join(f"open={name}" for name in opened)
     pages = {
         "batch": ("/", 4, 1000),
-        "sensitivity": ("/sensitivity?show=a+finished+sweep&sweep=sweep", 4, 1100),
+        "sensitivity": ("/sensitivity?show=Finished+sweep&sweep=sweep", 4, 1100),
         "runs": (f"/runs?{query}", 6, 1100),
         "method": ("/method", 4, 1200),
         "simulation": ("/simulation?steps=100", 0, 1500),

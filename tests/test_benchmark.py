@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from cobasim.cli import cli
-from cobasim.experiments.benchmark.benchmark import median_ms
+from cobasim.experiments.benchmark import median_ms
 
 
 def test_median_counts_all_but_the_first_call():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import gymnasium
 import numpy as np
 import pytest
@@ -9,9 +12,10 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given
 from hypothesis import strategies as st
 
-import cobasim.gym.env as env_module
 from cobasim.allocation import Limits, make_allocator
+from cobasim.allocation.methods.learned import budgets_from_preferences
 from cobasim.errors import InputError
+from cobasim.gym import ENV_ID
 from cobasim.loop import run
 from cobasim.runs.comparison import build_loop
 from cobasim.runs.config import RunConfig
@@ -23,7 +27,7 @@ SMALL = {
 
 
 def make(**settings):
-    return gymnasium.make(env_module.ENV_ID, config=SMALL, **settings)
+    return gymnasium.make(ENV_ID, config=SMALL, **settings)
 
 
 @pytest.mark.parametrize("world", ["logistic", "skill-chain"])
@@ -32,9 +36,19 @@ def test_passes_gymnasiums_checker(world):
     check_env(make(world=world).unwrapped, skip_render_check=True)
 
 
+def test_it_is_made_by_the_name_of_its_room_and_loads_nothing_heavy():
+    code = (
+        "import sys, gymnasium; env = gymnasium.make('cobasim.gym:cobasim/RolloutBudget-v0'); "
+        "print(env.reset(seed=0)[0]['pass_rate'].shape, "
+        "[n for n in ('torch', 'stable_baselines3', 'streamlit') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "(64,) []\n"
+
+
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_vectorises(mode):
-    envs = gymnasium.make_vec(env_module.ENV_ID, num_envs=2, vectorization_mode=mode, config=SMALL)
+    envs = gymnasium.make_vec(ENV_ID, num_envs=2, vectorization_mode=mode, config=SMALL)
     try:
         obs, _ = envs.reset(seed=[1, 1])
         assert obs["pass_rate"].shape == (2, 16)
@@ -55,8 +69,8 @@ def test_equal_preferences_are_the_uniform_run_of_the_loop():
         _, reward, _, _, info = env.step(np.zeros(16, np.float32))
         assert (info["budgets"] == 16).all()
         rewards.append(reward)
-    one = RunConfig(allocator="uniform", seed=4, **SMALL)
-    records = run(build_loop(one), make_allocator("uniform"))
+    config = RunConfig(allocator="uniform", seed=4, **SMALL)
+    records = run(build_loop(config), make_allocator("uniform"))
     gain = records[-1].evaluation["heldout"] - records[0].evaluation["heldout"]
     assert sum(rewards) == pytest.approx(gain)
 
@@ -67,7 +81,7 @@ def test_any_preferences_become_feasible_budgets(preferences, data):
     low = data.draw(st.integers(0, 4))
     high = low + data.draw(st.integers(0, 60))
     total = data.draw(st.integers(size * low, size * high))
-    budgets = env_module.budgets_from_preferences(np.array(preferences), Limits(total, low, high))
+    budgets = budgets_from_preferences(np.array(preferences), Limits(total, low, high))
     assert budgets.sum() == total
     assert budgets.min() >= low
     assert budgets.max() <= high
@@ -88,6 +102,8 @@ def test_bad_use_is_refused():
     env = make().unwrapped
     with pytest.raises(RuntimeError, match="reset"):
         env.step(np.zeros(16))
+    with pytest.raises(RuntimeError, match="reset"):
+        _ = env.observed
     env.reset(seed=0)
     with pytest.raises(InputError, match="NaN"):
         env.step(np.full(16, np.nan))

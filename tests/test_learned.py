@@ -16,7 +16,6 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given
 from hypothesis import strategies as st
 
-import cobasim.gym.env as env_module
 from cobasim.allocation import Limits, find_allocator, make_allocator
 from cobasim.allocation.methods.learned import (
     FEATURES,
@@ -29,7 +28,8 @@ from cobasim.allocation.methods.learned import (
     read_network,
 )
 from cobasim.errors import InputError
-from cobasim.gym import learn
+from cobasim.gym import ENV_ID, RolloutBudgetEnv, cheap_config, learn
+from cobasim.gym.against_uniform import MinusUniform
 from cobasim.runs.config import RunConfig
 from cobasim.scores import mean_interval
 from cobasim.testing import check_allocator, observation
@@ -225,7 +225,7 @@ def test_the_trainer_takes_it(file):
 
 def test_neither_a_file_nor_the_command_line_needs_torch(file):
     code = (
-        "import sys, cobasim.cli.cli, cobasim.gym.learn; "
+        "import sys, cobasim.cli.cli, cobasim.gym; "
         "from cobasim.allocation import make_allocator; "
         f"make_allocator('learned:{file}'); "
         "print([n for n in ('torch', 'stable_baselines3') if n in sys.modules])"
@@ -239,26 +239,26 @@ def test_neither_a_file_nor_the_command_line_needs_torch(file):
 
 @pytest.mark.filterwarnings("error")
 def test_the_form_rates_passes_gymnasiums_checker():
-    env = gymnasium.make(env_module.ENV_ID, config=SMALL, form="rates").unwrapped
+    env = gymnasium.make(ENV_ID, config=SMALL, form="rates").unwrapped
     check_env(env, skip_render_check=True)
     with pytest.raises(InputError, match="did you mean 'rates'"):
-        gymnasium.make(env_module.ENV_ID, config=SMALL, form="rate")
+        gymnasium.make(ENV_ID, config=SMALL, form="rate")
 
 
 def test_the_environment_spends_what_the_allocator_would(file):
     network = read_network(file)
     allocator = make_allocator(f"learned:{file}")
-    env = env_module.RolloutBudgetEnv(RunConfig(**SMALL), form="rates")
+    env = RolloutBudgetEnv(RunConfig(**SMALL), form="rates")
     seen, _ = env.reset(seed=1)
     for _ in range(6):
-        wanted = allocator(env._obs, env.config.loop.limits)
+        wanted = allocator(env.observed, env.config.loop.limits)
         seen, _, _, _, info = env.step(network(seen.astype(np.float64)))
         np.testing.assert_array_equal(info["budgets"], wanted)
 
 
 def test_uniform_earns_nothing_in_training():
-    config = learn.cheap_config({}, steps=5)
-    env = learn.MinusUniform(env_module.RolloutBudgetEnv(config, form="rates"), range(3), 0)
+    config = cheap_config({}, steps=5)
+    env = MinusUniform(RolloutBudgetEnv(config, form="rates"), range(3))
     for _ in range(2):
         env.reset()
         for _ in range(5):
@@ -270,12 +270,12 @@ def test_uniform_earns_nothing_in_training():
 
 
 def test_settings_of_training():
-    assert learn.cheap_config({}).loop.steps == 60
-    assert learn.cheap_config({}, world="skill-chain").world.learning_rate == pytest.approx(5e-2)
+    assert cheap_config({}).loop.steps == 60
+    assert cheap_config({}, world="skill-chain").world.learning_rate == pytest.approx(5e-2)
     with pytest.raises(InputError, match="unknown setting 'kapa'"):
-        learn.cheap_config({"kapa": 3})
+        cheap_config({"kapa": 3})
     with pytest.raises(InputError, match="nothing to learn"):
-        learn.train(learn.cheap_config({}, low=16, high=16))
+        learn.train(cheap_config({}, low=16, high=16))
 
 
 def test_without_the_extra_the_command_says_what_to_install(monkeypatch, capsys, tmp_path):
@@ -293,7 +293,7 @@ def test_without_the_extra_the_command_says_what_to_install(monkeypatch, capsys,
 @pytest.mark.slow
 def test_numpy_says_what_the_trained_model_says():
     pytest.importorskip("stable_baselines3", reason="stable-baselines3 is not installed")
-    config = learn.cheap_config({}, steps=5, batch_size=16, total_budget=256, num_heldout=64)
+    config = cheap_config({}, steps=5, batch_size=16, total_budget=256, num_heldout=64)
     found = learn.train(config, timesteps=200, test_seeds=2)
     rng = np.random.default_rng(0)
     features = rng.random((500, len(FEATURES))).astype(np.float32)
@@ -305,7 +305,7 @@ def test_numpy_says_what_the_trained_model_says():
 @pytest.mark.slow
 def test_training_teaches_and_is_reproducible():
     pytest.importorskip("stable_baselines3", reason="stable-baselines3 is not installed")
-    config = learn.cheap_config({"noise": 0.0}, steps=20, num_prompts=128)
+    config = cheap_config({"noise": 0.0}, steps=20, num_prompts=128)
     told = []
     found = learn.train(config, timesteps=9600, on_progress=lambda *done: told.append(done))
     assert abs(found.before).max() < 0.2  # as drawn it is next to uniform

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -14,7 +15,14 @@ from plotly.offline import get_plotlyjs
 
 from cobasim.allocation import Limits, make_allocator
 from cobasim.errors import InputError
-from cobasim.experiments.reproduction import paper, reproduction
+from cobasim.experiments import reproduction
+from cobasim.experiments.reproduction import paper, solver_times
+from cobasim.experiments.reproduction.ablations import contrasts
+from cobasim.experiments.reproduction.plan import ABLATIONS, HALF_ARM, MODELS, distinct_runs
+from cobasim.experiments.reproduction.reasons import likeliest
+from cobasim.experiments.reproduction.rows import thin
+from cobasim.experiments.reproduction.tables import centred, peak
+from cobasim.experiments.reproduction.weighting import SIGNALS, pulls
 from cobasim.loop import LoopConfig, run
 from cobasim.records import StepRecord, bin_counts
 from cobasim.runs import sweep as sweeps
@@ -38,7 +46,7 @@ def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("reproduction") / "tiny"
     patch = pytest.MonkeyPatch()
     patch.setattr(
-        reproduction, "solver_seconds", lambda *_: {"dp": 2.0, "heap": 0.5, "threshold": 0.01}
+        solver_times, "solver_seconds", lambda *_: {"dp": 2.0, "heap": 0.5, "threshold": 0.01}
     )
     content = reproduction.reproduce(TINY, out, command="cobasim reproduce <tiny>", jobs=2)
     patch.undo()
@@ -64,14 +72,14 @@ def test_every_table_and_figure_is_there_in_all_worlds_and_weightings(finished):
                 assert sum(one["counts"].values()) == len(one["claims"])
     assert len(content["summary"]) == 4 * len(paper.RESULTS)
     assert len(content["headline"]) == 4 + 1
-    assert len(content["conditions"]) == 4 * (1 + len(reproduction.ABLATIONS))
+    assert len(content["conditions"]) == 4 * (1 + len(ABLATIONS))
     for row in content["conditions"]:
         assert row["agrees"] + row["disagrees"] + row["inside the noise"] == 7
     assert content["table-4"]["dp over heap"]["here"] == 4.0
     assert content["seeds"] == [0, 1]
     assert content["versions"]["numpy"] == np.__version__
     reasons = content["reasons"]["logistic"]["prompt"]
-    assert len(reasons) == len(reproduction.contrasts().claims) == 7
+    assert len(reasons) == len(contrasts().claims) == 7
     assert all(row["words"] for row in reasons)
     assert {row["reason"] for row in content["reason counts"]} >= {"true pass rates"}
     parts = content["loss weighting"]["decomposition"]["skill-chain"]["coba"]
@@ -103,7 +111,7 @@ def test_resumed_equals_uninterrupted(finished, tmp_path, monkeypatch):
             file.unlink()
     for name in (reproduction.REPORT, reproduction.NUMBERS, sweeps.TABLE):
         (copy / name).unlink()
-    monkeypatch.setattr(reproduction, "solver_seconds", lambda *_: pytest.fail("measured twice"))
+    monkeypatch.setattr(solver_times, "solver_seconds", lambda *_: pytest.fail("measured twice"))
     again = reproduction.reproduce(TINY, copy, command=content["command"], jobs=1)
     assert again == content
 
@@ -128,7 +136,7 @@ def test_the_page_holds_everything_and_loads_nothing(finished):
     for part in ('id="reasons"', 'id="loss"', 'id="ablations"', 'id="table-4"'):
         assert part in text
     assert not re.search(r'(?:src|href)="https?:', text.replace(get_plotlyjs(), ""))
-    for name in reproduction.MODELS:
+    for name in MODELS:
         assert name in text
 
 
@@ -136,8 +144,15 @@ def test_presets_cost_what_they_say():
     for preset in reproduction.PRESETS.values():
         sweep, keys = reproduction.sweep_of(preset)
         assert len(keys) == len(sweep.points)
-        assert sweep.num_runs == reproduction.distinct_runs(sweep) == 256 * preset.seeds
-        assert "quick" in COMPARE_PRESETS  # the sweep's base
+        assert sweep.num_runs == distinct_runs(sweep) == 256 * preset.seeds
+        assert sweep.preset in COMPARE_PRESETS
+        for point, _, config in sweep.runs():
+            mean = 8 if keys[point][1] == HALF_ARM else 16
+            assert config.loop.total_budget == mean * preset.batch_size
+            assert config.loop.eval_every == preset.steps  # only before and after
+            for name, value in asdict(preset).items():
+                part = config.loop if name in LoopConfig.model_fields else config.world
+                assert name == "seeds" or getattr(part, name) == value
     with pytest.raises(InputError, match="did you mean 'full'"):
         reproduction.find_preset("ful")
 
@@ -151,27 +166,27 @@ def test_thinned_records_lose_no_rollout():
     )
     records = run(build_loop(config), make_allocator("coba"))
     for blocks in (1, 5, 12, 40):
-        thin = reproduction.thin(records, blocks)
-        assert len(thin) == min(blocks, 12)
+        thinned = thin(records, blocks)
+        assert len(thinned) == min(blocks, 12)
         for name in ("prompts", "rollouts", "mixed"):
             whole = sum(np.array(step.bins[name]) for step in records if step.bins)
-            np.testing.assert_array_equal(sum(np.array(s.bins[name]) for s in thin), whole)
-        assert thin[-1].evaluation == records[-1].evaluation
-        assert thin[-1].step == records[-1].step
+            np.testing.assert_array_equal(sum(np.array(s.bins[name]) for s in thinned), whole)
+        assert thinned[-1].evaluation == records[-1].evaluation
+        assert thinned[-1].step == records[-1].step
 
 
 def test_the_peak_is_the_bin_with_the_largest_mean_budget():
     rates = np.array([0.05, 0.05, 0.35, 0.95, 1.0])
     budgets = np.array([9, 11, 30, 25, 2])
     bins = bin_counts(rates, np.ones(5, bool), budgets, np.ones(5, bool))
-    assert reproduction.peak(StepRecord(step=1, rollouts=77, bins=bins)) == (35.0, 30.0)
-    assert reproduction.peak(StepRecord(step=1, rollouts=0)) is None
+    assert peak(StepRecord(step=1, rollouts=77, bins=bins)) == (35.0, 30.0)
+    assert peak(StepRecord(step=1, rollouts=0)) is None
     unseen = bin_counts(rates, np.zeros(5, bool), budgets, np.ones(5, bool))
-    assert reproduction.peak(StepRecord(step=1, rollouts=77, bins=unseen)) is None
+    assert peak(StepRecord(step=1, rollouts=77, bins=unseen)) is None
 
 
 @pytest.mark.parametrize(
-    ("changes", "likeliest"),
+    ("changes", "wanted"),
     [
         ({}, None),
         ({"nearer": {"noise": 2.0}}, None),  # less than half of the gap
@@ -183,9 +198,9 @@ def test_the_peak_is_the_bin_with_the_largest_mean_budget():
         ({"nearer": {"noise": 9.0}, "share": None}, None),
     ],
 )
-def test_a_reason_must_explain_at_least_half(changes, likeliest):
+def test_a_reason_must_explain_at_least_half(changes, wanted):
     row = {"status": "disagrees", "share": -10.0, "agrees under": [], "nearer": {}} | changes
-    assert reproduction._likeliest(row) == likeliest
+    assert likeliest(row) == wanted
 
 
 @pytest.mark.parametrize("across", [True, False])
@@ -194,7 +209,7 @@ def test_centred_values_have_mean_zero_in_each_group_and_keep_differences(across
     values = {
         (g, e): {s: float(rng.normal()) for s in range(4)} for g in "xy" for e in ("a", "b", "c")
     }
-    found = reproduction.centred(values, across)
+    found = centred(values, across)
     for seed in range(4):
         sums = {g: sum(found[g, e][seed] for e in "abc") for g in "xy"}
         assert sum(sums.values()) == pytest.approx(0.0)
@@ -206,10 +221,10 @@ def test_centred_values_have_mean_zero_in_each_group_and_keep_differences(across
 
 
 def test_pulls_are_in_units_of_uniform():
-    rows = {(r["allocator"], r["weighting"]): r for r in reproduction.pulls(TINY, batches=3)}
+    rows = {(r["allocator"], r["weighting"]): r for r in pulls(TINY, batches=3)}
     assert len(rows) == 8
     for weighting in ("rollout", "prompt"):
-        for name in reproduction.SIGNALS:
+        for name in SIGNALS:
             assert rows["uniform", weighting][name]["mean"] == pytest.approx(1.0)
 
 

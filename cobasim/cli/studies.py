@@ -489,7 +489,7 @@ def learn(
     seed: Annotated[int, typer.Option(min=0, help="Of the network and of PPO.")] = 0,
 ) -> None:
     """Train an allocator by PPO in small simulated runs; needs the extra learn."""
-    from cobasim.gym import learn as learning
+    from cobasim.gym import cheap_config, train
     from cobasim.records import write_atomically
     from cobasim.scores import mean_interval
     from cobasim.settings import split_settings
@@ -499,7 +499,7 @@ def learn(
         raise InputError(f"{file} exists and is not overwritten: choose another --out")
     if not file.parent.is_dir():
         raise InputError(f"{file.parent} is no folder: make it first, or choose another --out")
-    config = learning.cheap_config(
+    config = cheap_config(
         split_settings(settings or []),
         weighting=weighting,
         world=world,
@@ -517,7 +517,7 @@ def learn(
             text = "training" if reward is None else f"{reward:+.2f} points above uniform"
             progress.update(bar, completed=min(done, timesteps), description=text)
 
-        found = learning.train(
+        found = train(
             config,
             timesteps=timesteps,
             seed=seed,
@@ -549,7 +549,7 @@ def reproduce(
     as_json: JsonFlag = False,
 ) -> None:
     """The tables and figures of arXiv 2602.03048 beside the simulation's, as HTML and JSON."""
-    from cobasim.experiments.reproduction import reproduction
+    from cobasim.experiments import reproduction
 
     chosen = reproduction.find_preset(preset)
     folder = Path(out or f"runs/reproduce-{preset}")

@@ -1,8 +1,4 @@
-"""The loop as a Gymnasium environment: choose the budgets of every step yourself.
-
-``import cobasim.gym.env`` registers ``cobasim/RolloutBudget-v0``; or, in one call,
-``gymnasium.make("cobasim.gym.env:cobasim/RolloutBudget-v0", config=...)``.
-"""
+"""The loop as a Gymnasium environment: choose the budgets of every step yourself."""
 
 from __future__ import annotations
 
@@ -24,36 +20,41 @@ from cobasim.allocation.methods.learned import (
 )
 from cobasim.arrays import FloatArray
 from cobasim.errors import InputError, unknown_name
-from cobasim.loop import Loop, LoopConfig
+from cobasim.gym.settings import SMALL, run_config
+from cobasim.loop import Loop
 from cobasim.records import StepRecord
 from cobasim.runs.config import RunConfig
-from cobasim.settings import validated
-from cobasim.world import WorldConfig, find_world
+from cobasim.world import find_world
 
 ENV_ID = "cobasim/RolloutBudget-v0"
 FORMS = ("prompts", "rates")
 
 
 class RolloutBudgetEnv(gymnasium.Env[Any, Any]):
-    """One episode is one training run; one step is one batch.
+    """One episode is one training run; one step is one batch of m prompts.
 
-    Form "prompts". Observation (what an allocator may know; a dict of float32 arrays):
-        pass_rate (m,) in [0, 1], log_attempts (m,) = log(1 + rollouts behind the estimate),
-        failure_rate (1,) smoothed, 1 before the first measurement, progress (1,) in [0, 1].
-    Action: (m,) in [-1, 1]; times 5 these are the preferences of ``budgets_from_preferences``.
-    Form "rates", which does not grow with the batch. Observation: ``rate_features`` (11,).
-    Action: (8,) in [-1, 1], see ``preferences_by_rate``.
-    Reward: gain in held-out accuracy (a mean of true pass rates) by the step's update.
+    Form "prompts": one preference per prompt. The observation is what an allocator may know, a
+    dict of float32 arrays: pass_rate (m,) in [0, 1]; log_attempts (m,), log(1 + rollouts behind
+    the estimate); failure_rate (1,), smoothed, 1 before the first measurement; progress (1,) in
+    [0, 1]. An action is (m,) in [-1, 1]; times 5 it is the preferences of
+    ``budgets_from_preferences``.
+
+    Form "rates": one preference per pass rate, so the size does not grow with the batch. The
+    observation is ``rate_features`` (11,); an action is (8,) in [-1, 1], see
+    ``preferences_by_rate``.
+
+    The reward is the gain in held-out accuracy (a mean of true pass rates) by the step's update.
     The episode is truncated after ``steps`` steps; it never terminates. ``info`` holds the pool
-    indices of the batch, and after a step its budgets and record.
+    indices of the batch (``prompts``), and after a step its ``budgets`` and ``record``.
 
     Args:
-        config: a RunConfig, or a dict of its fields; its allocator is not used. With None a
-            small world: 2048 prompts, M = 64, B_total = 1024, 100 steps.
-        form: "prompts" (one preference a prompt) or "rates" (one a pass rate).
-        **settings: flat names of world and loop settings, changing ``config``.
+        config: a RunConfig, or a dict of its fields; its allocator is not used. None: a small
+            world of 2048 prompts, with M = 64, B_total = 1024 and 100 steps.
+        form: "prompts" or "rates".
+        **settings: flat names of world and loop settings, which change ``config``.
 
-    ``reset(seed=n)`` starts the world of seed n; without a seed a new one is drawn.
+    ``reset(seed=n)`` starts the world of seed n; without a seed a new one is drawn. Raises
+    InputError for an unknown form or setting, or a bad value.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}
@@ -69,39 +70,34 @@ class RolloutBudgetEnv(gymnasium.Env[Any, Any]):
             raise unknown_name("form", form, FORMS)
         self.form = form
         if config is None:
-            config = {
-                "world": {"num_prompts": 2048, "num_heldout": 512},
-                "loop": {"batch_size": 64, "total_budget": 1024, "steps": 100},
-            }
-        values = config.model_dump() if isinstance(config, RunConfig) else dict(config)
-        for name, value in settings.items():
-            for part, kind in (("world", WorldConfig), ("loop", LoopConfig)):
-                if name in kind.model_fields:
-                    values[part] = dict(values.get(part, {})) | {name: value}
-                    break
-            else:
-                raise InputError(f"unknown setting {name!r} of the world or the loop")
-        self.config = validated(RunConfig, values)
+            config = SMALL
+        values = config.model_dump() if isinstance(config, RunConfig) else config
+        self.config = run_config(values, settings)
         size = self.config.loop.batch_size
         top = float(np.log1p(self.config.loop.high * 64.0))
-
-        def box(low: float, high: float, length: int) -> spaces.Space[Any]:
-            return spaces.Box(low, high, (length,), np.float32)
-
-        self.observation_space = (
-            box(0.0, 1.0, len(FEATURES))
-            if form == "rates"
-            else spaces.Dict(
+        self.observation_space: spaces.Space[Any]
+        if form == "rates":
+            self.observation_space = _box(0.0, 1.0, len(FEATURES))
+            self.action_space = _box(-1.0, 1.0, NUM_PREFERENCES)
+        else:
+            self.observation_space = spaces.Dict(
                 {
-                    "pass_rate": box(0.0, 1.0, size),
-                    "log_attempts": box(0.0, top, size),
-                    "failure_rate": box(0.0, 1.0, 1),
-                    "progress": box(0.0, 1.0, 1),
+                    "pass_rate": _box(0.0, 1.0, size),
+                    "log_attempts": _box(0.0, top, size),
+                    "failure_rate": _box(0.0, 1.0, 1),
+                    "progress": _box(0.0, 1.0, 1),
                 }
             )
-        )
-        self.action_space = box(-1.0, 1.0, NUM_PREFERENCES if form == "rates" else size)
+            self.action_space = _box(-1.0, 1.0, size)
         self._loop: Loop | None = None
+        self._observed: Observation
+
+    @property
+    def observed(self) -> Observation:
+        """The current batch as an allocator would be told of it. RuntimeError before a reset."""
+        if self._loop is None:
+            raise RuntimeError("there is no batch yet: call reset() first")
+        return self._observed
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -113,43 +109,52 @@ class RolloutBudgetEnv(gymnasium.Env[Any, Any]):
         estimator = self.config.loop.estimator or "last"
         self._loop = Loop(policy, self.config.loop, seed=world_seed, estimator=estimator)
         self._accuracy = float(policy.evaluate()["heldout"])
-        return self._observe()
+        return self._observe(self._loop)
 
     def step(self, action: NDArray[np.float32]) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Spend the step's budget by ``action``, and learn from it."""
-        if self._loop is None:
-            raise RuntimeError("step() needs a run: call reset() first")
+        """Spend the step's budget by ``action``, and learn from it.
+
+        Raises RuntimeError before a reset, and InputError for an action with NaN or infinity.
+        """
         loop = self._loop
-        given = np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
-        if not np.isfinite(given).all():
-            raise InputError("an action must be finite numbers, got NaN")
-        preferences: FloatArray = (
-            preferences_by_rate(self._obs, given) if self.form == "rates" else PREFERENCE * given
-        )
-        budgets = budgets_from_preferences(preferences, loop.limits)
-        record = loop.act(self._obs, budgets)
-        accuracy = self._heldout(record)
+        if loop is None:
+            raise RuntimeError("step() needs a run: call reset() first")
+        budgets = budgets_from_preferences(self._preferences(action), loop.limits)
+        record = loop.act(self._observed, budgets)
+        accuracy = _heldout(record, loop)
         reward, self._accuracy = accuracy - self._accuracy, accuracy
-        observation, info = self._observe()
+        observation, info = self._observe(loop)
         truncated = loop.step >= self.config.loop.steps
         return observation, reward, False, truncated, info | {"budgets": budgets, "record": record}
 
-    def _heldout(self, record: StepRecord) -> float:
-        assert self._loop is not None
-        scores = record.evaluation or self._loop.learner.evaluate()
-        return float(scores["heldout"])
-
-    def _observe(self) -> tuple[Any, dict[str, Any]]:
-        assert self._loop is not None
-        self._obs = self._loop.observe()
-        info = {"prompts": self._obs.prompts}
+    def _preferences(self, action: NDArray[np.float32]) -> FloatArray:
+        """One preference per prompt, (m,)."""
+        given = np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
+        if not np.isfinite(given).all():
+            raise InputError("an action must be finite numbers, got NaN")
         if self.form == "rates":
-            return rate_features(self._obs).astype(np.float32), info
-        return observation_dict(self._obs), info
+            return preferences_by_rate(self._observed, given)
+        return np.asarray(PREFERENCE * given)
+
+    def _observe(self, loop: Loop) -> tuple[Any, dict[str, Any]]:
+        self._observed = loop.observe()
+        info = {"prompts": self._observed.prompts}
+        if self.form == "rates":
+            return rate_features(self._observed).astype(np.float32), info
+        return observation_dict(self._observed), info
+
+
+def _box(low: float, high: float, length: int) -> spaces.Space[Any]:
+    return spaces.Box(low, high, (length,), np.float32)
+
+
+def _heldout(record: StepRecord, loop: Loop) -> float:
+    scores = record.evaluation or loop.learner.evaluate()
+    return float(scores["heldout"])
 
 
 def observation_dict(obs: Observation) -> dict[str, Any]:
-    """The environment's observation of what an allocator may know."""
+    """What an allocator may know, as the environment's form "prompts" observes it."""
     rate = 1.0 if obs.failure_rate is None else obs.failure_rate
     return {
         "pass_rate": obs.pass_rate.astype(np.float32),
@@ -160,9 +165,6 @@ def observation_dict(obs: Observation) -> dict[str, Any]:
 
 
 def register() -> None:
-    """Make the environment known to Gymnasium under ENV_ID; once is enough."""
+    """Register the environment with Gymnasium under ENV_ID; a second call changes nothing."""
     if ENV_ID not in gymnasium.registry:
         gymnasium.register(id=ENV_ID, entry_point=RolloutBudgetEnv)
-
-
-register()

@@ -1,6 +1,6 @@
-"""What allocation costs: solvers beside each other, beside one value function, and in a step.
+"""Timings of the solvers, of a million prompts, and of a simulated training step.
 
-Every figure is a median of repeats in one process with one thread of linear algebra; ratios are
+Every figure is a median of repeats, in one process with one thread of linear algebra. Ratios are
 between medians of the same run.
 """
 
@@ -36,13 +36,13 @@ class SolverRow:
     solver: str
     milliseconds: float
     ratio: float | None = None
-    """Milliseconds of ``reference`` over these."""
+    """Milliseconds of the solver ``reference`` on this batch, divided by ``milliseconds``."""
     reference: str = ""
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """All figures of one run; times in milliseconds, memory in MiB."""
+    """All figures of one run: times in milliseconds, memory in MiB; None where left out."""
 
     solvers: list[SolverRow]
     million_value_ms: float | None
@@ -55,9 +55,10 @@ class Benchmark:
     step_ms: float
     """A simulated training step: CoBA, 512 prompts, 8192 rollouts, 32 features."""
     step_floor_ms: float
-    """Gathering the features, one matrix-vector product and one binomial draw."""
+    """What no simulation can do without: gathering the features, one matrix-vector product and
+    one binomial draw."""
     step_ratio: float
-    """Median over pairs that were measured one after the other."""
+    """Step over floor: the median over pairs measured one after the other."""
 
     def sentences(self) -> list[str]:
         """The figures that are not in the table, in words."""
@@ -77,7 +78,10 @@ class Benchmark:
 
 
 def measure(*, million: bool = True, seed: int = 0) -> Benchmark:
-    """Run all measurements; about half a minute."""
+    """Run all measurements, which takes about half a minute.
+
+    million: also allocate to a million prompts. seed: of the pass rates and of the world.
+    """
     with threadpool_limits(1):
         rows = _solver_rows(seed)
         value_ms = threshold_ms = evaluations = peak = None
@@ -99,7 +103,7 @@ def measure(*, million: bool = True, seed: int = 0) -> Benchmark:
 
 
 def median_ms(act: Callable[[], object], repeats: int) -> float:
-    """Median milliseconds of ``act()`` over ``repeats`` calls, after one that is not counted."""
+    """Median milliseconds of ``act()`` over ``repeats`` calls, after one call to warm up."""
     act()
     times = []
     for _ in range(repeats):
@@ -120,22 +124,21 @@ def _solver_rows(seed: int) -> list[SolverRow]:
     for case, prompts, repeats in (("the paper's", 512, 41), ("large", 8192, 11)):
         rates = draw_pass_rates(stream(seed, 0), prompts, "math")
         total = 16 * prompts
-        # in turn, so that a change of the machine's speed meets both
+        # in turn, so that a change of the machine's speed affects both
         times: dict[str, list[float]] = {"heap": [], "threshold": []}
         for _ in range(5):
-            for solver, found in times.items():
+            for solver, medians in times.items():
                 count = repeats if solver == "threshold" else max(3, repeats // 5)
-                found.append(median_ms(partial(allocate_coba, rates, total, solver), count))
-        heap_ms = statistics.median(times["heap"])
-        fast_ms = statistics.median(times["threshold"])
-        rows.append(SolverRow(case, prompts, total, "heap", heap_ms))
-        rows.append(
-            SolverRow(case, prompts, total, "threshold", fast_ms, heap_ms / fast_ms, "heap")
-        )
-        if prompts == 512:
+                medians.append(median_ms(partial(allocate_coba, rates, total, solver), count))
+        milliseconds = {solver: statistics.median(medians) for solver, medians in times.items()}
+        if prompts == 512:  # the dynamic program takes too long for more
             dp_ms = median_ms(partial(allocate_coba, rates, total, "dp"), 1)
-            rows.insert(0, SolverRow(case, prompts, total, "dp", dp_ms))
-            rows[1] = SolverRow(case, prompts, total, "heap", heap_ms, dp_ms / heap_ms, "dp")
+            milliseconds = {"dp": dp_ms, **milliseconds}
+        slower = ""
+        for solver, own in milliseconds.items():  # each beside the one before it
+            ratio = milliseconds[slower] / own if slower else None
+            rows.append(SolverRow(case, prompts, total, solver, own, ratio, slower))
+            slower = solver
     return rows
 
 
@@ -165,14 +168,14 @@ def _million(seed: int) -> tuple[float, float, float]:
 
 
 def _step(seed: int) -> tuple[float, float, float]:
-    """Milliseconds of a step of the loop, and of what no simulation can do without."""
+    """Milliseconds of a step of the loop, milliseconds of its floor, and their ratio."""
     world = WorldConfig(features=32)
     policy = LogisticPolicy(world, seed)
     loop = Loop(policy, LoopConfig(steps=1_000_000, eval_every=1_000_000), seed=seed)
     allocator = make_allocator("coba")
     for _ in range(100):  # every prompt seen three times
         loop.advance(allocator)
-    # The floor meets new prompts every time, as a step does: their features are not in a cache.
+    # as a step does, the floor gets new prompts every time: their features are not in a cache
     batches = []
     for step in range(world.num_prompts // loop.config.batch_size):
         prompts = loop.order.batch(step)
@@ -188,8 +191,8 @@ def _step(seed: int) -> tuple[float, float, float]:
         rng.binomial(budgets, rates)
 
     steps, floors = [], []
-    for _ in range(9):  # in turn, so that a change of the machine's speed meets both
+    for _ in range(9):  # in turn, so that a change of the machine's speed affects both
         steps.append(median_ms(lambda: loop.advance(allocator), 60))
         floors.append(median_ms(floor, 60))
-    ratio = statistics.median(step / low for step, low in zip(steps, floors, strict=True))
+    ratio = statistics.median(step / base for step, base in zip(steps, floors, strict=True))
     return statistics.median(steps), statistics.median(floors), ratio

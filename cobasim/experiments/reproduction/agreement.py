@@ -6,7 +6,7 @@ Values are {case: {seed: number}}; pairs are formed by seed.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -26,15 +26,15 @@ Values = Mapping[Case, Mapping[int, float]]
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim beside the simulation.
+    """A claim of the paper beside the simulation.
 
     Attributes:
         claim: in words.
-        paper: the paper's left minus right.
-        mean, low, high: the simulated left minus right with its 95 % interval (None: one seed).
+        paper: left minus right in the paper.
+        mean, low, high: left minus right in the simulation, with a 95 % interval (None: one seed).
         p_value: Holm-adjusted; None with fewer than two seeds.
         status: one of STATUSES.
-        margin: of a claim of similarity, the simulated margin, in the values' unit.
+        margin: of a "similar" claim: the simulated margin, in the values' unit.
     """
 
     claim: str
@@ -48,9 +48,14 @@ class Judged:
 
 
 def kendall(published: Sequence[float], simulated: Sequence[float]) -> float | None:
-    """Kendall's tau-b of two orders, in [-1, 1]; None if one of them is all ties or too short."""
+    """Kendall's tau-b of two orders, in [-1, 1]; None if one of them is all ties or too short.
+
+    Raises InputError if they differ in length.
+    """
     if len(published) != len(simulated):
-        raise InputError(f"orders of {len(published)} and of {len(simulated)} values; expected one")
+        raise InputError(
+            f"two orders of {len(published)} and {len(simulated)} values; give equally many"
+        )
     if len(published) < 2:
         return None
     tau = float(stats.kendalltau(published, simulated).statistic)
@@ -60,21 +65,23 @@ def kendall(published: Sequence[float], simulated: Sequence[float]) -> float | N
 def order_agreement(result: Result, values: Values) -> dict[str, Any]:
     """Kendall's tau within each group, of means over seeds; and the mean over groups.
 
-    Returns {"tau", "groups": {group: tau}, "seeds": interval over seeds of the mean}.
+    Returns {"tau", "groups": {group: tau}, "seeds": interval over single seeds of the mean}.
+    Raises InputError if a case of the result has no value, or no seed has all of them.
     """
-    seeds = _common(values, list(result.numbers))
+    seeds = _common_seeds(values, list(result.numbers))
     groups = result.groups
 
-    def taus(of: Mapping[Case, float]) -> dict[str, float | None]:
+    def taus(numbers: Mapping[Case, float]) -> dict[str, float | None]:
         return {
             group: kendall(
                 [result.numbers[group, entry] for entry in entries],
-                [of[group, entry] for entry in entries],
+                [numbers[group, entry] for entry in entries],
             )
             for group, entries in groups.items()
         }
 
-    by_group = taus({case: float(np.mean([values[case][s] for s in seeds])) for case in values})
+    means = {case: float(np.mean([values[case][seed] for seed in seeds])) for case in values}
+    by_group = taus(means)
     single = []
     for seed in seeds:
         known = _known(taus({case: values[case][seed] for case in values}).values())
@@ -88,11 +95,11 @@ def order_agreement(result: Result, values: Values) -> dict[str, Any]:
     }
 
 
-def _known(values: Any) -> list[float]:
+def _known(values: Iterable[float | None]) -> list[float]:
     return [value for value in values if value is not None]
 
 
-def _common(values: Values, cases: Sequence[Case]) -> list[int]:
+def _common_seeds(values: Values, cases: Sequence[Case]) -> list[int]:
     missing = [case for case in cases if case not in values]
     if missing:
         raise InputError(f"no simulated value for {missing[0]}")
@@ -109,51 +116,69 @@ def judge(result: Result, values: Values) -> list[Judged]:
     "similar": agrees where two one-sided tests put the difference inside the margin, disagrees
     where a test puts it outside. Otherwise inside the noise, as everything is with one seed.
     """
-    found = [_test(claim, values) for claim in result.claims]
-    adjusted = holm(as_p_values(p for _, p, _, _ in found))
+    tests = [
+        _greater(claim, values) if claim.kind == "greater" else _similar(claim, values)
+        for claim in result.claims
+    ]
+    adjusted = holm(as_p_values(test.p_value for test in tests))
     judged = []
-    for claim, (difference, p, sign, margin), value in zip(
-        result.claims, found, adjusted, strict=True
-    ):
-        tells = p is not None and value < LEVEL
-        status = (AGREES if sign > 0 else DISAGREES) if tells else NOISE
-        one = mean_interval(difference)
+    for claim, test, p_value in zip(result.claims, tests, adjusted, strict=True):
+        rejects = test.p_value is not None and p_value < LEVEL
+        difference = mean_interval(test.difference)
         judged.append(
             Judged(
-                claim.text,
-                result.numbers[claim.left] - result.numbers[claim.right],
-                one.mean,
-                one.low,
-                one.high,
-                None if p is None else value,
-                status,
-                margin,
+                claim=claim.text,
+                paper=result.numbers[claim.left] - result.numbers[claim.right],
+                mean=difference.mean,
+                low=difference.low,
+                high=difference.high,
+                p_value=None if test.p_value is None else p_value,
+                status=(AGREES if test.sign > 0 else DISAGREES) if rejects else NOISE,
+                margin=test.margin,
             )
         )
     return judged
 
 
-def _test(claim: Claim, values: Values) -> tuple[FloatArray, float | None, float, float | None]:
-    """(differences, raw p-value, sign of the verdict, margin)."""
-    cases = [claim.left, claim.right, *([claim.reference] if claim.reference else [])]
-    seeds = _common(values, cases)
-    left, right = (np.array([values[case][s] for s in seeds]) for case in cases[:2])
+@dataclass(frozen=True)
+class _Test:
+    """The test of one claim, before the correction."""
+
+    difference: FloatArray
+    """Left minus right, (seeds,)."""
+    p_value: float | None
+    sign: float
+    """Above 0: the claim agrees where the test rejects; otherwise it disagrees."""
+    margin: float | None = None
+
+
+def _greater(claim: Claim, values: Values) -> _Test:
+    left, right = _paired(values, claim.left, claim.right)
     difference = left - right
-    if claim.kind == "greater":
-        return difference, paired_p_value(left, right), float(np.sign(difference.mean())), None
+    return _Test(difference, paired_p_value(left, right), float(np.sign(difference.mean())))
+
+
+def _similar(claim: Claim, values: Values) -> _Test:
     assert claim.reference is not None
-    gain = right - np.array([values[claim.reference][s] for s in seeds])
+    left, right, reference = _paired(values, claim.left, claim.right, claim.reference)
+    difference, gain = left - right, right - reference
     margin = claim.margin * np.sign(gain.mean()) * gain  # (seeds,), its mean is positive
     size = float(margin.mean())
     # inside: difference above -margin and below margin; outside: below -margin or above margin
     inside = [_above_zero(margin + difference), _above_zero(margin - difference)]
     outside = [_above_zero(-margin - difference), _above_zero(difference - margin)]
     if None in inside or None in outside:
-        return difference, None, 0.0, size
+        return _Test(difference, None, 0.0, size)
     within, beyond = max(_known(inside)), min(1.0, 2 * min(_known(outside)))
     if within <= beyond:
-        return difference, within, 1.0, size
-    return difference, beyond, -1.0, size
+        return _Test(difference, within, 1.0, size)
+    return _Test(difference, beyond, -1.0, size)
+
+
+def _paired(values: Values, *cases: Case) -> list[FloatArray]:
+    """The values of each case at the seeds that all cases have, (seeds,) each."""
+    seeds = _common_seeds(values, cases)
+    return [np.array([values[case][seed] for seed in seeds]) for case in cases]
 
 
 def _above_zero(values: FloatArray) -> float | None:
@@ -166,4 +191,4 @@ def _above_zero(values: FloatArray) -> float | None:
 
 def counts(judged: Sequence[Judged]) -> dict[str, int]:
     """How many claims have each status."""
-    return {status: sum(one.status == status for one in judged) for status in STATUSES}
+    return {status: sum(claim.status == status for claim in judged) for status in STATUSES}

@@ -1,11 +1,11 @@
 """What arXiv 2602.03048v3 (CoBA-RL) reports: its numbers, and the claims they make. Data only.
 
 Tables 1 to 3 and Figures 6 and 8 are averages of avg@16 over AIME24, AIME25, AMC23, MATH500 and
-Olympiad in %, one training run each: the paper gives no intervals. Figure 7 is the share of the
-training prompts of a class at the start that are extremely easy (p = 1) at the end, in %. Figure
-labels are read off the figures.
+Olympiad in %, one training run each; the paper gives no intervals. Figure 7 is the share of the
+training prompts of a class at the start that are extremely easy (p = 1) at the end, in %. Numbers
+of figures are their labels.
 
-A case is (group, entry): what is compared with each other shares a group.
+A case is (group, entry). Cases that are compared with each other share a group.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class Claim:
     """A pairwise statement of the paper.
 
     Attributes:
-        left, right: cases.
+        left, right: the cases compared.
         kind: "greater": left lies above right. "similar": left is within ``margin`` times
             |right - reference| of right.
-        reference, margin: of "similar" only; the margin is the paper's own largest deviation in
+        reference, margin: for "similar" only; the margin is the paper's own largest deviation in
             these units.
     """
 
@@ -50,7 +50,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Result:
-    """A table or figure of the paper that consists of numbers."""
+    """A table or figure of the paper: its numbers, and the claims they make."""
 
     key: str
     title: str
@@ -58,15 +58,15 @@ class Result:
     claims: tuple[Claim, ...]
     unit: str = ACCURACY
     across: bool = False
-    """Whether groups are compared with each other, too."""
+    """Whether groups are compared with each other as well."""
 
     @property
     def groups(self) -> dict[str, list[str]]:
         """Entries by group, in the paper's order."""
-        found: dict[str, list[str]] = {}
+        groups: dict[str, list[str]] = {}
         for group, entry in self.numbers:
-            found.setdefault(group, []).append(entry)
-        return found
+            groups.setdefault(group, []).append(entry)
+        return groups
 
 
 GRPO, KNAPSACK, COBA, MIRRORED = "uniform", "knapsack", "coba", "coba-explore-first"
@@ -86,7 +86,7 @@ def _grid(rows: dict[str, tuple[float, ...]], entries: tuple[str, ...]) -> dict[
 
 
 def _falling(group: str, *entries: str) -> tuple[Claim, ...]:
-    """Each entry lies above all that follow."""
+    """Claims that each entry lies above all that follow it."""
     return tuple(
         Claim((group, high), (group, low))
         for place, high in enumerate(entries)
@@ -137,7 +137,7 @@ _FIGURE_8 = {
 
 
 def _insensitive() -> tuple[Claim, ...]:
-    """Every kappa does about as well as 11, and better than GRPO (of Table 1)."""
+    """Claims that every kappa does about as well as 11, and better than GRPO (from Table 1)."""
     middle, base = (REFERENCE, "kappa 11"), (REFERENCE, GRPO)
     others = [(REFERENCE, f"kappa {kappa}") for kappa in KAPPAS if kappa != 11]
     away = max(abs(_FIGURE_8[case] - _FIGURE_8[middle]) for case in others)

@@ -1,4 +1,4 @@
-"""A ``cobasim`` command in a process of its own, whose records the page reads while it goes on."""
+"""``cobasim`` commands in processes of their own, whose records a page reads while they run."""
 
 from __future__ import annotations
 
@@ -10,37 +10,55 @@ import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-
-import streamlit as st
 
 from cobasim.errors import InputError
 from cobasim.records import STEPS_FILE
 from cobasim.runs.sweep import ROWS
 
-MOST_AT_A_TIME = 4  # of all sessions together
+MOST_AT_A_TIME = 4
+"""Running jobs of all sessions together."""
 
 
 @dataclass
 class Job:
-    """One command and the folder that it writes to."""
+    """One command and the folder that it writes to.
+
+    Attributes:
+        token: its name in addresses.
+        arguments: of ``cobasim``, without ``--out``.
+        folder: its own; removed with the job.
+        process: the command.
+        total: what there is to do, in steps or runs.
+        steps_each: steps of each run; 0 where they do not matter.
+        stopped: whether somebody stopped it.
+        saved: where its results were copied to.
+    """
 
     token: str
-    arguments: list[str]  # without "cobasim" and "--out"
+    arguments: list[str]
     folder: Path
     process: subprocess.Popen[bytes]
+    total: int = 1
+    steps_each: int = 0
     stopped: bool = False
     saved: Path | None = None
-    extra: dict[str, int] = field(default_factory=dict)
 
     @property
     def running(self) -> bool:
         """Whether the process is still there."""
         return self.process.poll() is None
 
+    @property
+    def state(self) -> str:
+        """ "running", "stopped" or "finished"."""
+        if self.running:
+            return "running"
+        return "stopped" if self.stopped else "finished"
+
     def stop(self) -> None:
-        """Ctrl-C for the whole group; kill it if that takes more than five seconds."""
+        """Interrupt the whole process group; kill it if that takes more than five seconds."""
         self.stopped = True
         for number in (signal.SIGINT, signal.SIGKILL):
             if not self.running:
@@ -60,33 +78,36 @@ class Job:
 
     @property
     def out(self) -> Path:
-        """What the command was told to write to."""
+        """The folder that the command was told to write to."""
         return self.folder / "out"
 
     def steps_done(self) -> int:
-        """Recorded policy updates, over all runs."""
+        """Recorded policy updates of all runs together."""
         files = self.out.rglob(STEPS_FILE)
         return sum(max(file.read_bytes().count(b"\n") - 1, 0) for file in files)
 
     def rows_done(self) -> int:
-        """Stored runs of a sweep."""
+        """Finished runs of a sweep."""
         return len(list((self.out / ROWS).glob("*.json")))
 
 
 class Jobs:
-    """All jobs of this server, by their token; ended with it."""
+    """All jobs of this server, by token. They end with it."""
 
     def __init__(self) -> None:
         self.known: dict[str, Job] = {}
         self.root = Path(tempfile.mkdtemp(prefix="cobasim-explore-"))
         atexit.register(self.close)
 
-    def start(self, arguments: list[str]) -> Job:
-        """Start ``cobasim ARGUMENTS --out FOLDER``. Raises InputError when enough are running."""
+    def start(self, arguments: list[str], *, total: int = 1, steps_each: int = 0) -> Job:
+        """Start ``cobasim ARGUMENTS --out FOLDER``; total, steps_each: see ``Job``.
+
+        Raises InputError if MOST_AT_A_TIME are running.
+        """
         running = sum(job.running for job in self.known.values())
         if running >= MOST_AT_A_TIME:
             raise InputError(
-                f"{running} simulations are running on this server already; stop one, or wait"
+                f"{running} simulations are already running on this server; stop one, or wait"
             )
         token = secrets.token_hex(6)
         folder = self.root / token
@@ -99,39 +120,33 @@ class Jobs:
                 stderr=errors,
                 start_new_session=True,
             )
-        self.known[token] = Job(token, arguments, folder, process)
+        self.known[token] = Job(token, arguments, folder, process, total, steps_each)
         return self.known[token]
 
     def forget(self, job: Job) -> None:
-        """Stop a job and remove what it wrote."""
+        """Stop a job and remove its folder."""
         job.stop()
         self.known.pop(job.token, None)
         shutil.rmtree(job.folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Stop all and clean up."""
+        """Stop all jobs and remove their folders."""
         for job in [*self.known.values()]:
             self.forget(job)
         shutil.rmtree(self.root, ignore_errors=True)
 
 
-@st.cache_resource(show_spinner=False)
-def jobs() -> Jobs:
-    """The one registry of this server."""
-    return Jobs()
-
-
 def save(job: Job, name: str, runs: Path) -> Path:
     """Copy what a job wrote to ``runs/name``, whole or not at all.
 
-    Raises InputError for a name that is no plain folder name, or is taken.
+    Raises InputError if the name is taken, or is not a plain folder name.
     """
     name = name.strip()
     if not name or name in (".", "..") or set(name) & set("/\\\0") or len(name) > 100:
-        raise InputError(f"a plain folder name is needed, without slashes, got {name!r}")
+        raise InputError(f"give a plain folder name, without slashes; got {name!r}")
     target = runs / name
     if target.exists():
-        raise InputError(f"{name} exists already in {runs}; choose another name")
+        raise InputError(f"{name} already exists in {runs}; choose another name")
     runs.mkdir(parents=True, exist_ok=True)
     aside = runs / f".{name}.{job.token}"
     try:

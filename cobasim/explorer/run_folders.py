@@ -1,0 +1,114 @@
+"""Folders of runs as the app lists them, finished or being written, readable or not."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cobasim.errors import InputError
+from cobasim.records import HEADER_FILE, STEPS_FILE, Run, read_run
+from cobasim.scores import accuracy_curve
+
+SAMPLES_FILE = "samples.jsonl"
+MOST_RUNS = 2000
+FRESH = 60.0
+"""Seconds since the last record after which an unfinished run counts as stopped."""
+
+
+def run_folders(top: Path) -> list[tuple[str, Path]]:
+    """(name, path) of everything below ``top`` that is a run, or looks like one; at most 2000."""
+    folders = []
+    for root, below, files in os.walk(top):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        if HEADER_FILE in files or STEPS_FILE in files:
+            path = Path(root)
+            folders.append((str(path.relative_to(top)), path))
+            below.clear()
+    return sorted(folders)[:MOST_RUNS]
+
+
+def written(path: Path) -> tuple[float, int]:
+    """(time of the last record, bytes of records) of a run; changes whenever it grows."""
+    try:
+        status = (path / STEPS_FILE).stat()
+        return status.st_mtime, status.st_size
+    except OSError:
+        return 0.0, 0
+
+
+def describe_run(path: str) -> dict[str, Any]:
+    """One row of the table of runs; a folder that cannot be read has a ``problem``.
+
+    ``planned``: the steps that the run was started with; None if its header does not say.
+    """
+    row: dict[str, Any] = {"problem": "", "planned": None}
+    try:
+        run = read_run(path)
+    except (InputError, OSError) as error:
+        text = str(error).replace(path + os.sep, "").replace(path, "folder")
+        return row | {"problem": " ".join(text.split())[:300]}
+    head = run.header
+    loop = head.config.get("loop", {}) if isinstance(head.config, dict) else {}
+    _, accuracy = accuracy_curve(run)
+    return {
+        "source": head.source,
+        "allocator": head.allocator,
+        "weighting": head.weighting,
+        "seed": head.seed,
+        "world or model": head.world,
+        "steps": run.steps[-1].step if run.steps else 0,
+        "held-out (%)": round(100 * float(accuracy[-1]), 2) if accuracy.size else None,
+        **row,
+        "planned": loop.get("steps") if isinstance(loop, dict) else None,
+    }
+
+
+def state(row: Mapping[str, Any], seconds: float) -> str:
+    """What a run is doing, ``seconds`` after its last record; ``row`` of ``describe_run``."""
+    if row["problem"]:
+        return "unreadable"
+    if row["planned"] and row["steps"] >= row["planned"]:
+        return "finished"
+    return "running" if seconds < FRESH else "stopped"
+
+
+def shortened(runs: Mapping[str, Run]) -> dict[str, Run]:
+    """The runs by shorter names: without the folders that all of them share."""
+    if len(runs) == 1:
+        return {Path(name).name if name != "." else "run": run for name, run in runs.items()}
+    parent = os.path.commonpath(list(runs))
+    return {os.path.relpath(name, parent) if parent else name: run for name, run in runs.items()}
+
+
+def has_column(run: Run, column: str) -> bool:
+    """Whether the last steps of a run recorded a column, "name" or "learner.name"."""
+    kind, _, name = column.partition(".")
+    if kind == "learner":
+        return any(name in step.learner for step in run.steps[-50:])
+    return any(getattr(step, column) is not None for step in run.steps[-50:])
+
+
+def last_samples(folder: Path) -> list[dict[str, Any]]:
+    """The last recorded rollouts of a run, the newest first; at most 60, long texts cut."""
+    file = folder / SAMPLES_FILE
+    if not file.exists():
+        return []
+    with file.open("rb") as handle:
+        handle.seek(max(file.stat().st_size - 200_000, 0))
+        lines = handle.read().splitlines()[-60:]
+    samples = []
+    for line in lines:
+        try:
+            sample = json.loads(line)
+        except ValueError:  # the first is cut, or the last is being written
+            continue
+        if isinstance(sample, dict):
+            samples.append({str(key): _cut(value) for key, value in sample.items()})
+    return samples[::-1]
+
+
+def _cut(value: Any) -> Any:
+    return value if isinstance(value, (int, float)) else str(value)[:2000]
