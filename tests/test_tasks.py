@@ -24,9 +24,11 @@ from cobatrain.tasks import (
     parse_task_config,
     self_check,
 )
+from cobatrain.tasks.apportion import apportion
 from cobatrain.tasks.arithmetic import LEVELS, ArithmeticConfig, heldout_grid, make_arithmetic
-from cobatrain.tasks.base import apportion, check_disjoint, text_key
 from cobatrain.tasks.files import FileSource, answer_text, load
+from cobatrain.tasks.prompts import text_key
+from cobatrain.tasks.task import check_disjoint
 from cobatrain.tasks.verify import ExactMatch
 
 HAS_GYM = importlib.util.find_spec("reasoning_gym") is not None

@@ -319,7 +319,7 @@ def test_no_text_of_an_answer_reaches_the_compiler():
     out = run(
         r"""
 import sys
-from cobatrain.tasks.base import Prompt
+from cobatrain.tasks import Prompt
 from cobatrain.tasks.verify import MathJudge
 judge = MathJudge("any"); judge.load()
 import ast
@@ -360,7 +360,7 @@ print(all(s.replace(".", "").isalnum() for s in tree_only), len(tree_only) > 0)
 @settings(deadline=None, max_examples=60)
 @given(st.text("0123456789+-*/()x .e^_'[],\"", max_size=40))
 def test_parse_expression_reads_or_refuses(text):
-    from cobatrain.tasks.worker import parse_expression
+    from cobatrain.tasks.verify import parse_expression
 
     try:
         value = parse_expression(text)
@@ -373,7 +373,7 @@ def test_parse_expression_reads_or_refuses(text):
 def test_parse_expression_agrees_with_the_parser_it_replaces_and_refuses_calls():
     import sympy
 
-    from cobatrain.tasks.worker import parse_expression
+    from cobatrain.tasks.verify import parse_expression
 
     for text in ["(3+4)*2-5/7", "x**2/2 + C", "sin(2*x)*exp(-x)", "-7.25*y", "sqrt(x)+ln(x)"]:
         assert parse_expression(text) == sympy.parse_expr(text)
@@ -615,7 +615,7 @@ def test_a_broken_reward_function_is_named_or_gives_nothing(helpers, function, w
 
 
 @pytest.mark.parametrize(
-    ("function", "words"), [("absent", "no attribute"), ("number", "is a int")]
+    ("function", "words"), [("absent", "no attribute"), ("number", "is of type int")]
 )
 def test_a_reward_function_that_is_not_there_is_known_before_training(helpers, function, words):
     with pytest.raises(InputError, match=words):

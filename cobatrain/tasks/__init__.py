@@ -1,76 +1,18 @@
 """Prompts with verifiable rewards: built-in arithmetic, reasoning-gym, files, custom rewards.
 
-`make_task(config, seed)` is the entry; a config is a pydantic model or a mapping with `kind`.
+A config (a pydantic model or a mapping with `kind`) and a seed enter `make_task`; a `Task` leaves:
+train and held-out prompts that share no text, and the reward of a response.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any
-
-from pydantic import Field, TypeAdapter, ValidationError
-
-from cobasim.errors import InputError, unknown_name
-from cobatrain.tasks.arithmetic import ArithmeticConfig, ArithmeticTask, make_arithmetic
-from cobatrain.tasks.base import (
-    CustomRewardConfig,
-    Prompt,
-    RewardError,
-    RewardFunction,
-    Task,
-    format_prompt,
-    levels_of,
-)
-from cobatrain.tasks.files import FilesConfig, FileSource, make_files
-from cobatrain.tasks.gym import GymConfig, GymSource, make_gym
+from cobatrain.tasks.arithmetic import ArithmeticConfig, ArithmeticTask
+from cobatrain.tasks.chat import format_prompt
+from cobatrain.tasks.files import FilesConfig, FileSource
+from cobatrain.tasks.gym import GymConfig, GymSource
+from cobatrain.tasks.prompts import Prompt, levels_of
+from cobatrain.tasks.registry import TASKS, TaskConfig, make_task, parse_task_config
+from cobatrain.tasks.rewards import CustomRewardConfig, RewardError, RewardFunction, passed
+from cobatrain.tasks.task import Task
 from cobatrain.tasks.verify import Limits, Verifier, VerifierStats, self_check
-
-TaskConfig = Annotated[ArithmeticConfig | GymConfig | FilesConfig, Field(discriminator="kind")]
-
-TASKS: dict[str, tuple[type[Any], Callable[[Any, int], Task]]] = {
-    "arithmetic": (ArithmeticConfig, make_arithmetic),
-    "reasoning-gym": (GymConfig, make_gym),
-    "files": (FilesConfig, make_files),
-}
-"""kind -> (its config, its maker)."""
-
-
-def parse_task_config(
-    config: Mapping[str, Any],
-) -> ArithmeticConfig | GymConfig | FilesConfig:
-    """The validated config of a mapping; InputError for an unknown kind or wrong settings."""
-    kind = config.get("kind", "arithmetic")
-    if kind not in TASKS:
-        raise unknown_name("task kind", str(kind), TASKS)
-    try:
-        parsed: ArithmeticConfig | GymConfig | FilesConfig = TypeAdapter(
-            TASKS[kind][0]
-        ).validate_python(config)
-    except ValidationError as error:
-        problems = "; ".join(_problem(e, TASKS[kind][0]) for e in error.errors())
-        raise InputError(f"task config of kind {kind!r}: {problems}") from error
-    return parsed
-
-
-def _problem(error: Mapping[str, Any], model: type[Any]) -> str:
-    """One validation error in words; for an unknown key of the config itself, the nearest key."""
-    where = ".".join(map(str, error["loc"])) or "task"
-    if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
-        return str(unknown_name("key", where, model.model_fields))
-    return f"{where}: {error['msg'].removeprefix('Value error, ')}"
-
-
-def make_task(
-    config: ArithmeticConfig | GymConfig | FilesConfig | Mapping[str, Any], seed: int
-) -> Task:
-    """The task of a config; the same config and seed give the same task.
-
-    Raises InputError for anything wrong with the config or the data behind it.
-    """
-    if isinstance(config, Mapping):
-        config = parse_task_config(config)
-    return TASKS[config.kind][1](config, seed)
-
 
 __all__ = [
     "TASKS",
@@ -93,5 +35,6 @@ __all__ = [
     "levels_of",
     "make_task",
     "parse_task_config",
+    "passed",
     "self_check",
 ]

@@ -1,8 +1,8 @@
 """The built-in arithmetic ladder: `12+7=` -> `19`, graded by operation and number of digits.
 
-Each level holds operand pairs out, not questions: the operand space of a level is split once by a
-seeded permutation, 7+12 and 12+7 (and 7*12, 12*7) on the same side, so that train and held-out are
-disjoint by construction and a held-out sum has not been seen turned round.
+What is held out is operand pairs, not questions. The operand space of a level is split once by a
+seeded permutation, with 7+12 and 12+7 (and 7*12 and 12*7) on the same side. So train and held-out
+are disjoint by construction, and a held-out sum is never seen with its operands swapped.
 """
 
 from __future__ import annotations
@@ -13,20 +13,22 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
+from cobasim.arrays import BoolArray, IntArray
 from cobasim.errors import InputError
-from cobatrain.tasks.base import (
-    CustomRewardConfig,
-    IntArray,
-    Prompt,
-    Settings,
-    Task,
-    apportion,
-    check_disjoint,
+from cobasim.settings import Frozen
+from cobatrain.tasks.apportion import apportion
+from cobatrain.tasks.prompts import Prompt
+from cobatrain.tasks.rewards import CustomRewardConfig
+from cobatrain.tasks.streams import (
+    ARITHMETIC_HELDOUT,
+    ARITHMETIC_ORDER,
+    ARITHMETIC_SPLIT,
+    ARITHMETIC_TRAIN,
     rng_of,
 )
+from cobatrain.tasks.task import Task, check_disjoint
 from cobatrain.tasks.verify import ExactMatch, custom_verifier
 
 LEVELS = ("1+1", "1-1", "1*1", "2+1", "2-1", "2*1", "2+2", "2-2", "2*2", "3+2", "3-2", "3*2")
@@ -35,8 +37,6 @@ LEVELS = ("1+1", "1-1", "1*1", "2+1", "2-1", "2*1", "2+2", "2-2", "2*2", "3+2", 
 MAX_DIGITS = 6
 """Most digits of both operands together: the operand space of a level is enumerated."""
 
-# Streams of the random generator.
-_SPLIT, _TRAIN, _HELDOUT, _ORDER = 101, 102, 103, 104
 _OPERATIONS = {"+": np.add, "-": np.subtract, "*": np.multiply}
 _LEVEL = re.compile(r"([1-9])([+\-*])([1-9])", re.ASCII)
 
@@ -52,7 +52,7 @@ def _parsed(level: str) -> tuple[int, str, int]:
     return int(match[1]), match[2], int(match[3])
 
 
-class ArithmeticConfig(Settings):
+class ArithmeticConfig(Frozen):
     """Settings of the arithmetic ladder."""
 
     kind: Literal["arithmetic"] = "arithmetic"
@@ -80,7 +80,7 @@ class ArithmeticConfig(Settings):
         for level in levels:
             _parsed(level)
         if len(set(levels)) != len(levels):
-            raise ValueError(f"levels {levels} name one twice: list each level once")
+            raise ValueError(f"levels {levels} name a level twice: list each level once")
         return levels
 
     @model_validator(mode="after")
@@ -100,13 +100,12 @@ def _operands(digits: int) -> IntArray:
     return np.arange(10 ** (digits - 1) if digits > 1 else 0, 10**digits, dtype=np.int64)
 
 
-def heldout_grid(level: str, fraction: float, seed: int) -> NDArray[np.bool_]:
+def heldout_grid(level: str, fraction: float, seed: int) -> BoolArray:
     """Which operand pairs of a level are held out, (left operands, right operands).
 
     Of the level's distinct pairs round(fraction * count) are held out, at least one and never all,
-    by a permutation seeded with the seed, the operation and the digits. For + and * a pair and
-    its turned-round pair are one, also across levels: the grid of "1+2" is that of "2+1",
-    transposed.
+    by a permutation seeded with the seed, the operation and the digits. For + and * a pair and its
+    swapped pair count as one, also across levels: the grid of "1+2" is that of "2+1", transposed.
     """
     left, operation, right = _parsed(level)
     commutes = operation != "-"
@@ -118,7 +117,7 @@ def heldout_grid(level: str, fraction: float, seed: int) -> NDArray[np.bool_]:
     else:
         rows, columns = (axis.ravel() for axis in np.indices(shape))
     held = int(np.clip(round(fraction * rows.size), 1, rows.size - 1))
-    rng = rng_of(seed, _SPLIT, ord(operation), left, right)
+    rng = rng_of(seed, ARITHMETIC_SPLIT, ord(operation), left, right)
     chosen = rng.permutation(rows.size)[:held]
     grid = np.zeros(shape, dtype=bool)
     grid[rows[chosen], columns[chosen]] = True
@@ -218,9 +217,9 @@ def make_arithmetic(config: ArithmeticConfig, seed: int) -> ArithmeticTask:
     notes: list[str] = []
     for i, (train_side, heldout_side) in enumerate(sides):
         key = [ord(c) for c in train_side.level]
-        order = rng_of(seed, _TRAIN, *key).permutation(train_room[i])
+        order = rng_of(seed, ARITHMETIC_TRAIN, *key).permutation(train_room[i])
         pool += train_side.prompts(order[np.arange(wanted[i]) % train_room[i]])
-        order = rng_of(seed, _HELDOUT, *key).permutation(heldout_room[i])
+        order = rng_of(seed, ARITHMETIC_HELDOUT, *key).permutation(heldout_room[i])
         heldout += heldout_side.prompts(order[: heldout_wanted[i]])
         if wanted[i] > train_room[i]:
             counts["repeated"] = counts.get("repeated", 0) + int(wanted[i]) - train_room[i]
@@ -234,7 +233,7 @@ def make_arithmetic(config: ArithmeticConfig, seed: int) -> ArithmeticTask:
     if len(heldout) < config.heldout_size:
         counts["heldout short"] = config.heldout_size - len(heldout)
         notes.append(f"{len(heldout)} questions are held out, {config.heldout_size} asked for")
-    shuffled = [pool[i] for i in rng_of(seed, _ORDER).permutation(len(pool))]
+    shuffled = [pool[i] for i in rng_of(seed, ARITHMETIC_ORDER).permutation(len(pool))]
     reward = ExactMatch() if config.reward is None else custom_verifier(config.reward)
     task = ArithmeticTask(
         name="arithmetic",

@@ -2,7 +2,7 @@
 
 Each generator is one stream of questions: it is read in order, questions whose text was seen are
 dropped, the first of the rest are held out and the others train. Two generators with different
-seeds are not enough: reasoning-gym (0.1.25) makes question i from Random(seed + i), so neighbouring
+seeds would not do: reasoning-gym (0.1.25) makes question i from Random(seed + i), so neighbouring
 seeds share almost all questions.
 """
 
@@ -11,38 +11,32 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from cobasim.errors import InputError, unknown_name
-from cobatrain.tasks.base import (
-    CustomRewardConfig,
-    Prompt,
-    RewardFunction,
-    Settings,
-    Task,
-    apportion,
-    check_disjoint,
-    rng_of,
-    text_key,
-)
+from cobasim.settings import Frozen
+from cobatrain.tasks.apportion import apportion
+from cobatrain.tasks.prompts import Prompt, text_key
+from cobatrain.tasks.rewards import CustomRewardConfig, RewardFunction
+from cobatrain.tasks.streams import GYM_ORDER, GYM_SOURCE, rng_of
+from cobatrain.tasks.task import Task, check_disjoint
 from cobatrain.tasks.verify import GymJudge, Limits, Verifier, custom_verifier
-
-_STREAM, _ORDER = 111, 112
 
 TAG_INSTRUCTION = "Give the final answer between <answer> and </answer>."
 
 
-class GymSource(Settings):
+class GymSource(Frozen):
     """One generator."""
 
     name: str
     config: dict[str, Any] = Field(
         default_factory=dict, description="the generator's own settings, without seed and size"
     )
-    level: str | None = Field(default=None, description="level of its prompts; its name if none")
+    level: str | None = Field(default=None, description="level of its prompts; none: its name")
     share: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
     @field_validator("config")
@@ -54,7 +48,7 @@ class GymSource(Settings):
         return config
 
 
-class GymConfig(Settings):
+class GymConfig(Frozen):
     """Settings of a reasoning-gym task."""
 
     kind: Literal["reasoning-gym"] = "reasoning-gym"
@@ -107,17 +101,49 @@ def _distinct(
     generator: Any, wanted: int, draws: int, seen: set[str]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """(index, entry) of up to `wanted` questions whose text is not in `seen`, which grows."""
-    found = 0
+    given = 0
     for index in range(draws):
-        if found == wanted:
+        if given == wanted:
             return
         entry = generator[index]
         key = text_key(entry["question"])
         if key in seen:
             continue
         seen.add(key)
-        found += 1
+        given += 1
         yield index, entry
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What one generator gave."""
+
+    settings: dict[str, Any]
+    """The generator's own, with the seed."""
+    entries: list[tuple[int, dict[str, Any]]]
+    """(index, entry), distinct."""
+    duplicates: int
+    """Questions dropped because their text had come before."""
+
+
+def _draw(
+    source: GymSource, hold: int, total: int, stream_seed: int, max_draws: int, seen: set[str]
+) -> _Drawn:
+    """`total` distinct questions of a source, `hold` of them to hold out; `seen` grows."""
+    draws = max_draws * total
+    settings = {**source.config, "seed": stream_seed}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        generator = _generator(source.name, {**settings, "size": max(draws, 1)})
+        entries = list(_distinct(generator, total, draws, seen))
+    if len(entries) < total:
+        raise InputError(
+            f"reasoning-gym generator {source.name!r} gave {len(entries)} distinct questions in "
+            f"{draws} draws, {total} are wanted ({hold} held out): ask for fewer, or widen "
+            "its config"
+        )
+    drawn = entries[-1][0] + 1 if entries else 0
+    return _Drawn(settings, entries, drawn - total)
 
 
 def make_gym(config: GymConfig, seed: int) -> Task:
@@ -130,65 +156,54 @@ def make_gym(config: GymConfig, seed: int) -> Task:
     shares = [source.share for source in config.sources]
     train_wanted = apportion(config.train_size, shares)
     heldout_wanted = apportion(config.heldout_size, [1.0] * len(shares))
-    tagged = config.answer_format == "tags"
-    instruction = config.instruction
-    if instruction is None:
-        instruction = TAG_INSTRUCTION if tagged else ""
-    suffix = f"\n\n{instruction}" if instruction else ""
-
     seen: set[str] = set()
     pool: list[Prompt] = []
     heldout: list[Prompt] = []
     judged: list[tuple[str, str]] = []
-    counts: dict[str, int] = {}
+    duplicates = 0
     for i, source in enumerate(config.sources):
         hold, total = int(heldout_wanted[i]), int(heldout_wanted[i] + train_wanted[i])
-        draws = config.max_draws * total
-        stream_seed = int(rng_of(seed, _STREAM, i).integers(2**31))
-        settings = {**source.config, "seed": stream_seed, "size": max(draws, 1)}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            generator = _generator(source.name, settings)
-            found = list(_distinct(generator, total, draws, seen))
-        if len(found) < total:
-            raise InputError(
-                f"reasoning-gym generator {source.name!r} gave {len(found)} distinct questions in "
-                f"{draws} draws, {total} are wanted ({hold} held out): ask for fewer, or widen "
-                "its config"
-            )
-        drawn = found[-1][0] + 1 if found else 0
-        if drawn > total:
-            counts["duplicates"] = counts.get("duplicates", 0) + drawn - total
-        judged.append((source.name, json.dumps({**source.config, "seed": stream_seed})))
-        prompts = [
-            Prompt(
-                text=entry["question"] + suffix,
-                answer="" if entry["answer"] is None else str(entry["answer"]),
-                level=source.level or source.name,
-                source=f"reasoning-gym {source.name}[{index}]",
-                metadata={"generator": i, "entry": entry},
-            )
-            for index, entry in found
-        ]
+        stream_seed = int(rng_of(seed, GYM_SOURCE, i).integers(2**31))
+        drawn = _draw(source, hold, total, stream_seed, config.max_draws, seen)
+        duplicates += drawn.duplicates
+        judged.append((source.name, json.dumps(drawn.settings)))
+        prompts = [_prompt(config, i, index, entry) for index, entry in drawn.entries]
         heldout += prompts[:hold]
         pool += prompts[hold:]
-    order = rng_of(seed, _ORDER).permutation(len(pool))
-    reward: RewardFunction
-    if config.reward is not None:
-        reward = custom_verifier(config.reward)
-    else:
-        judge = GymJudge(tuple(judged), threshold=config.threshold, tagged=tagged)
-        # More memory than for mathematics: some generators hold word lists.
-        limits = Limits(cpu_seconds=config.cpu_seconds, memory_bytes=4 << 30)
-        reward = Verifier(judge, workers=config.workers, limits=limits)
-    duplicates = counts.get("duplicates", 0)
+    order = rng_of(seed, GYM_ORDER).permutation(len(pool))
     return check_disjoint(
         Task(
             name="reasoning-gym",
             train=tuple(pool[i] for i in order),
             heldout={"reasoning-gym": tuple(heldout)},
-            reward=reward,
-            counts=counts,
+            reward=_reward(config, tuple(judged)),
+            counts={"duplicates": duplicates} if duplicates else {},
             notes=(f"{duplicates} questions came up again and were dropped",) if duplicates else (),
         )
     )
+
+
+def _prompt(config: GymConfig, number: int, index: int, entry: dict[str, Any]) -> Prompt:
+    """The prompt of entry `index` of source `number`."""
+    source = config.sources[number]
+    instruction = config.instruction
+    if instruction is None:
+        instruction = TAG_INSTRUCTION if config.answer_format == "tags" else ""
+    return Prompt(
+        text=entry["question"] + (f"\n\n{instruction}" if instruction else ""),
+        answer="" if entry["answer"] is None else str(entry["answer"]),
+        level=source.level or source.name,
+        source=f"reasoning-gym {source.name}[{index}]",
+        metadata={"generator": number, "entry": entry},
+    )
+
+
+def _reward(config: GymConfig, judged: tuple[tuple[str, str], ...]) -> RewardFunction:
+    """The user's reward function, or the verdict of the generators (name, settings as JSON)."""
+    if config.reward is not None:
+        return custom_verifier(config.reward)
+    tagged = config.answer_format == "tags"
+    judge = GymJudge(judged, threshold=config.threshold, tagged=tagged)
+    # More memory than for mathematics: some generators hold word lists.
+    limits = Limits(cpu_seconds=config.cpu_seconds, memory_bytes=4 << 30)
+    return Verifier(judge, workers=config.workers, limits=limits)

@@ -1,0 +1,287 @@
+"""Child processes: started fresh, spoken to in messages, ended with their parent.
+
+A `Child` runs one function, named by import path, in a new Python interpreter. Nothing is forked
+(the parent may hold a GPU) and the parent's main module is not imported again. Parent and child
+talk over a socket pair, one message at a time:
+
+    child = Child("package.module:serve")      # def serve(parent: Parent) -> None
+    child.send(question)                       # for question in parent:
+    answer = child.receive(timeout=10.0)       #     parent.send(answer)
+    child.close()
+
+How a child ends:
+
+- `close`, or the parent's normal exit: the connection closes, which ends the child's loop. After
+  `patience` seconds the child's process group gets SIGKILL, and so does whatever it left behind.
+- The parent is killed: a thread in the child notices within half a second that its parent changed.
+  It removes the shared folder and kills the process group.
+- The child dies or is late: the parent's call raises `ChildDied` or `ChildLate`. The caller then
+  ends it with `kill`.
+
+Ctrl-C in a terminal reaches the parent only: each child has a session of its own. A signal sent
+to the child itself works as usual, even if the parent was started with SIGINT ignored, as a shell
+does for background jobs.
+
+POSIX only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import resource
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for_connections
+from pathlib import Path
+from typing import IO, Any, Literal
+
+STALL_SECONDS = 30
+"""A message that makes no progress for so long, once begun, is given up."""
+
+_PARENT_POLL_SECONDS = 0.5
+
+_ENCODERS: dict[str, Callable[[Any], bytes]] = {
+    "pickle": lambda message: pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL),
+    "json": lambda message: json.dumps(message).encode(),
+}
+_DECODERS: dict[str, Callable[[bytes], Any]] = {"pickle": pickle.loads, "json": json.loads}
+
+
+class ChildError(RuntimeError):
+    """A child did not do what it was asked to."""
+
+
+class ChildDied(ChildError):
+    """The child has ended, or closed its connection."""
+
+
+class ChildLate(ChildError):
+    """The child did not answer, or did not take a message, in time."""
+
+
+@dataclass(frozen=True)
+class ChildSettings:
+    """How a child is started and ended."""
+
+    environment: Mapping[str, str] | None = None
+    """Its environment variables; None: those of the parent. PYTHONPATH is always the parent's
+    sys.path."""
+    output: IO[bytes] | None = None
+    """Where its standard output and error go; None: both to the parent's standard error."""
+    answers: Literal["pickle", "json"] = "pickle"
+    """How its messages are encoded. With json nothing that the child sends is unpickled here."""
+    memory_bytes: int | None = None
+    """Limit of its address space; beyond it, allocating raises MemoryError. None: no limit."""
+    folder: Path | None = None
+    """A folder that is removed when the child ends, whatever ends it."""
+    patience: float = 0.0
+    """Seconds that it may take to end by itself after `Child.close`."""
+
+
+class Child:
+    """A process that runs `service(parent)`; see the module.
+
+    Args:
+        service: import path of the function, `package.module:function`.
+        settings: how to start and end it.
+    """
+
+    def __init__(self, service: str, settings: ChildSettings | None = None) -> None:
+        self._settings = settings = settings or ChildSettings()
+        ours, theirs = socket.socketpair()
+        for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+            ours.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", STALL_SECONDS, 0))
+        given = os.environ if settings.environment is None else settings.environment
+        paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
+        with theirs:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "cobatrain.processes",
+                    service,
+                    str(theirs.fileno()),
+                    str(os.getpid()),
+                    settings.answers,
+                    str(settings.memory_bytes or ""),
+                    str(settings.folder or ""),
+                ],
+                pass_fds=[theirs.fileno()],
+                env={**given, "PYTHONPATH": paths},
+                stdin=subprocess.DEVNULL,
+                stdout=settings.output,
+                stderr=settings.output,
+                start_new_session=True,  # a process group of its own; Ctrl-C stays with the parent
+            )
+        self._connection = Connection(ours.detach())
+        self._finalizer = weakref.finalize(
+            self, _end, self._process, self._connection, settings.folder, settings.patience
+        )
+
+    @property
+    def pid(self) -> int:
+        """Process id, which is also the id of the child's process group."""
+        return self._process.pid
+
+    @property
+    def connection(self) -> Connection:
+        """Our end, to be waited for."""
+        return self._connection
+
+    def send(self, message: object) -> None:
+        """Send a message, as a pickle.
+
+        Raises:
+            ChildDied: the child is gone.
+            ChildLate: the child took nothing for `STALL_SECONDS`.
+        """
+        try:
+            self._connection.send_bytes(_ENCODERS["pickle"](message))
+        except BlockingIOError as error:
+            raise ChildLate(f"process {self.pid} does not take its message") from error
+        except OSError as error:
+            raise ChildDied(f"process {self.pid} is gone") from error
+
+    def receive(self, timeout: float) -> Any:
+        """The child's next message.
+
+        After any exception the connection is out of step: end the child.
+
+        Raises:
+            ChildDied: it ended first.
+            ChildLate: none came within `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        try:
+            while not self._connection.poll(min(1.0, max(0.0, deadline - time.monotonic()))):
+                if self.wait(0.0) is not None and not self._connection.poll(0):
+                    raise EOFError
+                if time.monotonic() >= deadline:
+                    raise ChildLate(f"process {self.pid} did not answer within {timeout:g} s")
+            data = self._connection.recv_bytes()
+        except BlockingIOError as error:
+            raise ChildLate(f"process {self.pid} stopped within a message") from error
+        except (EOFError, OSError) as error:
+            raise ChildDied(f"process {self.pid} is gone") from error
+        return _DECODERS[self._settings.answers](data)
+
+    def wait(self, timeout: float) -> int | None:
+        """The exit code (-n: ended by signal n), or None if it still runs after `timeout` s."""
+        try:
+            return self._process.wait(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def close(self) -> None:
+        """End the child, politely first, then by SIGKILL; may be called twice."""
+        self._finalizer()
+
+    def kill(self) -> int:
+        """End the child and its process group at once; return its exit code."""
+        if self._finalizer.detach() is not None:
+            _end(self._process, self._connection, self._settings.folder, patience=0.0)
+        return self._process.wait()
+
+
+def wait_for_any(children: Sequence[Child], timeout: float) -> list[Child]:
+    """The children that sent a message or ended, once there are any; [] after `timeout` s."""
+    ready = set(wait_for_connections([child.connection for child in children], timeout))
+    return [child for child in children if child.connection in ready]
+
+
+def _end(
+    process: subprocess.Popen[bytes], connection: Connection, folder: Path | None, patience: float
+) -> None:
+    """Close the connection, wait `patience` seconds, kill the child's whole group, tidy up."""
+    connection.close()  # the child's next receive ends its loop
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=patience)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    _remove(folder)
+
+
+def _remove(folder: Path | None) -> None:
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+# --- in the child -------------------------------------------------------------------------------
+
+
+class ParentGone(Exception):
+    """The parent closed the connection or was killed: nobody waits for an answer."""
+
+
+class Parent:
+    """The child's end of the connection: iterate over the parent's messages, and answer them."""
+
+    def __init__(self, connection: Connection, answers: str) -> None:
+        self._connection = connection
+        self._encode = _ENCODERS[answers]
+
+    def __iter__(self) -> Iterator[Any]:
+        while True:
+            try:
+                data = self._connection.recv_bytes()
+            except (EOFError, OSError):
+                return
+            yield _DECODERS["pickle"](data)
+
+    def send(self, message: object) -> None:
+        """Send a message, encoded as `ChildSettings.answers` says. Raises ParentGone."""
+        data = self._encode(message)
+        try:
+            self._connection.send_bytes(data)
+        except OSError as error:
+            raise ParentGone from error
+
+
+def _watch_parent(parent: int, folder: Path | None) -> None:
+    """Kill this process group as soon as the parent is gone."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are the main thread's
+    while os.getppid() == parent:
+        time.sleep(_PARENT_POLL_SECONDS)
+    _remove(folder)
+    with contextlib.suppress(PermissionError):  # a guarded reward worker may not, and is alone
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+    os._exit(1)
+
+
+def main() -> None:
+    """Run the service that the command line names, until its parent closes the connection."""
+    service, descriptor, parent, answers, memory, shared = sys.argv[1:]
+    folder = Path(shared) if shared else None
+    threading.Thread(target=_watch_parent, args=(int(parent), folder), daemon=True).start()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.set_inheritable(int(descriptor), False)
+    os.dup2(2, 1)
+    if memory:
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.setrlimit(resource.RLIMIT_AS, (int(memory), hard))
+    module, _, function = service.partition(":")
+    try:
+        getattr(import_module(module), function)(Parent(Connection(int(descriptor)), answers))
+    except ParentGone:
+        pass
+    finally:  # a killed parent closes the connection too, and cannot tidy up
+        _remove(folder)
+
+
+if __name__ == "__main__":
+    import_module("cobatrain.processes").main()  # under its own name, not a second copy

@@ -1,0 +1,57 @@
+"""Settings of a task from files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from cobasim.settings import Frozen
+from cobatrain.tasks.rewards import CustomRewardConfig
+from cobatrain.tasks.verify import AnswerFrom
+
+
+class FileSource(Frozen):
+    """One data file or dataset folder; a plain string in a config is its path."""
+
+    path: Path
+    split: str | None = Field(default=None, description="of a folder with several splits")
+    problem: str | None = Field(default=None, description="column, dots for nested ones")
+    answer: str | None = Field(default=None, description="column, dots for nested ones")
+    level: str | None = Field(
+        default=None, description="column; none: `level` or `difficulty`, else the set's name"
+    )
+
+
+class FilesConfig(Frozen):
+    """Settings of a task from files."""
+
+    kind: Literal["files"] = "files"
+    train: FileSource
+    heldout: dict[str, FileSource] = Field(default_factory=dict, description="name -> file")
+    heldout_size: int = Field(
+        default=0, ge=0, description="problems held out from train, as data set `heldout`"
+    )
+    instruction: str = Field(default="", description="appended to each problem")
+    on_bad_row: Literal["error", "skip"] = "error"
+    overlap: Literal["remove", "error"] = Field(
+        default="remove", description="a train problem that is also held out"
+    )
+    answer_from: AnswerFrom = "marked"
+    workers: int = Field(default=2, ge=1)
+    cpu_seconds: float = Field(default=2.0, gt=0, description="per judged response")
+    reward: CustomRewardConfig | None = None
+
+    @field_validator("train", mode="before")
+    @classmethod
+    def _path(cls, value: object) -> object:
+        return {"path": value} if isinstance(value, str | Path) else value
+
+    @field_validator("heldout", mode="before")
+    @classmethod
+    def _paths(cls, value: object) -> object:
+        if isinstance(value, Mapping):
+            return {k: {"path": v} if isinstance(v, str | Path) else v for k, v in value.items()}
+        return value

@@ -1,0 +1,92 @@
+"""The task of the files in a config: train, held-out sets that share nothing with it, a reward."""
+
+from __future__ import annotations
+
+from cobasim.errors import InputError
+from cobatrain.tasks.files.config import FilesConfig, FileSource
+from cobatrain.tasks.files.loading import load
+from cobatrain.tasks.prompts import Prompt
+from cobatrain.tasks.rewards import RewardFunction
+from cobatrain.tasks.streams import FILES_SPLIT, rng_of
+from cobatrain.tasks.task import Task, check_disjoint
+from cobatrain.tasks.verify import Limits, MathJudge, Verifier, custom_verifier
+
+
+class _Log:
+    """What was removed: by reason, and in sentences."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.notes: list[str] = []
+
+    def add(self, reason: str, number: int, note: str) -> None:
+        if number:
+            self.counts[reason] = self.counts.get(reason, 0) + number
+            self.notes.append(note)
+
+
+def make_files(config: FilesConfig, seed: int) -> Task:
+    """The task of the files in a config; the seed only chooses what `heldout_size` holds out.
+
+    A train problem that is also held out is removed from train (`counts["overlap"]`), or an error.
+    Reward: 1 where math-verify finds the response's final answer equal to the reference, else 0.
+    Raises InputError as `load` does, and if nothing is left to train on.
+    """
+    if "heldout" in config.heldout and config.heldout_size:
+        raise InputError("`heldout` names both a file and what heldout_size holds out: rename it")
+    log = _Log()
+    train = _read(config, config.train, "train", log)
+    heldout = {name: _read(config, source, name, log) for name, source in config.heldout.items()}
+    taken = {prompt.metadata["key"] for prompts in heldout.values() for prompt in prompts}
+    train = _without(train, taken, config, log)
+    if config.heldout_size:
+        train, heldout["heldout"] = _split(train, config.heldout_size, seed)
+    return check_disjoint(
+        Task(config.train.path.stem, train, heldout, _reward(config), log.counts, tuple(log.notes))
+    )
+
+
+def _read(config: FilesConfig, source: FileSource, name: str, log: _Log) -> tuple[Prompt, ...]:
+    """The prompts of one source; what it lost goes to the log."""
+    loaded = load(source, name, instruction=config.instruction, on_bad_row=config.on_bad_row)
+    for reason, number, words in (
+        ("bad rows", len(loaded.bad), "malformed rows skipped"),
+        ("duplicates", loaded.duplicates, "rows that repeat a problem dropped"),
+        ("conflicting", loaded.conflicting, "problems with contradicting answers dropped"),
+    ):
+        log.add(reason, number, f"{source.path}: {number} {words}")
+    log.notes.extend(loaded.bad[:5])
+    return loaded.prompts
+
+
+def _without(
+    train: tuple[Prompt, ...], taken: set[str], config: FilesConfig, log: _Log
+) -> tuple[Prompt, ...]:
+    """The train prompts that are not held out; InputError instead if overlap is an error."""
+    overlap = [prompt for prompt in train if prompt.metadata["key"] in taken]
+    if overlap and config.overlap == "error":
+        raise InputError(
+            f"{len(overlap)} train problems are also held out, the first at "
+            f"{overlap[0].source}: set overlap to 'remove' to drop them from train"
+        )
+    note = f"{len(overlap)} train problems are also held out: removed from train"
+    log.add("overlap", len(overlap), note)
+    return tuple(prompt for prompt in train if prompt.metadata["key"] not in taken)
+
+
+def _split(
+    train: tuple[Prompt, ...], size: int, seed: int
+) -> tuple[tuple[Prompt, ...], tuple[Prompt, ...]]:
+    """(train, held out), `size` prompts chosen by the seed; both keep their order."""
+    if size >= len(train):
+        raise InputError(f"heldout_size {size} leaves nothing of {len(train)} problems")
+    chosen = set(rng_of(seed, FILES_SPLIT).permutation(len(train))[:size].tolist())
+    heldout = tuple(p for i, p in enumerate(train) if i in chosen)
+    return tuple(p for i, p in enumerate(train) if i not in chosen), heldout
+
+
+def _reward(config: FilesConfig) -> RewardFunction:
+    if config.reward is not None:
+        return custom_verifier(config.reward)
+    limits = Limits(cpu_seconds=config.cpu_seconds)
+    return Verifier(MathJudge(config.answer_from), workers=config.workers, limits=limits)

@@ -1,0 +1,92 @@
+"""A task: prompts to train on, held-out prompts that are not among them, and a reward."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cobasim.arrays import FloatArray
+from cobasim.errors import InputError
+from cobatrain.tasks.prompts import Prompt, prompt_key
+from cobatrain.tasks.rewards import RewardFunction, check_lengths, checked_reward
+
+
+@dataclass(frozen=True)
+class Task:
+    """Prompts to train on, held-out prompts by data set, and the reward of a response.
+
+    No held-out text occurs in train: `make_task` checks it, whatever the kind.
+    """
+
+    name: str
+    train: Sequence[Prompt]
+    heldout: Mapping[str, Sequence[Prompt]]
+    reward: RewardFunction
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """What loading removed or repeated, by reason, in prompts; an absent reason means none."""
+    notes: tuple[str, ...] = ()
+    """The same for people: one sentence each."""
+
+    def score(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> FloatArray:
+        """Rewards (n,) of the responses, in order; in parallel where the reward has workers.
+
+        Raises RewardError as the reward's settings say, ValueError if the lengths differ.
+        """
+        check_lengths(prompts, texts)
+        batched = getattr(self.reward, "score", None)
+        if batched is not None:
+            rewards: FloatArray = batched(prompts, texts)
+            return rewards
+        return np.array(
+            [
+                checked_reward(self.reward(p, t), "the task's reward")
+                for p, t in zip(prompts, texts, strict=True)
+            ],
+            dtype=np.float64,
+        )
+
+    def supervised_examples(self, n: int, rng: np.random.Generator) -> list[tuple[str, str]]:
+        """n (text, answer) pairs drawn with replacement from train, never from a held-out set.
+
+        Raises InputError if train has no prompt with a reference answer.
+        """
+        usable = [p for p in self.train if p.answer]
+        if not usable:
+            raise InputError(f"task {self.name!r} has no reference answers to supervise on")
+        return [(usable[i].text, usable[i].answer) for i in rng.integers(len(usable), size=n)]
+
+    def fingerprint(self) -> str:
+        """Hash of all texts and answers in order, by which a checkpoint knows its task."""
+        digest = hashlib.sha256()
+        parts = [("train", self.train), *sorted(self.heldout.items())]
+        for name, prompts in parts:
+            digest.update(f"{name}\x00{len(prompts)}\x00".encode())
+            for prompt in prompts:
+                digest.update(f"{prompt.text}\x00{prompt.answer}\x00".encode("utf-8", "replace"))
+        return digest.hexdigest()[:16]
+
+    def close(self) -> None:
+        """Stop the reward's worker processes, if it has any; they start again when needed."""
+        close = getattr(self.reward, "close", None)
+        if close is not None:
+            close()
+
+
+def check_disjoint(task: Task) -> Task:
+    """The task itself, or InputError if it is empty or a held-out text also occurs in train."""
+    if not task.train:
+        raise InputError(f"task {task.name!r} has no prompts to train on; ask for more or add data")
+    train = {prompt_key(prompt) for prompt in task.train}
+    for name, prompts in task.heldout.items():
+        if not prompts:
+            raise InputError(f"held-out set {name!r} of task {task.name!r} is empty")
+        for prompt in prompts:
+            if prompt_key(prompt) in train:
+                raise InputError(
+                    f"held-out set {name!r} of task {task.name!r} shares a prompt with train "
+                    f"({prompt.source}): {prompt.text[:80]!r}"
+                )
+    return task
