@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from cobatrain.engines.base import Rollouts
+from cobatrain.engines import Rollouts
 
 
 def next_token_log_probs(

@@ -11,10 +11,10 @@ talk over a socket pair, one message at a time:
 
 How a child ends:
 
-- `close`, or the parent's normal exit: the connection closes, which ends the child's loop. After
-  `patience` seconds the child's process group gets SIGKILL, and so does whatever it left behind.
-- The parent is killed: a thread in the child notices within half a second that its parent changed.
-  It removes the shared folder and kills the process group.
+- `close`, or the parent's normal exit: a last message ends the child's loop. After `patience`
+  seconds its process group gets SIGKILL, and so does whatever the child left behind in it.
+- The parent is killed: the child sees the connection end or, if it is busy, a thread of its own
+  notices within half a second that its parent changed. It kills its process group.
 - The child dies or is late: the parent's call raises `ChildDied` or `ChildLate`. The caller then
   ends it with `kill`.
 
@@ -47,12 +47,13 @@ from importlib import import_module
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for_connections
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, NoReturn
 
 STALL_SECONDS = 30
 """A message that makes no progress for so long, once begun, is given up."""
 
 _PARENT_POLL_SECONDS = 0.5
+_FAREWELL = b""  # the parent's last message; a connection that ends without it: the parent died
 
 _ENCODERS: dict[str, Callable[[Any], bytes]] = {
     "pickle": lambda message: pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL),
@@ -106,7 +107,10 @@ class Child:
         for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
             ours.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", STALL_SECONDS, 0))
         given = os.environ if settings.environment is None else settings.environment
-        paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
+        environment = dict(given)
+        environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
+        if settings.memory_bytes is not None:  # 64 MiB for a second thread would count
+            environment["MALLOC_ARENA_MAX"] = "1"
         with theirs:
             self._process = subprocess.Popen(
                 [
@@ -121,7 +125,7 @@ class Child:
                     str(settings.folder or ""),
                 ],
                 pass_fds=[theirs.fileno()],
-                env={**given, "PYTHONPATH": paths},
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=settings.output,
                 stderr=settings.output,
@@ -206,8 +210,11 @@ def wait_for_any(children: Sequence[Child], timeout: float) -> list[Child]:
 def _end(
     process: subprocess.Popen[bytes], connection: Connection, folder: Path | None, patience: float
 ) -> None:
-    """Close the connection, wait `patience` seconds, kill the child's whole group, tidy up."""
-    connection.close()  # the child's next receive ends its loop
+    """Say goodbye, wait `patience` seconds, kill the child's whole group, tidy up."""
+    with contextlib.suppress(OSError):
+        os.set_blocking(connection.fileno(), False)  # a child that hangs may not take it
+        connection.send_bytes(_FAREWELL)
+    connection.close()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=patience)
     with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -232,14 +239,19 @@ class Parent:
     """The child's end of the connection: iterate over the parent's messages, and answer them."""
 
     def __init__(self, connection: Connection, answers: str) -> None:
-        self._connection = connection
+        self.connection = connection
+        self.died = False
+        """Whether the connection broke, or ended without a farewell."""
         self._encode = _ENCODERS[answers]
 
     def __iter__(self) -> Iterator[Any]:
         while True:
             try:
-                data = self._connection.recv_bytes()
+                data = self.connection.recv_bytes()
             except (EOFError, OSError):
+                self.died = True
+                return
+            if data == _FAREWELL:
                 return
             yield _DECODERS["pickle"](data)
 
@@ -247,16 +259,22 @@ class Parent:
         """Send a message, encoded as `ChildSettings.answers` says. Raises ParentGone."""
         data = self._encode(message)
         try:
-            self._connection.send_bytes(data)
+            self.connection.send_bytes(data)
         except OSError as error:
+            self.died = True
             raise ParentGone from error
 
 
-def _watch_parent(parent: int, folder: Path | None) -> None:
-    """Kill this process group as soon as the parent is gone."""
+def _watch(parent: int, folder: Path | None) -> None:
+    """End this process and its group as soon as the parent is gone."""
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are the main thread's
     while os.getppid() == parent:
         time.sleep(_PARENT_POLL_SECONDS)
+    _end_orphans(folder)
+
+
+def _end_orphans(folder: Path | None) -> NoReturn:
+    """Tidy up after a parent that cannot."""
     _remove(folder)
     with contextlib.suppress(PermissionError):  # a guarded reward worker may not, and is alone
         os.killpg(os.getpgrp(), signal.SIGKILL)
@@ -265,9 +283,9 @@ def _watch_parent(parent: int, folder: Path | None) -> None:
 
 def main() -> None:
     """Run the service that the command line names, until its parent closes the connection."""
-    service, descriptor, parent, answers, memory, shared = sys.argv[1:]
+    service, descriptor, pid, answers, memory, shared = sys.argv[1:]
     folder = Path(shared) if shared else None
-    threading.Thread(target=_watch_parent, args=(int(parent), folder), daemon=True).start()
+    threading.Thread(target=_watch, args=(int(pid), folder), daemon=True).start()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.set_inheritable(int(descriptor), False)
     os.dup2(2, 1)
@@ -275,12 +293,11 @@ def main() -> None:
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         resource.setrlimit(resource.RLIMIT_AS, (int(memory), hard))
     module, _, function = service.partition(":")
-    try:
-        getattr(import_module(module), function)(Parent(Connection(int(descriptor)), answers))
-    except ParentGone:
-        pass
-    finally:  # a killed parent closes the connection too, and cannot tidy up
-        _remove(folder)
+    parent = Parent(Connection(int(descriptor)), answers)
+    with contextlib.suppress(ParentGone):
+        getattr(import_module(module), function)(parent)
+    if parent.died:
+        _end_orphans(folder)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from cobatrain.engines.base import SamplingConfig
-from cobatrain.engines.hf_engine import sample
+from cobatrain.engines import SamplingConfig, sample
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen3ForCausalLM

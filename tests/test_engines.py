@@ -27,10 +27,11 @@ from scipy import stats
 
 from cobatrain import engines
 from cobatrain.engines import EngineConfig, EngineError, Rollouts, SamplingConfig, make_engine
-from cobatrain.engines.base import check_requests, end_token_ids
-from cobatrain.engines.hf_engine import choose
+from cobatrain.engines.model_folder import end_token_ids, stored_names
+from cobatrain.engines.requests import checked_request
+from cobatrain.engines.sampling import choose
 from cobatrain.engines.vllm_engine import VllmEngine
-from cobatrain.engines.weights import named_weights, stored_names
+from cobatrain.engines.weights import named_weights
 from cobatrain.logprobs import log_probs_of, next_token_log_probs
 from cobatrain.tiny import build_tiny, encode, tiny_tokenizer
 
@@ -118,11 +119,11 @@ def check_form(rollouts: Rollouts, prompts, budgets, sampling) -> None:
 def test_budgets_must_be_one_nonnegative_integer_per_prompt(budgets, m):
     prompts, seeds, array = [[1]] * m, np.zeros(m, dtype=int), np.array(budgets)
     if len(budgets) == m and min(budgets) >= 0:
-        checked, _, _ = check_requests(prompts, array, seeds, SAMPLING, 64)
-        assert np.array_equal(checked, array)
+        checked = checked_request(prompts, array, seeds, SAMPLING, 64)
+        assert np.array_equal(checked.budgets, array)
     else:
         with pytest.raises(ValueError, match="budgets"):
-            check_requests(prompts, array, seeds, SAMPLING, 64)
+            checked_request(prompts, array, seeds, SAMPLING, 64)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def test_budgets_must_be_one_nonnegative_integer_per_prompt(budgets, m):
 )
 def test_bad_requests_are_named(prompts, budgets, seeds, message):
     with pytest.raises(ValueError, match=message):
-        check_requests(prompts, np.array(budgets), np.array(seeds), SAMPLING, 64)
+        checked_request(prompts, np.array(budgets), np.array(seeds), SAMPLING, 64)
 
 
 def test_a_folder_without_model_is_named(tmp_path):
@@ -370,7 +371,7 @@ def test_a_process_gives_the_same_rollouts_and_ends(folders, hf_engine):
     model = load(folders[False])
     shake(model, 0)
     with make_engine(config_for("transformers", subprocess=True), folders[False]) as engine:
-        folder = engine._folder
+        folder = engine.exchange_folder
         first = engine.generate(PROMPTS, BUDGETS, SEEDS, SAMPLING)
         assert first.tokens == hf_engine.generate(PROMPTS, BUDGETS, SEEDS, SAMPLING).tokens
         engine.sync(model)
@@ -429,7 +430,7 @@ import sys
 from cobatrain.engines import EngineConfig, make_engine
 from test_engines import long_call
 engine = make_engine(EngineConfig(name=sys.argv[1], max_model_len=512, threads=1), sys.argv[2])
-print(engine.pid, engine._folder, flush=True)
+print(engine.pid, engine.exchange_folder, flush=True)
 if sys.argv[3] == "raise":
     raise SystemExit(3)
 if sys.argv[3] == "idle":

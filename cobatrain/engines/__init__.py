@@ -1,4 +1,4 @@
-"""Rollout engines: prompts and budgets -> token rollouts, with the policy's latest weights.
+"""Rollout engines: prompts and budgets enter, token rollouts of the latest weights leave.
 
     config = EngineConfig(name="vllm", max_model_len=64)
     with make_engine(config, "models/tiny") as engine:
@@ -8,19 +8,14 @@
 Importing this package does not import vllm.
 """
 
-from collections.abc import Callable
-from pathlib import Path
-
-from cobatrain.engines.base import (
-    Engine,
-    EngineConfig,
-    EngineError,
-    Rollouts,
-    SamplingConfig,
-)
+from cobatrain.engines.base import Engine, EngineError
+from cobatrain.engines.config import EngineConfig, SamplingConfig
 from cobatrain.engines.hf_engine import HfEngine
 from cobatrain.engines.process import SubprocessEngine
-from cobatrain.engines.vllm_engine import VllmEngine, require_vllm
+from cobatrain.engines.registry import ENGINES, make_engine
+from cobatrain.engines.rollouts import Rollouts
+from cobatrain.engines.sampling import sample
+from cobatrain.engines.vllm_engine import VllmEngine
 
 __all__ = [
     "ENGINES",
@@ -33,24 +28,5 @@ __all__ = [
     "SubprocessEngine",
     "VllmEngine",
     "make_engine",
+    "sample",
 ]
-
-ENGINES: dict[str, Callable[[EngineConfig, str | Path], Engine]] = {
-    "vllm": VllmEngine,
-    "transformers": HfEngine,
-}
-
-
-def make_engine(config: EngineConfig, model_path: str | Path) -> Engine:
-    """Start the engine that `config` describes on the model folder `model_path`.
-
-    Raises:
-        ValueError: the folder is no model folder.
-        EngineError: the engine's package is missing (the message gives the install command and the
-            fallback), or it did not start.
-    """
-    if config.name == "vllm":
-        require_vllm()
-    if config.subprocess:
-        return SubprocessEngine(config, model_path)
-    return ENGINES[config.name](config, model_path)

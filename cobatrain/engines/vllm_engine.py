@@ -10,8 +10,6 @@ precision.
 
 import gc
 import importlib.util
-import json
-import os
 import random
 import shutil
 import time
@@ -23,22 +21,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from cobatrain.engines.base import (
-    ClosingEngine,
-    EngineConfig,
-    EngineError,
-    IntArray,
-    Rollouts,
-    SamplingConfig,
-    check_requests,
-    end_token_ids,
-)
+from cobatrain.engines.base import CLOSED, BaseEngine, EngineError
+from cobatrain.engines.config import EngineConfig, SamplingConfig
+from cobatrain.engines.model_folder import end_token_ids, stored_names
+from cobatrain.engines.requests import Request
+from cobatrain.engines.rollouts import Rollouts
+from cobatrain.engines.vllm_arguments import llm_arguments, set_environment
 from cobatrain.engines.weights import (
     check_names,
     make_exchange_folder,
     named_weights,
     read_weights,
-    stored_names,
     write_weights,
 )
 
@@ -47,7 +40,6 @@ INSTALL_HINT = (
     "requirements/train-cpu.txt; with GPUs: pip install -e '.[train]' (docs/install-train.md). "
     "Or use the fallback: engine.name = transformers"
 )
-_WORKER = "cobatrain.engines.vllm_worker.WeightSync"
 
 
 def require_vllm() -> None:
@@ -56,7 +48,7 @@ def require_vllm() -> None:
         raise EngineError(INSTALL_HINT)
 
 
-class VllmEngine(ClosingEngine):
+class VllmEngine(BaseEngine):
     """`Engine` on vLLM in this process; see the module.
 
     Starting it sets a few environment variables (VLLM_*, LD_PRELOAD, LOCAL_WORLD_SIZE); the global
@@ -70,7 +62,7 @@ class VllmEngine(ClosingEngine):
 
     def __init__(self, config: EngineConfig, model_path: str | Path) -> None:
         require_vllm()
-        self._config = config
+        super().__init__(config)
         self._end_ids = end_token_ids(model_path)
         self._stored = stored_names(model_path)
         self._asleep = False
@@ -80,76 +72,81 @@ class VllmEngine(ClosingEngine):
                 "torch.distributed is initialised in this process, so vLLM cannot run inside it; "
                 "set engine.subprocess = true"
             )
-        _set_environment()
+        set_environment()
         set_num_threads = torch.set_num_threads  # vLLM makes it a no-op on a CPU
         try:
             import vllm
             from vllm.platforms import current_platform
 
             self._on_cpu = bool(current_platform.is_cpu())
-            arguments = _llm_arguments(config, str(model_path), self._on_cpu)
+            arguments = llm_arguments(config, str(model_path), self._on_cpu)
             # vLLM compiles one helper even in eager mode: 14 s, and a C++ compiler, at first use
             self._eager = self._on_cpu and arguments["enforce_eager"]
-            with _random_state_kept(), self._compilation():
+            with _random_state_kept(), self.compilation():
                 self._llm = vllm.LLM(**arguments)
         except Exception as error:
             raise EngineError(f"vLLM did not start: {_reason(error)}") from error
         finally:
             torch.set_num_threads = set_num_threads
 
-    def generate(
-        self,
-        prompt_tokens: Sequence[Sequence[int]],
-        budgets: IntArray,
-        seeds: IntArray,
-        sampling: SamplingConfig,
-        first: IntArray | None = None,
-    ) -> Rollouts:
-        """See `Engine.generate`.
+    @property
+    def llm(self) -> Any:
+        """The vllm.LLM. Raises EngineError if the engine is closed."""
+        self.check_open()
+        return self._llm
+
+    def check_open(self) -> None:
+        """Raise EngineError if the engine is closed."""
+        if self._llm is None:
+            raise EngineError(CLOSED)
+
+    def answer(self, request: Request) -> Rollouts:
+        """See `BaseEngine.answer`.
 
         The seed of a prompt is spread to 62 bits (numpy SeedSequence); rollout j uses it plus j,
         so the rollouts of neighbouring seeds do not overlap.
         """
-        llm = self._open_llm()
-        budgets, seeds, first = check_requests(
-            prompt_tokens, budgets, seeds, sampling, self._config.max_model_len, first
-        )
+        llm = self.llm
         if self._asleep:
-            if self._config.sleep_level == 2:
+            if self.config.sleep_level == 2:
                 raise EngineError("the engine's weights were dropped by sleep; call sync first")
             self._wake(["weights", "kv_cache"])
-        from vllm import SamplingParams, TokensPrompt
+        from vllm import TokensPrompt
 
-        asked = np.flatnonzero(budgets > 0).tolist()
-        greedy = sampling.temperature == 0.0  # rollouts of a prompt are equal: vLLM makes one
-        requests = [TokensPrompt(prompt_token_ids=list(prompt_tokens[i])) for i in asked]
-        params = [
-            SamplingParams(
-                n=1 if greedy else int(budgets[i]),
-                seed=_wide_seed(int(seeds[i])) + int(first[i]) if self._config.seeded else None,
-                temperature=sampling.temperature,
-                top_p=sampling.top_p,
-                max_tokens=sampling.max_tokens,
-                stop=list(sampling.stop),
-                stop_token_ids=[*self._end_ids, *sampling.stop_token_ids],
-                detokenize=bool(sampling.stop),
-                skip_special_tokens=False,
-                logprobs=0,  # the sampled token's only
-                flat_logprobs=True,
-            )
-            for i in asked
-        ]
+        asked = np.flatnonzero(request.budgets > 0).tolist()
+        prompts = [TokensPrompt(prompt_token_ids=list(request.prompt_tokens[i])) for i in asked]
+        params = [self._sampling_params(request, i) for i in asked]
         try:
-            with _random_state_kept(), self._compilation():
-                outputs = llm.generate(requests, params, use_tqdm=False) if requests else []
+            with _random_state_kept(), self.compilation():
+                outputs = llm.generate(prompts, params, use_tqdm=False) if prompts else []
         except Exception as error:
             raise EngineError(f"vLLM failed to generate: {_reason(error)}") from error
-        return _collect(outputs, asked, budgets, prompt_tokens, greedy)
+        return _collect(outputs, asked, request)
+
+    def _sampling_params(self, request: Request, i: int) -> Any:
+        """What vLLM is told about prompt i."""
+        from vllm import SamplingParams
+
+        sampling = request.sampling
+        seed = _wide_seed(int(request.seeds[i])) + int(request.first[i])
+        return SamplingParams(
+            n=1 if _greedy(sampling) else int(request.budgets[i]),
+            seed=seed if self.config.seeded else None,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=sampling.max_tokens,
+            stop=list(sampling.stop),
+            stop_token_ids=[*self._end_ids, *sampling.stop_token_ids],
+            detokenize=bool(sampling.stop),
+            skip_special_tokens=False,
+            logprobs=0,  # the sampled token's only
+            flat_logprobs=True,
+        )
 
     def sync(self, model: torch.nn.Module | Mapping[str, torch.Tensor]) -> float:
         """See `Engine.sync`. Weights go by reference, or through a file with tensor parallelism."""
         start = time.perf_counter()
-        if self._config.tensor_parallel_size == 1:
+        if self.config.tensor_parallel_size == 1:
             weights = list(named_weights(model))
             check_names({name for name, _ in weights}, self._stored)
             self._load(weights)
@@ -169,7 +166,7 @@ class VllmEngine(ClosingEngine):
         return time.perf_counter() - start
 
     def _load(self, source: str | list[tuple[str, torch.Tensor]]) -> None:
-        llm = self._open_llm()
+        llm = self.llm
         try:
             if self._asleep:
                 self._wake(["weights"])
@@ -185,12 +182,12 @@ class VllmEngine(ClosingEngine):
 
     def sleep(self) -> None:
         """See `Engine.sleep`; on a CPU vLLM has no sleep mode and this does nothing."""
-        if self._config.sleep_level and not self._on_cpu and not self._asleep:
-            self._open_llm().sleep(level=self._config.sleep_level)
+        if self.config.sleep_level and not self._on_cpu and not self._asleep:
+            self.llm.sleep(level=self.config.sleep_level)
             self._asleep = True
 
     def _wake(self, tags: list[str]) -> None:
-        self._open_llm().wake_up(tags=tags)
+        self.llm.wake_up(tags=tags)
         self._asleep = "kv_cache" not in tags
 
     def close(self) -> None:
@@ -205,13 +202,9 @@ class VllmEngine(ClosingEngine):
         gc.collect()
         cleanup_dist_env_and_memory()
 
-    def _compilation(self) -> AbstractContextManager[Any]:
+    def compilation(self) -> AbstractContextManager[Any]:
+        """A context in which torch compiles as the engine is set to: on a CPU not at all."""
         return torch.compiler.set_stance("force_eager") if self._eager else nullcontext()
-
-    def _open_llm(self) -> Any:
-        if self._llm is None:
-            raise EngineError("the engine is closed; make a new one with make_engine")
-        return self._llm
 
 
 @contextmanager
@@ -225,86 +218,33 @@ def _random_state_kept() -> Iterator[None]:
     np.random.set_state(numpy_state)  # noqa: NPY002
 
 
-def _set_environment() -> None:
-    """Set what vLLM reads from the environment, before it is imported."""
-    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-    # read on a CPU only; a whole number of GiB, so the finer setting goes by argument
-    os.environ.pop("VLLM_CPU_KVCACHE_SPACE", None)
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-
-
-def _llm_arguments(config: EngineConfig, model_path: str, on_cpu: bool) -> dict[str, Any]:
-    """Translate the config into arguments of vllm.LLM."""
-    arguments: dict[str, Any] = {
-        "model": model_path,
-        "dtype": _dtype(config, model_path),
-        "max_model_len": config.max_model_len,
-        "max_num_seqs": config.max_num_seqs,
-        "enable_prefix_caching": config.enable_prefix_caching,
-        "enforce_eager": on_cpu if config.enforce_eager is None else config.enforce_eager,
-        "tensor_parallel_size": config.tensor_parallel_size,
-        "worker_extension_cls": _WORKER,
-        # log-probabilities of the distribution that was sampled from, see Rollouts.log_probs
-        "logprobs_mode": "processed_logprobs",
-        # sampling settings come from SamplingConfig alone, not from the model folder
-        "generation_config": "vllm",
-        "seed": 0,
-        "use_tqdm_on_load": False,
-    }
-    if on_cpu:
-        arguments |= {
-            "kv_cache_memory_bytes": int(config.kv_cache_gib * 2**30),
-            # A seeded request whose prefill is cut into chunks crashes on a CPU
-            # ("CPU Generator does not use offset"); without chunks a batch holds any one prompt.
-            "enable_chunked_prefill": False,
-            "max_num_batched_tokens": max(config.max_model_len, 8192),
-        }
-    else:
-        arguments |= {
-            "gpu_memory_utilization": config.gpu_memory_utilization,
-            "enable_sleep_mode": config.sleep_level > 0,
-        }
-    return arguments
-
-
-def _dtype(config: EngineConfig, model_path: str) -> str:
-    """Resolve `auto` to the checkpoint's dtype; vLLM's own `auto` makes float32 a bfloat16."""
-    if config.dtype != "auto":
-        return config.dtype
-    declared = json.loads((Path(model_path) / "config.json").read_text(encoding="utf-8"))
-    return str(declared.get("dtype") or declared.get("torch_dtype") or "auto")
-
-
 def _wide_seed(seed: int) -> int:
     """Spread a seed over 62 bits."""
     return int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> np.uint64(2))
 
 
-def _collect(
-    outputs: Sequence[Any],
-    asked: Sequence[int],
-    budgets: IntArray,
-    prompt_tokens: Sequence[Sequence[int]],
-    greedy: bool,
-) -> Rollouts:
+def _greedy(sampling: SamplingConfig) -> bool:
+    """Whether a prompt's rollouts are all equal, so that vLLM makes one of them."""
+    return sampling.temperature == 0.0
+
+
+def _collect(outputs: Sequence[Any], asked: Sequence[int], request: Request) -> Rollouts:
     """Flatten vLLM's request outputs, which come in the order of the requests."""
+    budgets = request.budgets
     completions = []
     for i, output in zip(asked, outputs, strict=True):
         group = sorted(output.outputs, key=lambda completion: completion.index)
-        if greedy:
+        if _greedy(request.sampling):
             group = group * int(budgets[i])
         if len(group) != budgets[i]:
             raise EngineError(f"vLLM gave {len(group)} rollouts for prompt {i}, not {budgets[i]}")
         completions += group
-    log_probs = [_sampled_log_probs(c) for c in completions]
     return Rollouts(
         prompt=np.repeat(np.arange(len(budgets), dtype=np.int64), budgets),
         tokens=[list(c.token_ids) for c in completions],
-        log_probs=log_probs,
+        log_probs=[_sampled_log_probs(c) for c in completions],
         finished=np.array([c.finish_reason == "stop" for c in completions], dtype=np.bool_),
-        prompt_tokens=[list(t) for t in prompt_tokens],
+        prompt_tokens=[list(t) for t in request.prompt_tokens],
     )
 
 

@@ -1,6 +1,5 @@
 """From a training model to named full tensors, and through shared memory to another process."""
 
-import json
 import os
 import shutil
 import tempfile
@@ -34,17 +33,6 @@ def named_weights(
         if dtype is not None and full.is_floating_point():
             full = full.to(dtype)
         yield name, full
-
-
-def stored_names(model_path: str | Path) -> set[str]:
-    """Return the tensor names in a model folder's safetensors files (read from the headers)."""
-    folder = Path(model_path)
-    names: set[str] = set()
-    for file in sorted(folder.glob("*.safetensors")):
-        with file.open("rb") as stream:
-            size = int.from_bytes(stream.read(8), "little")
-            names |= set(json.loads(stream.read(size)))
-    return names - {"__metadata__"}
 
 
 def check_names(given: set[str], stored: set[str]) -> None:
