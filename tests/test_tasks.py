@@ -4,6 +4,8 @@ import csv
 import importlib.util
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from cobatrain.tasks import (
     levels_of,
     make_task,
     parse_task_config,
+    passed,
     self_check,
 )
 from cobatrain.tasks.apportion import apportion
@@ -239,6 +242,20 @@ def test_a_bare_function_is_a_reward_and_is_checked():
     np.testing.assert_array_equal(task.score(prompts, ["a", "ab"]), [0.5, 1.0])
     with pytest.raises(RuntimeError, match=r"1\.5"):
         task.score(prompts, ["abc", ""])
+
+
+@given(st.lists(st.floats(0, 1), min_size=4, max_size=4))
+def test_a_pass_is_a_reward_above_one_half(rewards):
+    flat = passed(np.array(rewards))
+    assert flat.tolist() == [reward > 0.5 for reward in rewards]
+    np.testing.assert_array_equal(passed(np.reshape(rewards, (2, 2))), flat.reshape(2, 2))
+    assert passed(np.array([0.0, 0.5, 1.0])).tolist() == [False, False, True]
+
+
+def test_importing_the_tasks_imports_no_reader_and_no_verifier():
+    heavy = ["pyarrow", "datasets", "yaml", "math_verify", "reasoning_gym", "sympy", "torch"]
+    code = f"import sys, cobatrain.tasks; print(sorted(set({heavy}) & set(sys.modules)))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
 
 
 # --- chat template ---

@@ -11,7 +11,6 @@ import os
 import signal
 import tempfile
 import time
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,7 +20,7 @@ from cobatrain.engines.config import EngineConfig
 from cobatrain.engines.requests import Request
 from cobatrain.engines.rollouts import Rollouts
 from cobatrain.engines.weights import make_exchange_folder, named_weights, write_weights
-from cobatrain.processes import Child, ChildDied, ChildLate, ChildSettings, Parent
+from cobatrain.processes import Child, ChildDied, ChildLate, ChildSettings
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +57,7 @@ class SubprocessEngine(BaseEngine):
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the engine)
         self._broken: str | None = None
         self._child = Child(
-            "cobatrain.engines.process:serve",
+            "cobatrain.engines.process_service:serve",
             ChildSettings(
                 environment=engine_environment(config, os.environ),
                 output=self._log,
@@ -167,41 +166,3 @@ def engine_environment(config: EngineConfig, given: Mapping[str, str]) -> dict[s
         local = int(given["LOCAL_RANK"])
         environment["CUDA_VISIBLE_DEVICES"] = devices[local] if local < len(devices) else str(local)
     return environment
-
-
-def serve(parent: Parent) -> None:
-    """Run an engine for its parent: one (method, arguments) after another, first "start"."""
-    engine: Any = None
-    try:
-        for method, arguments in parent:
-            answer: tuple[str, Any]
-            try:
-                if method == "start":
-                    engine = _started(*arguments)
-                    answer = ("value", None)
-                elif method == "generate":
-                    answer = ("value", engine.answer(*arguments))
-                else:
-                    answer = ("value", getattr(engine, method)(*arguments))
-            except Exception as error:
-                traceback.print_exc()
-                answer = ("error", _sendable(method, error))
-            parent.send(answer)
-    finally:
-        if engine is not None:
-            engine.close()
-
-
-def _started(config: EngineConfig, model_path: str) -> Any:
-    from cobatrain.engines.registry import make_engine
-
-    return make_engine(config, model_path)
-
-
-def _sendable(method: str, error: Exception) -> Exception:
-    """The error as one of the two kinds that an engine raises, without what cannot be pickled."""
-    if isinstance(error, EngineError):
-        return EngineError(*error.args)
-    if isinstance(error, ValueError):
-        return ValueError(str(error))
-    return EngineError(f"{method} failed: {error!r}")
