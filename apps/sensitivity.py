@@ -6,7 +6,7 @@ import streamlit as st
 
 from cobasim.errors import InputError
 from cobasim.explorer import SweepChoice
-from cobasim.runs.sweep import TABLE, Parameter
+from cobasim.runs import TABLE, Parameter
 from cobasim_apps.elements import BIND, command_line
 from cobasim_apps.job_progress import job_in_address, save_form, show_progress, start_job
 from cobasim_apps.options import allocator_names, options

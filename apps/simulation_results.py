@@ -10,7 +10,7 @@ import streamlit as st
 from cobasim import figures
 from cobasim.explorer import Job, comparison_csv, comparison_rows, finished_runs
 from cobasim.records import Run, find_runs, read_run
-from cobasim.runs.comparison import BASELINE, REPORT
+from cobasim.runs import BASELINE, REPORT
 from cobasim.scores import Row, comparison_table, verdict
 from cobasim.updates import WEIGHTINGS
 from cobasim_apps.elements import chart_or_reason, plain

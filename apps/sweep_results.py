@@ -11,7 +11,7 @@ import streamlit as st
 
 from cobasim.explorer import rounded
 from cobasim.figures import sweep_heatmap, sweep_line
-from cobasim.runs.sweep import PLAN, ROWS, TABLE, read_table
+from cobasim.runs import PLAN, ROWS, TABLE, read_table
 from cobasim.scores import METRICS, effects, with_differences
 from cobasim_apps.elements import chart_or_reason
 

@@ -1,5 +1,5 @@
 """``python -m cobasim``: the same as the ``cobasim`` command."""
 
-from cobasim.cli.cli import main
+from cobasim.cli import main
 
 main()

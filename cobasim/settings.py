@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -54,18 +55,44 @@ def one_line(error: ValidationError, known: Iterable[str] = ()) -> str:
     return f"{key}: {message}, got {problem['input']!r}"
 
 
-def split_settings(settings: Iterable[str]) -> dict[str, Any]:
-    """``name=value`` strings -> {"name": value}; values are read as JSON, else as text.
+def read_value(text: str) -> Any:
+    """A value as it is typed: JSON where it reads as JSON, otherwise the text itself."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
 
-    Raises InputError for a setting without ``=``.
+
+def _read_setting(setting: str, form: str) -> tuple[str, Any]:
+    name, equals, text = setting.partition("=")
+    if not equals or not name.strip():
+        raise InputError(f"a setting reads {form}, got {setting!r}")
+    return name.strip(), read_value(text)
+
+
+def split_settings(settings: Iterable[str]) -> dict[str, Any]:
+    """``name=value`` strings -> {"name": value}, values as ``read_value`` reads them.
+
+    Raises InputError for a setting without a name or ``=``.
     """
-    values: dict[str, Any] = {}
+    return dict(_read_setting(setting, "name=value") for setting in settings)
+
+
+def changed(values: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
+    """A copy of nested ``values``, changed by settings with dotted names: ``part.name=value``.
+
+    A part that is missing is made. Raises InputError for a setting without a name or ``=``, and
+    where a part on the way is no mapping.
+    """
+    result = copy.deepcopy(dict(values))
     for setting in settings:
-        name, equals, text = setting.partition("=")
-        if not equals or not name.strip():
-            raise InputError(f"a setting reads name=value, got {setting!r}")
-        try:
-            values[name.strip()] = json.loads(text)
-        except json.JSONDecodeError:
-            values[name.strip()] = text
-    return values
+        name, value = _read_setting(setting, "name=value or part.name=value")
+        *parts, last = name.split(".")
+        place = result
+        for part in parts:
+            inner = place.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise InputError(f"{setting!r}: {part} has no settings of its own")
+            place = inner
+        place[last] = value
+    return result

@@ -31,7 +31,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cobasim.cli.common import JsonFlag, progress_bar, run_app
+from cobasim.cli import JsonFlag, progress_bar, run_app
 from cobasim.errors import InputError
 from cobasim.records import HEADER_FILE, StepRecord
 
@@ -222,7 +222,7 @@ def compare(
     ),
 ) -> None:
     """Compare allocators for real, at equal rollouts, paired by seed; resumable."""
-    from cobasim.cli.cli import comparison_tables
+    from cobasim.cli import comparison_tables
     from cobatrain import comparison, trainer
     from cobatrain.config import load_config
 

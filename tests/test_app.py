@@ -16,7 +16,7 @@ pytest.importorskip("streamlit", reason="streamlit is not installed")
 
 from streamlit.testing.v1 import AppTest
 
-from cobasim.runs.sweep import Parameter, Sweep, claim, points, run_sweep
+from cobasim.runs import Parameter, Sweep, claim, points, run_sweep
 
 pytestmark = pytest.mark.slow
 

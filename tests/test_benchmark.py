@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from cobasim.cli import cli
+from cobasim import cli
 from cobasim.experiments.benchmark import median_ms
 
 

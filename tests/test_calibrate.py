@@ -10,27 +10,24 @@ import pytest
 from typer.testing import CliRunner
 
 from cobasim.allocation import make_allocator
-from cobasim.cli.cli import app
+from cobasim.cli import app
 from cobasim.errors import InputError
-from cobasim.experiments.calibration.calibrate import (
+from cobasim.experiments.calibration import (
     BOX,
     KNOBS,
     MODELS,
-    Real,
-    at_rates,
+    FittedWorld,
+    Problem,
+    RealRuns,
+    Search,
     calibrate,
     distance,
-    read_runs,
     ready_command,
     sentence,
-    simulate,
-    vector,
 )
 from cobasim.loop import run
-from cobasim.records import Run
-from cobasim.runs.comparison import build_loop, run_header
-from cobasim.runs.config import RunConfig
-from cobasim.runs.sweep import Parameter
+from cobasim.records import Run, read_runs
+from cobasim.runs import Parameter, RunConfig, build_loop, run_header
 from cobasim.settings import validated
 
 LOOP = {"steps": 16, "batch_size": 16, "total_budget": 128, "eval_every": 4}
@@ -68,28 +65,28 @@ def archive(runs, path):
             file.write(json.dumps(content) + "\n")
 
 
+def loss(problem, **changed):
+    """The distance of the settings that made the runs, but for some, to the targets."""
+    return distance(problem.evaluate(TRUE | changed), problem.targets())
+
+
 def test_the_settings_that_made_the_runs_are_closer_than_others(runs):
-    real = Real.of(runs)
-    keys = [real.uniform, *real.others]
-
-    def loss(**changed):
-        found = simulate(real, WORLD | TRUE | changed, keys, 3, None)
-        return distance(vector(real, found, True), real.targets(True))
-
-    assert loss() == pytest.approx(0.0, abs=1e-12)
-    assert loss(learning_rate=0.003) > 1.0
-    assert loss(prompt_noise=100.0) > loss(prompt_noise=1.0) > 0.0
+    problem = Problem(RealRuns.of(runs), FittedWorld(fixed=WORLD), seeds=3)
+    assert problem.with_norms
+    assert loss(problem) == pytest.approx(0.0, abs=1e-12)
+    assert loss(problem, learning_rate=0.003) > 1.0
+    assert loss(problem, prompt_noise=100.0) > loss(problem, prompt_noise=1.0) > 0.0
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_fit_stays_in_the_box_and_does_not_depend_on_jobs(runs, model):
-    real = Real.of(runs)
+    real = RealRuns.of(runs)
+
+    problem = Problem(real, FittedWorld(model=model, fixed=WORLD), seeds=1)
+    how = Search(samples=4, refine=3, bootstrap=8)
 
     def fit(jobs):
-        return calibrate(
-            real, model=model, fixed=WORLD, samples=4, refine=3, seeds=1, predict_seeds=2,
-            bootstrap=8, jobs=jobs,
-        )  # fmt: skip
+        return calibrate(problem, how, predict_seeds=2, jobs=jobs)
 
     one = fit(1)
     box = [Parameter.parse(text) for text in BOX["logistic"] + tuple(map(KNOBS.get, MODELS[model]))]
@@ -110,52 +107,44 @@ def test_a_fit_stays_in_the_box_and_does_not_depend_on_jobs(runs, model):
 
 def test_uniform_runs_at_other_learning_rates_join_the_targets(runs):
     faster = [made(seed=seed, world={"learning_rate": 0.09}) for seed in range(3)]
-    real, plain = Real.of([*runs, *faster]), Real.of(runs)
+    real, plain = RealRuns.of([*runs, *faster]), RealRuns.of(runs)
     assert list(real.rates) == [pytest.approx(3.0)]
     assert real.targets(True).shape[1] == plain.targets(True).shape[1] + 12
-    keys = [real.uniform, *real.others]
-
-    def loss(**changed):
-        settings = WORLD | TRUE | changed
-        found = simulate(real, settings, keys, 3, None)
-        return distance(
-            vector(real, found, True, at_rates(real, settings, 3, None)), real.targets(True)
-        )
-
-    assert loss() == pytest.approx(0.0, abs=1e-12)
-    assert loss(harm=30.0) > 0.0
+    problem = Problem(real, FittedWorld(fixed=WORLD), seeds=3)
+    assert loss(problem) == pytest.approx(0.0, abs=1e-12)
+    assert loss(problem, harm=30.0) > 0.0
     with pytest.raises(InputError, match="only uniform runs may differ"):
-        Real.of([*runs, made("coba", seed=9, world={"learning_rate": 0.09})])
+        RealRuns.of([*runs, made("coba", seed=9, world={"learning_rate": 0.09})])
 
 
 def test_refinement_never_ends_above_the_sample(runs):
-    real = Real.of(runs[:3])
+    world = FittedWorld(model="as it was", fixed=WORLD)
+    problem = Problem(RealRuns.of(runs[:3]), world, seeds=1)
     losses = [
         calibrate(
-            real, model="as it was", fixed=WORLD, samples=4, refine=refine, seeds=1,
-            predict_seeds=1, bootstrap=2, jobs=1,
+            problem, Search(samples=4, refine=refine, bootstrap=2), predict_seeds=1, jobs=1
         ).loss
         for refine in (0, 8)
-    ]  # fmt: skip
+    ]
     assert losses[1] <= losses[0]
 
 
 def test_folders_and_archives_hold_the_same(runs, tmp_path):
     archive(runs, tmp_path / "runs.jsonl.gz")
-    again = Real.of(read_runs([tmp_path / "runs.jsonl.gz"]))
-    direct = Real.of(runs)
+    again = RealRuns.of(read_runs([tmp_path / "runs.jsonl.gz"]))
+    direct = RealRuns.of(runs)
     np.testing.assert_allclose(again.targets(True), direct.targets(True))
 
 
 def test_what_cannot_be_calibrated_on_is_named(runs, tmp_path):
     with pytest.raises(InputError, match="no uniform run"):
-        Real.of([one for one in runs if one.header.allocator != "uniform"])
+        RealRuns.of([one for one in runs if one.header.allocator != "uniform"])
     with pytest.raises(InputError, match="at least two seeds"):
-        Real.of(runs[:1])
+        RealRuns.of(runs[:1])
     with pytest.raises(InputError, match="2 different loops"):
-        Real.of([*runs, made(steps=8)])
+        RealRuns.of([*runs, made(steps=8)])
     with pytest.raises(InputError, match="not finished"):
-        Real.of([*runs[:3], replace(runs[3], steps=runs[3].steps[:5])])
+        RealRuns.of([*runs[:3], replace(runs[3], steps=runs[3].steps[:5])])
     with pytest.raises(InputError, match=r"expected a folder of runs"):
         read_runs([tmp_path / "nothing"])
     with pytest.raises(InputError, match="no runs found"):
@@ -164,7 +153,7 @@ def test_what_cannot_be_calibrated_on_is_named(runs, tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         read_runs([tmp_path / "broken.jsonl.gz"])
     with pytest.raises(InputError, match="did you mean 'with forgetting'"):
-        calibrate(Real.of(runs), model="with forgettin")
+        FittedWorld(model="with forgettin")
 
 
 def test_the_command(runs, tmp_path):

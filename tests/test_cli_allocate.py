@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
+from cobasim import cli, data
 from cobasim.allocation import ALLOCATORS, Observation, allocate, make_allocator, one_shot
-from cobasim.cli import cli
 
 RATES = [0.0, 0.1, 0.1, 0.4, 0.5, 0.75, 0.9, 1.0]
 
@@ -306,18 +306,17 @@ def test_an_interrupt_is_one_line(rates_file, cobasim, monkeypatch):
     def interrupt(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "read_pass_rates", interrupt)
+    monkeypatch.setattr(data, "read_pass_rates", interrupt)
     code, out, err = cobasim("allocate", rates_file, "--total-budget", 64)
     assert (code, out) == (130, "")
-    assert err.startswith("error: interrupted")
-    assert err.count("\n") == 1
+    assert err == "error: interrupted; nothing was written\n"
 
 
 def test_a_file_that_may_not_be_read(rates_file, cobasim, monkeypatch):
     def refuse(source):
         raise PermissionError(13, "Permission denied", source)
 
-    monkeypatch.setattr(cli, "read_pass_rates", refuse)
+    monkeypatch.setattr(data, "read_pass_rates", refuse)
     code, out, err = cobasim("allocate", rates_file, "--total-budget", 64)
     check_one_line(code, out, err)
     assert "Permission denied" in err

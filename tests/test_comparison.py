@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cobasim import cli, runs
 from cobasim.allocation import ALLOCATORS, PEERS
-from cobasim.cli import cli
 from cobasim.errors import InputError
 from cobasim.records import find_runs, read_run
-from cobasim.runs import comparison
-from cobasim.runs.comparison import PRESETS, CompareConfig, plan, settle
+from cobasim.runs import PRESETS, CompareConfig, plan, settle
 from cobasim.settings import validated
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "pass_rates_tiny_lm.csv"
@@ -63,20 +62,22 @@ def test_table_report_numbers_and_runs_are_left_behind(tmp_path, monkeypatch, ca
     for word in ("uniform", "coba", "oracle-knapsack", "baseline", "rollout %", "prompt %"):
         assert word in text
     stored = json.loads((out / "comparison.json").read_text())
+    assert stored["command"].startswith("cobasim compare")
+    assert stored["versions"]["numpy"] == np.__version__
     rows = {(row["weighting"], row["allocator"]): row for row in stored["rows"]}
     assert len(rows) == 6
     assert rows["rollout", "uniform"]["heldout"] == rows["prompt", "uniform"]["heldout"]
     report = (out / "report.html").read_text()
     assert "oracle-knapsack" in report
     assert "plotly" in report
-    runs = [read_run(path) for path in find_runs(out)]
-    assert len(runs) == 12
-    assert {run.steps[-1].rollouts for run in runs} == {12 * 512}
-    assert all(run.header.source == "sim" for run in runs)
+    recorded = [read_run(path) for path in find_runs(out)]
+    assert len(recorded) == 12
+    assert {run.steps[-1].rollouts for run in recorded} == {12 * 512}
+    assert all(run.header.source == "sim" for run in recorded)
     # the table's difference is the mean of the differences within a seed
     by_seed = {
         (run.header.allocator, run.header.seed): run.steps[-1].evaluation["heldout"]
-        for run in runs
+        for run in recorded
         if run.header.weighting == "rollout"
     }
     differences = [by_seed["coba", seed] - by_seed["uniform", seed] for seed in (0, 1)]
@@ -252,7 +253,7 @@ def test_ctrl_c_keeps_what_was_recorded_and_says_so(tmp_path):
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 130
-    assert "error: interrupted" in errors
+    assert f"error: interrupted; the steps recorded so far are kept in {out}" in errors
     assert "Traceback" not in errors
     assert all(read_run(path).steps for path in find_runs(out))
 
@@ -261,4 +262,4 @@ def test_verdict_words_come_with_every_weighting(tmp_path, monkeypatch, capsys):
     code, out, _ = call(monkeypatch, capsys, *TINY, "--json", "--out", str(tmp_path / "v"))
     assert code == 0
     assert set(json.loads(out)["verdicts"]) == {"rollout", "prompt"}
-    assert comparison.REPORT == "report.html"
+    assert runs.REPORT == "report.html"

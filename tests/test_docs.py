@@ -162,7 +162,7 @@ def test_import_is_light():
     )
     assert run(ROOT, sys.executable, "-c", code) == "[]\n"
     code = (
-        "import sys, cobasim.cli.cli, cobasim.runs.comparison, cobasim.gym; "
+        "import sys, cobasim.cli, cobasim.runs, cobasim.gym; "
         "import cobasim.experiments.benchmark.benchmark; "
         f"print([name for name in {heavy[:4]} if name in sys.modules])"
     )

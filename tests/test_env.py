@@ -17,8 +17,7 @@ from cobasim.allocation.methods.learned import budgets_from_preferences
 from cobasim.errors import InputError
 from cobasim.gym import ENV_ID
 from cobasim.loop import run
-from cobasim.runs.comparison import build_loop
-from cobasim.runs.config import RunConfig
+from cobasim.runs import RunConfig, build_loop
 
 SMALL = {
     "loop": {"steps": 6, "batch_size": 16, "total_budget": 256},

@@ -32,7 +32,7 @@ from cobasim.explorer import (
     shortened,
     state,
 )
-from cobasim.runs.sweep import read_table
+from cobasim.runs import read_table
 from cobasim.scores import comparison_table
 from cobasim.whatif import what_if
 

@@ -30,7 +30,7 @@ from cobasim.allocation.methods.learned import (
 from cobasim.errors import InputError
 from cobasim.gym import ENV_ID, RolloutBudgetEnv, cheap_config, learn
 from cobasim.gym.against_uniform import MinusUniform
-from cobasim.runs.config import RunConfig
+from cobasim.runs import RunConfig
 from cobasim.scores import mean_interval
 from cobasim.testing import check_allocator, observation
 
@@ -225,7 +225,7 @@ def test_the_trainer_takes_it(file):
 
 def test_neither_a_file_nor_the_command_line_needs_torch(file):
     code = (
-        "import sys, cobasim.cli.cli, cobasim.gym; "
+        "import sys, cobasim.cli, cobasim.gym; "
         "from cobasim.allocation import make_allocator; "
         f"make_allocator('learned:{file}'); "
         "print([n for n in ('torch', 'stable_baselines3') if n in sys.modules])"
@@ -279,7 +279,7 @@ def test_settings_of_training():
 
 
 def test_without_the_extra_the_command_says_what_to_install(monkeypatch, capsys, tmp_path):
-    from cobasim.cli.cli import main
+    from cobasim.cli import main
 
     monkeypatch.setattr(learn, "find_spec", lambda name: None)
     monkeypatch.setattr(sys, "argv", ["cobasim", "learn", "--out", str(tmp_path / "a.json")])

@@ -11,8 +11,7 @@ from cobasim.allocation import make_allocator, one_shot
 from cobasim.errors import InputError
 from cobasim.loop import BatchOrder, Loop, LoopConfig, MixStep, run
 from cobasim.loop.account import gini
-from cobasim.runs.comparison import build_loop
-from cobasim.runs.config import RunConfig
+from cobasim.runs import RunConfig, build_loop
 from cobasim.world import LogisticPolicy, WorldConfig
 
 LOOP = {"steps": 12, "batch_size": 32, "total_budget": 512, "eval_every": 4}

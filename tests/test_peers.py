@@ -33,8 +33,7 @@ from cobasim.allocation.peers.vip import DrGrpoVariance, RlooVariance
 from cobasim.errors import InputError
 from cobasim.loop import LoopConfig, run
 from cobasim.records import read_run
-from cobasim.runs.comparison import build_loop, execute
-from cobasim.runs.config import RunConfig
+from cobasim.runs import RunConfig, build_loop, execute
 from cobasim.scores import WallTime, wall_time_curve
 from cobasim.updates import baseline_update, group_update, join_groups
 from cobasim.world import WorldConfig

@@ -26,8 +26,7 @@ import threadpoolctl
 from cobasim.allocation import make_allocator
 from cobasim.loop import run
 from cobasim.records import StepRecord
-from cobasim.runs.comparison import build_loop, one_thread
-from cobasim.runs.config import RunConfig
+from cobasim.runs import RunConfig, build_loop, one_thread
 
 FILE = Path(__file__).parent / "data" / "pinned-records.jsonl.gz"
 LOOP = {"steps": 12, "batch_size": 16, "total_budget": 128, "eval_every": 4}

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from plotly.offline import get_plotlyjs
 
+from cobasim import runs as sweeps
 from cobasim.allocation import Limits, make_allocator
 from cobasim.errors import InputError
 from cobasim.experiments import reproduction
@@ -25,10 +26,8 @@ from cobasim.experiments.reproduction.tables import centred, peak
 from cobasim.experiments.reproduction.weighting import SIGNALS, pulls
 from cobasim.loop import LoopConfig, run
 from cobasim.records import StepRecord, bin_counts
-from cobasim.runs import sweep as sweeps
-from cobasim.runs.comparison import PRESETS as COMPARE_PRESETS
-from cobasim.runs.comparison import build_loop
-from cobasim.runs.config import RunConfig
+from cobasim.runs import PRESETS as COMPARE_PRESETS
+from cobasim.runs import RunConfig, build_loop
 from cobasim.settings import validated
 from cobasim.updates import group_weights
 from cobasim.world import WorldConfig

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from cobasim import scores
-from cobasim.cli import cli
+from cobasim import cli, scores
+from cobasim import runs as sweeps
 from cobasim.errors import InputError
-from cobasim.experiments.ring import ring
-from cobasim.runs import sweep as sweeps
+from cobasim.experiments import ring
 
 POINTS = (ring.condition("logistic", "math"), ring.condition("skill-chain", "easy"))
 TINY = {"num_prompts": 160, "num_heldout": 60}
@@ -91,7 +90,7 @@ def test_friedman_and_the_critical_difference_agree_with_published_numbers():
 
 
 def test_differences_are_antisymmetric_and_uniforms_own_is_zero(rows):
-    found = ring.outcomes(rows)
+    found = ring.read_outcomes(rows)
     assert found.accuracy.shape == (4, 5, 2)
     assert set(found.methods) == {*NAMES, "oracle-knapsack", "oracle-coba"}
     one, other = ring.differences(found, "uniform"), ring.differences(found, "coba")
@@ -102,7 +101,7 @@ def test_differences_are_antisymmetric_and_uniforms_own_is_zero(rows):
 
 
 def test_final_accuracies_are_compared_where_all_spend_alike(rows):
-    found = ring.outcomes(rows)
+    found = ring.read_outcomes(rows)
     table = {(r["weighting"], r["point"], r["allocator"], r["seed"]): r for r in rows}
     for c, one in enumerate(found.conditions):
         for m, name in enumerate(found.methods):
@@ -118,7 +117,7 @@ def test_an_allocator_that_spends_more_is_read_at_equal_rollouts():
     for row in table:
         if row["allocator"] == "knapsack":  # reaches 0.5 only at twice the cost
             row["curve_rollouts"], row["rollouts"] = [0, 100, 200], 200
-    found = ring.outcomes(table)
+    found = ring.read_outcomes(table)
     assert (found.common == 100).all()
     np.testing.assert_allclose(found.accuracy[0, :, 0], [0.5, 0.4, 0.5, 0.5])
     result = ring.analyse(found)
@@ -134,23 +133,23 @@ def test_an_allocator_that_takes_longer_is_read_at_equal_modelled_time():
     for row in table:
         if row["allocator"] == "knapsack":  # twice the seconds for the same rollouts
             row["curve_seconds"] = [0.0, 200.0, 400.0]
-    found = ring.outcomes(table)
+    found = ring.read_outcomes(table)
     np.testing.assert_allclose(found.timed[0, :, 0], [0.5, 0.4, 0.5, 0.5])
     np.testing.assert_allclose(found.accuracy[0, :, 0], 0.5)
 
 
 def test_missing_and_doubled_runs_are_refused(rows):
     with pytest.raises(InputError, match="needs one row each"):
-        ring.outcomes(rows[:-1])
+        ring.read_outcomes(rows[:-1])
     with pytest.raises(InputError, match="needs one row each"):
-        ring.outcomes([*rows, rows[0]])
+        ring.read_outcomes([*rows, rows[0]])
 
 
 # -- leagues -------------------------------------------------------------------------------
 
 
 def test_leagues_rank_both_weightings_and_each(rows):
-    result = ring.analyse(ring.outcomes(rows))
+    result = ring.analyse(ring.read_outcomes(rows))
     assert list(result["leagues"]) == ["both", "rollout", "prompt"]
     ranks = {
         title: {row["allocator"]: row["mean_rank"] for row in one["rows"]}
@@ -177,7 +176,7 @@ def test_a_planted_winner_is_found_and_its_oracle_gap_measured():
     accuracy[:, 1] += 0.05  # knapsack wins everywhere
     accuracy[:6, 2] -= 0.05  # coba loses in six conditions
     accuracy[:, 3] = accuracy[:, 2] + 0.01  # its oracle
-    result = ring.analyse(ring.outcomes(made_up(accuracy)))
+    result = ring.analyse(ring.read_outcomes(made_up(accuracy)))
     first, second, last = result["leagues"]["rollout"]["rows"]
     assert [first["allocator"], second["allocator"], last["allocator"]] == [
         "knapsack", "uniform", "coba",
@@ -199,7 +198,7 @@ def test_planted_noise_is_not_found():
     calls = 0
     for seed in range(20):
         accuracy = 0.5 + np.random.default_rng(seed).normal(0, 0.01, (10, 4, 5))
-        result = ring.analyse(ring.outcomes(made_up(accuracy)))
+        result = ring.analyse(ring.read_outcomes(made_up(accuracy)))
         rows = result["leagues"]["rollout"]["rows"]
         calls += any(row.get("beats_uniform") or row.get("loses_uniform") for row in rows)
     assert calls <= 4  # 5 % of 20, and room for luck
@@ -210,9 +209,9 @@ def test_planted_noise_is_not_found():
 def test_the_order_of_rows_does_not_matter(order):
     accuracy = 0.5 + np.random.default_rng(5).normal(0, 0.01, (3, 4, 3))
     names = [*NAMES, "oracle-coba"]
-    one = ring.analyse(ring.outcomes(made_up(accuracy)))
+    one = ring.analyse(ring.read_outcomes(made_up(accuracy)))
     other = ring.analyse(
-        ring.outcomes(made_up(accuracy[:, order], names=[names[i] for i in order]))
+        ring.read_outcomes(made_up(accuracy[:, order], names=[names[i] for i in order]))
     )
     for a, b in zip(*(x["leagues"]["rollout"]["rows"] for x in (one, other)), strict=True):
         assert a["allocator"] == b["allocator"]
@@ -244,7 +243,7 @@ def test_an_interrupted_ring_goes_on_to_the_same_numbers(tmp_path, rows):
     for number in range(0, sweep.num_runs, 3):
         (out / sweeps.ROWS / f"{number:07d}.json").unlink()
     again = sweeps.run_sweep(sweep, out, jobs=1, measure=ring.measure).to_pylist()
-    results = [ring.analyse(ring.outcomes(table)) for table in (rows, again)]
+    results = [ring.analyse(ring.read_outcomes(table)) for table in (rows, again)]
     for result in results:
         for one in result["conditions"]:
             one.pop("seconds")
@@ -252,8 +251,8 @@ def test_an_interrupted_ring_goes_on_to_the_same_numbers(tmp_path, rows):
 
 
 def test_the_page_is_one_file_and_escapes(tmp_path, rows):
-    result = ring.analyse(ring.outcomes(rows))
-    ring.store(result, tmp_path, command="cobasim ring <script>", versions={"cobasim": "x"})
+    result = ring.analyse(ring.read_outcomes(rows))
+    ring.store(result, tmp_path, command="cobasim ring <script>")
     page = (tmp_path / ring.REPORT).read_text()
     assert "cobasim ring &lt;script&gt;" in page
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=", page)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from cobasim.cli.cli import app
+from cobasim.cli import app
 from cobasim.errors import InputError
-from cobasim.experiments.sensitivity.sensitivity import BOX, indices, plan, sample
-from cobasim.runs.sweep import Parameter
+from cobasim.experiments.sensitivity import BOX, indices, plan, sample
+from cobasim.runs import Parameter
 
 
 def ishigami(shares):
@@ -92,4 +92,6 @@ def test_the_command_writes_numbers_and_page_and_goes_on(tmp_path):
     assert again.exit_code == 0, again.output
     assert json.loads((out / "sensitivity.json").read_text())["indices"] == numbers["indices"]
     other = CliRunner().invoke(app, [*arguments, "--sample-seed", "1"])
-    assert other.exit_code != 0
+    assert isinstance(other.exception, InputError)
+    assert "holds another plan (plan.json differs)" in str(other.exception)
+    assert json.loads((out / "sensitivity.json").read_text())["seed"] == 0

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cobasim import cli
+from cobasim import runs as sweeps
 from cobasim.allocation import (
     CobaValue,
     KnapsackValue,
@@ -20,12 +22,20 @@ from cobasim.allocation import (
 )
 from cobasim.allocation.solving.relaxation import LOG_SLOPES, relaxed_budgets, rounded_budgets
 from cobasim.allocation.solving.values import ValueFunction
-from cobasim.cli import cli
 from cobasim.errors import InputError
-from cobasim.experiments.studies import STUDIES, Options, claim, find_study, run_study, store
-from cobasim.experiments.studies.changes import first_crossing
-from cobasim.experiments.studies.skeleton import NUMBERS, REPORT, SIZES, TEXT_REPORT, against
-from cobasim.runs import sweep as sweeps
+from cobasim.experiments.studies import (
+    NUMBERS,
+    REPORT,
+    SIZES,
+    STUDIES,
+    TEXT_REPORT,
+    Options,
+    against,
+    claim,
+    first_crossing,
+    run_study,
+    store,
+)
 
 TINY = Options("tiny")
 SIGNALS = ("coba-variance", "coba-mixed", "coba-update")
@@ -45,7 +55,7 @@ def finite(content) -> bool:
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_study_answers_with_finite_numbers(name, tmp_path):
-    study = find_study(name)
+    study = STUDIES.find(name)
     planned = claim(study, TINY, tmp_path)
     rows, answer = run_study(study, TINY, tmp_path, planned, jobs=1)
     files = store(study, TINY, tmp_path, planned, answer, command="cobasim study <x>")
@@ -73,7 +83,7 @@ def test_a_study_answers_with_finite_numbers(name, tmp_path):
 
 
 def test_a_resumed_study_ends_as_an_uninterrupted_one(tmp_path):
-    study = find_study("regime")
+    study = STUDIES.find("regime")
 
     def run(folder):
         planned = claim(study, TINY, folder)
@@ -91,9 +101,9 @@ def test_a_resumed_study_ends_as_an_uninterrupted_one(tmp_path):
 @pytest.mark.parametrize("preset", SIZES)
 @pytest.mark.parametrize("name", STUDIES)
 def test_plans_are_valid_and_not_too_long(name, preset):
-    more = ("coba-released",) if find_study(name).open_to_more else ()
+    more = ("coba-released",) if STUDIES.find(name).open_to_more else ()
     options = Options(preset, more)
-    runs = sum(one.num_runs for one in find_study(name).plan(options).values())
+    runs = sum(one.num_runs for one in STUDIES.find(name).plan(options).values())
     assert runs <= sweeps.MOST_RUNS
 
 
@@ -249,5 +259,5 @@ def test_the_command_goes_on_in_its_folder_and_in_no_other(tmp_path, capsys):
     for _ in range(2):
         call("rounding", "--preset", "tiny", "--out", folder, "--json")
         assert json.loads(capsys.readouterr().out)["study"] == "rounding"
-    with pytest.raises(InputError, match="holds another study"):
+    with pytest.raises(InputError, match=r"holds another plan \(study-plan.json differs"):
         call("rounding", "--preset", "quick", "--out", folder)

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cobasim.cli import cli
+from cobasim import cli
+from cobasim import runs as sweeps
 from cobasim.errors import InputError
-from cobasim.runs import sweep as sweeps
-from cobasim.runs.comparison import CompareConfig, plan, run_all, settle
+from cobasim.runs import CompareConfig, plan, rows, run_all, settle
 from cobasim.scores import summarise
 from cobasim.settings import validated
 
@@ -141,9 +141,9 @@ def steps_done(run, loop):
 
 def test_uniform_is_run_once_where_a_parameter_does_not_touch_it(tmp_path, monkeypatch):
     calls = []
-    original = sweeps.execute_row
+    original = rows.execute_row
     monkeypatch.setattr(
-        sweeps,
+        rows,
         "execute_row",
         lambda config, *_: calls.append(config.allocator) or original(config),
     )

@@ -1,1 +1,9 @@
-"""What is asked of many runs, each a folder with plan, analysis and page."""
+"""What is asked of many runs: each experiment a folder with its plan, its analysis and its page.
+
+In: settings of a plan. Out: numbers as JSON, and one self-contained page. Claiming a folder,
+running what is missing, and writing are the same for all of them (``frame``).
+"""
+
+from cobasim.experiments.frame import Page, claim_parts, num_runs, paragraphs, run_parts, store
+
+__all__ = ["Page", "claim_parts", "num_runs", "paragraphs", "run_parts", "store"]

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from cobasim.runs.comparison import CompareConfig, settle, with_pool
-from cobasim.runs.sweep import Parameter, Sweep, points
+from cobasim.runs import CompareConfig, Parameter, Sweep, points, settle, with_pool
 from cobasim.settings import validated
 from cobasim.updates import WEIGHTINGS
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cobasim.errors import InputError
 from cobasim.records import STEPS_FILE
-from cobasim.runs.sweep import ROWS
+from cobasim.runs import ROWS
 
 MOST_AT_A_TIME = 4
 """Running jobs of all sessions together."""

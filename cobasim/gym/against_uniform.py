@@ -18,8 +18,7 @@ from cobasim.arrays import FloatArray
 from cobasim.gym.env import RolloutBudgetEnv
 from cobasim.loop import run
 from cobasim.records import StepRecord
-from cobasim.runs.comparison import build_loop
-from cobasim.runs.config import RunConfig
+from cobasim.runs import RunConfig, build_loop
 
 
 class MinusUniform(gymnasium.Wrapper[Any, Any, Any, Any]):

@@ -23,7 +23,7 @@ from cobasim.errors import InputError, unknown_name
 from cobasim.gym.settings import SMALL, run_config
 from cobasim.loop import Loop
 from cobasim.records import StepRecord
-from cobasim.runs.config import RunConfig
+from cobasim.runs import RunConfig
 from cobasim.world import find_world
 
 ENV_ID = "cobasim/RolloutBudget-v0"

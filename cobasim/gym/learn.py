@@ -23,8 +23,7 @@ from cobasim.errors import InputError
 from cobasim.gym.against_uniform import MinusUniform, minus_uniform
 from cobasim.gym.env import RolloutBudgetEnv
 from cobasim.records import own_versions
-from cobasim.runs.comparison import build_loop
-from cobasim.runs.config import RunConfig
+from cobasim.runs import RunConfig, build_loop
 
 FIRST_SEED = 100_000
 """The first seed of training."""

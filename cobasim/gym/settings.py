@@ -7,7 +7,7 @@ from typing import Any
 
 from cobasim.errors import InputError
 from cobasim.loop import LoopConfig
-from cobasim.runs.config import RunConfig
+from cobasim.runs import RunConfig
 from cobasim.settings import validated
 from cobasim.world import WorldConfig
 

@@ -8,6 +8,7 @@ for people who write or read it from elsewhere.
 """
 
 from cobasim.files import folder_name, write_atomically
+from cobasim.records.archive import read_archive, read_runs
 from cobasim.records.bins import PASS_RATE_BINS, bin_counts
 from cobasim.records.header import FORMAT, RunHeader, own_versions
 from cobasim.records.run import (
@@ -37,7 +38,9 @@ __all__ = [
     "find_runs",
     "folder_name",
     "own_versions",
+    "read_archive",
     "read_header",
     "read_run",
+    "read_runs",
     "write_atomically",
 ]

@@ -14,7 +14,7 @@ from cobasim.experiments.reproduction.agreement import Values
 from cobasim.experiments.reproduction.paper import COBA, GRPO, REFERENCE, Claim, Result
 from cobasim.experiments.reproduction.plan import ABLATIONS
 from cobasim.experiments.reproduction.rows import SimulatedRuns
-from cobasim.runs.config import ORACLE
+from cobasim.runs import ORACLE
 from cobasim.scores import as_p_values, holm, mean_interval, paired_p_value
 
 BASE = "as it is"

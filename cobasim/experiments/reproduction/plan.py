@@ -13,9 +13,8 @@ from typing import Any
 from cobasim.errors import unknown_name
 from cobasim.experiments.reproduction import paper
 from cobasim.experiments.reproduction.paper import COBA, GRPO, KNAPSACK, MIRRORED, REFERENCE
-from cobasim.runs.comparison import plan as runs_of
-from cobasim.runs.config import ORACLE
-from cobasim.runs.sweep import Point, Sweep
+from cobasim.runs import ORACLE, Point, Sweep
+from cobasim.runs import plan as runs_of
 from cobasim.updates import WEIGHTINGS
 from cobasim.world import WORLD_DEFAULTS, WORLDS
 

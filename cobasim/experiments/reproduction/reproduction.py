@@ -38,7 +38,7 @@ from cobasim.experiments.reproduction.tables import alphas, beside, largest_budg
 from cobasim.experiments.reproduction.weighting import decomposition, pull_words, pulls
 from cobasim.files import write_atomically
 from cobasim.records import own_versions
-from cobasim.runs.sweep import claim, run_sweep
+from cobasim.runs import claim, run_sweep
 from cobasim.updates import WEIGHTINGS
 from cobasim.world import WORLDS
 

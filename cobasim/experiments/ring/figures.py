@@ -42,18 +42,19 @@ def ranks(league: Mapping[str, Any], title: str) -> go.Figure:
 def heatmap(result: Mapping[str, Any], reference: str, weighting: str) -> go.Figure:
     """Allocators x conditions of one weighting: difference to a reference in points.
 
-    A cell with a number is beyond the noise, one with a dot is inside it. Allocators come in the
-    order of the league, conditions in that of the plan.
+    A cell with a number is beyond the noise, one with a dot is inside it. Allocators are in the
+    order of the league, conditions in the order of the plan.
     """
-    inside = [c for c, one in enumerate(result["conditions"]) if one["weighting"] == weighting]
-    found = result["differences"][reference]
+    inside = [c for c, row in enumerate(result["conditions"]) if row["weighting"] == weighting]
+    differences = result["differences"][reference]
     order = [row["allocator"] for row in result["leagues"][weighting]["rows"]]
     names = [name for name in order if name != reference]
-    z = np.array([[100 * found[name][c]["mean"] for c in inside] for name in names])
-    p = np.array([[found[name][c]["adjusted_p"] for c in inside] for name in names])
-    real = p < result["level"]
-    text = np.where(real, np.char.mod("%+.1f", z), "·")
-    spread = float(np.quantile(np.abs(z), 0.98)) or 1.0  # a few extremes must not pale the rest
+    z = np.array([[100 * differences[name][c]["mean"] for c in inside] for name in names])
+    p = np.array([[differences[name][c]["adjusted_p"] for c in inside] for name in names])
+    text = np.where(p < result["level"], np.char.mod("%+.1f", z), "·")
+    spread = (
+        float(np.quantile(np.abs(z), 0.98)) or 1.0
+    )  # a few extremes must not make the rest pale
     figure = go.Figure(
         go.Heatmap(
             z=z,

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from cobasim.experiments.studies.skeleton import (
+from cobasim.experiments.studies.vocabulary import (
     Answer,
     Options,
-    Section,
+    Row,
+    Rows,
     Study,
-    against,
+    Sweep,
     axis,
     compose,
     name_of,
+    section,
     sweep,
 )
-from cobasim.runs.config import ORACLE
-from cobasim.runs.sweep import Sweep
-from cobasim.scores import Rows
+from cobasim.runs import ORACLE
 
-Row = Mapping[str, Any]
 USUAL_WINDOW = 3
 
 
@@ -49,50 +45,41 @@ def answer(rows: Rows) -> Answer:
     for row in rows:
         parts.setdefault(row["part"], []).append(row)
 
-    def told(row: Row) -> str:
-        return name_of(row["allocator"], row.get("estimator"))
-
-    def stale(row: Row) -> str:
-        return name_of(row["allocator"], f"{row['num_prompts']} prompts")
-
     def truth(row: Row) -> str:
         return ORACLE + str(row["allocator"]).removeprefix(ORACLE)
 
-    estimates = against(
-        [*parts["truth"], *parts["estimator"]], "final_heldout", variant=told, reference=truth
-    )
-    windows = against(
-        parts["window"],
-        "final_heldout",
-        variant=lambda row: f"coba, k = {row['window']}",
-        reference=lambda _: f"coba, k = {USUAL_WINDOW}",
-    )
-    to_truth = against(
-        parts["staleness"],
-        "final_heldout",
-        variant=stale,
-        reference=lambda row: name_of(truth(row), f"{row['num_prompts']} prompts"),
-    )
-    to_uniform = against(
-        parts["staleness"],
-        "final_heldout",
-        variant=stale,
-        reference=lambda row: name_of("uniform", f"{row['num_prompts']} prompts"),
-    )
+    def pool(allocator: str, row: Row) -> str:
+        return name_of(allocator, f"{row['num_prompts']} prompts")
+
+    def stale(row: Row) -> str:
+        return pool(row["allocator"], row)
+
     return compose(
         [
-            Section(
-                "held-out accuracy with estimated pass rates, against the true ones", estimates
+            section(
+                "held-out accuracy with estimated pass rates, against the true ones",
+                [*parts["truth"], *parts["estimator"]],
+                variant=lambda row: name_of(row["allocator"], row.get("estimator")),
+                reference=truth,
             ),
-            Section(
+            section(
                 f"held-out accuracy by window of the failure rate, against k = {USUAL_WINDOW}",
-                windows,
+                parts["window"],
+                variant=lambda row: f"coba, k = {row['window']}",
+                reference=lambda _: f"coba, k = {USUAL_WINDOW}",
             ),
-            Section(
+            section(
                 "held-out accuracy with estimates, against the truth, by pool size (staleness)",
-                to_truth,
+                parts["staleness"],
+                variant=stale,
+                reference=lambda row: pool(truth(row), row),
             ),
-            Section("held-out accuracy against uniform, by pool size (staleness)", to_uniform),
+            section(
+                "held-out accuracy against uniform, by pool size (staleness)",
+                parts["staleness"],
+                variant=stale,
+                reference=lambda row: pool("uniform", row),
+            ),
         ]
     )
 

@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
-from cobasim.experiments.studies.skeleton import (
+from cobasim.experiments.studies.phase_map import Map, case
+from cobasim.experiments.studies.vocabulary import (
     BOTH_WORLDS,
     Answer,
     Contrast,
     Options,
+    Rows,
     Study,
+    Sweep,
     Table,
     against,
+    grouped,
+    half_width,
+    mean_interval,
     signed,
     sweep,
+    with_differences,
 )
-from cobasim.figures import label, lay_out
-from cobasim.runs.sweep import Sweep
-from cobasim.scores import LEVEL, Rows, false_discovery, mean_interval, with_differences
-
-Row = Mapping[str, Any]
+from cobasim.loop import Loop
+from cobasim.records import Run
+from cobasim.scores import LEVEL, false_discovery
 
 NOISES: dict[str, dict[str, float]] = {
     "usual": {"noise": 10.0, "prompt_noise": 0.0},
     "rollout": {"noise": 40.0, "prompt_noise": 0.0},
     "prompt": {"noise": 10.0, "prompt_noise": 20.0},
 }
-"""Kinds of nuisance gradient. With 16 rollouts a prompt the last two are about equally strong; only
-that of rollouts is averaged out by more rollouts of the same prompt."""
+"""Kinds of noise. With 16 rollouts a prompt the last two are about equally strong; only that of
+rollouts is averaged out by more rollouts of the same prompt."""
 
 POPULATIONS = {"math": 0.30, "easy": 0.60, "hard": 0.10, "middling": 0.375}  # mean first pass rates
 AXES = ("population", "transfer", "noise kind", "pool / batch")
@@ -65,20 +68,27 @@ def plan(options: Options) -> dict[str, Sweep]:
     }
 
 
+def batch_of(run: Run, loop: Loop) -> dict[str, Any]:
+    """The column ``batch``: prompts in a step."""
+    return {"batch": loop.config.batch_size}
+
+
 def placed(rows: Rows) -> list[dict[str, Any]]:
     """Rows with the axes of the map: the kind of noise, and batches to an epoch (pool / batch)."""
     kinds = {tuple(values.values()): name for name, values in NOISES.items()}
-    found = []
-    for row in with_differences(rows):
-        batch = row["batch"]
-        kind = kinds[row["noise"], row["prompt_noise"]]
-        found.append({**row, "noise kind": kind, "pool / batch": row["num_prompts"] // batch})
-    return found
+    return [
+        {
+            **row,
+            "noise kind": kinds[row["noise"], row["prompt_noise"]],
+            "pool / batch": row["num_prompts"] // row["batch"],
+        }
+        for row in with_differences(rows)
+    ]
 
 
 def cells(rows: Rows) -> list[Contrast]:
     """Every cell of the map against uniform; p-values by Benjamini-Hochberg over all cells."""
-    found = against(
+    contrasts = against(
         rows,
         "final_heldout",
         variant=lambda row: str(row["allocator"]),
@@ -86,168 +96,68 @@ def cells(rows: Rows) -> list[Contrast]:
         within=KEY,
         correct=lambda p: p,
     )
-    if not found:
+    if not contrasts:
         return []
-    adjusted = false_discovery([one.p for one in found])
-    return [replace(one, p=float(p)) for one, p in zip(found, adjusted, strict=True)]
+    adjusted = false_discovery([cell.p for cell in contrasts])
+    return [replace(cell, p=float(p)) for cell, p in zip(contrasts, adjusted, strict=True)]
 
 
 def answer(rows: Rows) -> Answer:
     """The map, its averages, and how often each allocator is above or below uniform."""
-    mine = placed(rows)
-    found = cells(mine)
-    tables = [_averages(mine)]
-    figures = []
-    for world, weighting in dict.fromkeys(one.group[:2] for one in found):
-        part = [one for one in found if one.group[:2] == (world, weighting)]
-        tables.append(_map_table(part, world, weighting))
-        figures.append(_map(part, world, weighting))
-    return Answer(_sentences(found), tables, figures, [asdict(one) for one in found])
+    on_map = placed(rows)
+    contrasts = cells(on_map)
+    groups: dict[tuple[str, ...], list[Contrast]] = {}
+    for cell in contrasts:
+        groups.setdefault(cell.group[:2], []).append(cell)
+    maps = [Map(world, weighting, part) for (world, weighting), part in groups.items()]
+    return Answer(
+        _sentences(contrasts),
+        [_averages(on_map), *(each.table() for each in maps)],
+        [each.figure() for each in maps],
+        [asdict(cell) for cell in contrasts],
+    )
 
 
-def _sentences(found: Sequence[Contrast]) -> list[str]:
+def _sentences(contrasts: Sequence[Contrast]) -> list[str]:
+    """A sentence for each world, weighting and allocator."""
+    groups: dict[tuple[str, ...], list[Contrast]] = {}
+    for cell in contrasts:
+        groups.setdefault((*cell.group[:2], cell.what), []).append(cell)
     lines = []
-    keys = dict.fromkeys((*one.group[:2], one.what) for one in found)
-    for world, weighting, name in keys:
-        mine = [one for one in found if (*one.group[:2], one.what) == (world, weighting, name)]
-        above = [one for one in mine if one.beyond and one.mean > 0]
-        below = [one for one in mine if one.beyond and one.mean < 0]
-        ends = max(mine, key=lambda one: one.mean), min(mine, key=lambda one: one.mean)
-        shown = "; ".join(f"{text} {one.text} ({_case(one)})"
-                          for text, one in zip(("most", "least"), ends, strict=True))  # fmt: skip
+    for (world, weighting, name), part in groups.items():
+        above, below = sum(cell.above for cell in part), sum(cell.below for cell in part)
+        most = max(part, key=lambda cell: cell.mean)
+        least = min(part, key=lambda cell: cell.mean)
         lines.append(
             f"{world} world, loss weighted per {weighting}: {name} is above uniform beyond the "
-            f"noise in {len(above)} of {len(mine)} cells, below in {len(below)}, inside the noise "
-            f"in {len(mine) - len(above) - len(below)} ({mine[0].n} seeds, Benjamini-Hochberg at "
-            f"{100 * LEVEL:g} % over {len(found)} cells); {shown} points."
+            f"noise in {above} of {len(part)} cells, below in {below}, inside the noise "
+            f"in {len(part) - above - below} ({part[0].n} seeds, Benjamini-Hochberg at "
+            f"{100 * LEVEL:g} % over {len(contrasts)} cells); most {most.text} ({case(most)}); "
+            f"least {least.text} ({case(least)}) points."
         )
     return lines
-
-
-def _case(one: Contrast) -> str:
-    population, transfer, noise, visits = one.group[2:]
-    return f"{population}, transfer {transfer}, {noise} noise, pool {visits} x batch"
 
 
 def _averages(rows: Rows) -> Table:
     """Mean difference at each value of each axis, all else pooled; intervals over seeds."""
     lines = []
-    keys = dict.fromkeys((row["world"], row["weighting"], row["allocator"]) for row in rows)
-    for key in keys:
-        mine = [
-            row
-            for row in rows
-            if (row["world"], row["weighting"], row["allocator"]) == key
-            and row["minus_uniform"] is not None
-        ]
-        for axis in AXES if mine else ():
-            for value in dict.fromkeys(row[axis] for row in mine):
-                by_seed: dict[int, list[float]] = {}
-                for row in mine:
-                    if row[axis] == value:
-                        by_seed.setdefault(row["seed"], []).append(100 * row["minus_uniform"])
-                one = mean_interval([float(np.mean(values)) for values in by_seed.values()])
-                half = None if one.high is None else one.high - one.mean
-                lines.append((*key, axis, str(value), signed(one.mean, half)))
+    known = [row for row in rows if row["minus_uniform"] is not None]
+    for key, own in grouped(known, "world", "weighting", "allocator").items():
+        for axis in AXES:
+            for (value,), part in grouped(own, axis).items():
+                by_seed = grouped(part, "seed").values()
+                mean = mean_interval(
+                    [
+                        float(np.mean([100 * row["minus_uniform"] for row in seed]))
+                        for seed in by_seed
+                    ]
+                )
+                lines.append((*key, axis, str(value), signed(mean.mean, half_width(mean))))
     return Table(
         "Difference to uniform by each axis, all else pooled (points; 95 % over seeds)",
         ("world", "loss per", "allocator", "axis", "value", "minus uniform"),
         lines,
     )
-
-
-def _columns(found: Sequence[Contrast], place: int) -> list[str]:
-    return list(dict.fromkeys(one.group[place] for one in found))
-
-
-def _map_table(found: Sequence[Contrast], world: str, weighting: str) -> Table:
-    """Rows: population, noise, pool; columns: allocator and transfer; bold beyond the noise."""
-    transfers, names = _columns(found, 3), list(dict.fromkeys(one.what for one in found))
-    at = {(*one.group[2:], one.what): one for one in found}
-    lines = []
-    for population in _columns(found, 2):
-        for noise in _columns(found, 4):
-            for visits in _columns(found, 5):
-                shown = []
-                for name in names:
-                    for transfer in transfers:
-                        one = at[population, transfer, noise, visits, name]
-                        shown.append(f"**{one.text}**" if one.beyond else one.text)
-                lines.append((population, noise, f"{visits} x batch", *shown))
-    return Table(
-        f"{world} world, loss weighted per {weighting}: minus uniform, points (bold: beyond the "
-        "noise)",
-        ("first pass rates", "noise", "pool", *(f"{n}, transfer {t}" for n in names
-                                                for t in transfers)),
-        lines,
-    )  # fmt: skip
-
-
-def _map(found: Sequence[Contrast], world: str, weighting: str) -> go.Figure:
-    """Small multiples: coloured cells are beyond the noise, blank ones with a dot are not."""
-    names = list(dict.fromkeys(one.what for one in found))
-    populations, transfers = _columns(found, 2), _columns(found, 3)
-    places = [(noise, visits) for noise in _columns(found, 4) for visits in _columns(found, 5)]
-    at = {(*one.group[2:], one.what): one for one in found}
-    most = max(abs(one.mean) for one in found) or 1.0
-    figure = make_subplots(
-        len(names), len(populations), shared_xaxes=True, shared_yaxes=True,
-        horizontal_spacing=0.015, vertical_spacing=0.09 / len(names) if len(names) > 1 else 0.0,
-        subplot_titles=[
-            f"{label(name)}: {label(p)}" for name in names for p in populations
-        ],
-    )  # fmt: skip
-    for down, name in enumerate(names):
-        for across, population in enumerate(populations):
-            grid = [[at[population, t, n, v, name] for t in transfers] for n, v in places]
-            figure.add_trace(
-                go.Heatmap(
-                    z=[[one.mean if one.beyond else None for one in line] for line in grid],
-                    text=[[f"{one.mean:+.1f}" if one.beyond else "·" for one in line]
-                          for line in grid],
-                    customdata=[[[one.text, f"{one.p:.3f}"] for one in line] for line in grid],
-                    x=[f"{t}" for t in transfers],
-                    y=[f"{n} noise, pool {v} x" for n, v in places],
-                    texttemplate="%{text}", hoverongaps=True, colorscale="RdBu",
-                    zmin=-most, zmax=most, xgap=1, ygap=1,
-                    showscale=down == 0 and across == 0,
-                    colorbar={"thickness": 12, "outlinewidth": 0, "title": "points"},
-                    hovertemplate=f"{label(name)}, {label(population)}, transfer %{{x}}, %{{y}}: "
-                    "%{customdata[0]} points, p %{customdata[1]}<extra></extra>",
-                ),
-                row=down + 1, col=across + 1,
-            )  # fmt: skip
-            figure.add_trace(  # cells inside the noise: a dot, with their interval
-                go.Scatter(
-                    x=[t for line in grid for t, one in zip(transfers, line, strict=True)
-                       if not one.beyond],
-                    y=[f"{n} noise, pool {v} x" for (n, v), line in zip(places, grid, strict=True)
-                       for one in line if not one.beyond],
-                    mode="markers",
-                    marker={"color": "rgba(128,128,128,0.6)", "size": 5, "symbol": "x-thin-open"},
-                    customdata=[[one.text] for line in grid for one in line if not one.beyond],
-                    hovertemplate="inside the noise: %{customdata[0]} points<extra></extra>",
-                    showlegend=False,
-                ),
-                row=down + 1, col=across + 1,
-            )  # fmt: skip
-    title = (
-        f"Minus uniform, points: {label(world)} world, loss weighted per {label(weighting)}"
-        "<br><sup>coloured: beyond the noise (Benjamini-Hochberg, 5 %); crosses: inside it; "
-        "pool in batches</sup>"
-    )
-    lay_out(figure, title, height=150 + len(names) * (60 + 24 * len(places)))
-    figure.update_xaxes(type="category", showgrid=False)
-    figure.update_yaxes(type="category", showgrid=False, autorange="reversed")
-    for across in range(1, len(populations) + 1):
-        figure.update_xaxes(title="transfer", row=len(names), col=across)
-    figure.update_layout(margin={"t": 100})
-    return figure
-
-
-def batch_of(run: Any, loop: Any) -> dict[str, Any]:
-    """The column ``batch``: prompts in a step."""
-    return {"batch": loop.config.batch_size}
 
 
 PHASE = Study(

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from cobasim.experiments.studies.skeleton import (
+from cobasim.experiments.studies.vocabulary import (
     Answer,
     Options,
-    Section,
+    Row,
+    Rows,
     Study,
-    against,
+    Sweep,
     axis,
     compose,
     name_of,
+    section,
     sweep,
 )
-from cobasim.runs.sweep import Sweep
-from cobasim.scores import Rows
 
-Row = Mapping[str, Any]
 SIGNALS = ("coba-variance", "coba-mixed", "coba-update")
 SCHEDULES = ("coba-explore-first", "linear-decay", "fixed", "fixed-exploit", "fixed-explore")
 
 
 def plan(options: Options) -> dict[str, Sweep]:
-    """Allocators that choose alpha otherwise; other signals, read both ways; alpha held."""
+    """Allocators with other rules for alpha; other signals, read both ways; alpha held fixed."""
     alphas = options.pick((1.5, 3.0, 5.5, 8.0, 9.5), (1.5, 3.0, 4.5, 5.5, 6.5, 8.0, 9.5))
     return {
         "rules": sweep(options, options.names("uniform", "coba", *SCHEDULES)),
@@ -45,10 +41,8 @@ def answer(rows: Rows) -> Answer:
             None if sense is None else f"read as {sense}",
         )
 
-    found = against(rows, "final_heldout", variant=variant, reference=lambda _: "coba")
-    return compose(
-        [Section("held-out accuracy by rule for alpha, against coba (failure rate)", found)]
-    )
+    subject = "held-out accuracy by rule for alpha, against coba (failure rate)"
+    return compose([section(subject, rows, variant=variant, reference=lambda _: "coba")])
 
 
 SIGNAL = Study(

@@ -1,0 +1,109 @@
+"""``cobasim allocate``: budgets for a file of pass rates."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cobasim.allocation import SOLVERS
+from cobasim.cli.common import JsonFlag
+
+if TYPE_CHECKING:
+    from cobasim.arrays import FloatArray, IntArray
+
+EDGES = {"0": 0.0, "to 0.2": 0.2, "to 0.4": 0.4, "to 0.6": 0.6, "to 0.8": 0.8,
+         "below 1": 1.0 - 1e-12, "1": 1.0}  # fmt: skip
+"""Rows of the table: names, and the highest pass rate of each."""
+
+
+@dataclass(frozen=True)
+class LimitOptions:
+    """How many rollouts there are."""
+
+    total_budget: Annotated[int, typer.Option(help="Rollouts to spend in all.")]
+    low: Annotated[int, typer.Option(help="Min rollouts per prompt.")] = 2
+    high: Annotated[int, typer.Option(help="Max rollouts per prompt.")] = 128
+
+
+@dataclass(frozen=True)
+class StateOptions:
+    """What the allocator is told of the run."""
+
+    failure_rate: Annotated[
+        float | None, typer.Option(help="Global failure rate. Default: 1 - mean pass rate.")
+    ] = None
+    progress: Annotated[float, typer.Option(help="Share of the run that is done.")] = 0.0
+
+
+@dataclass(frozen=True)
+class ParameterOptions:
+    """Parameters of the allocator; None: its default."""
+
+    kappa: Annotated[float | None, typer.Option(help="alpha + beta (coba).")] = None
+    gamma: Annotated[float | None, typer.Option(help="Steepness of Eq. 6 (coba).")] = None
+    tau: Annotated[float | None, typer.Option(help="Saturation scale of Eq. 8.")] = None
+    alpha: Annotated[float | None, typer.Option(help="Hold alpha at this value.")] = None
+    beta: Annotated[float | None, typer.Option(help="Second shape parameter (fixed).")] = None
+
+
+def allocate(
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="Pass rates: .json (a list), .csv or .parquet (a column pass_rate), .npy, or - "
+            "for standard input."
+        ),
+    ],
+    limits: LimitOptions,
+    state: StateOptions,
+    parameters: ParameterOptions,
+    allocator: Annotated[str, typer.Option(help="See `cobasim allocators`.")] = "coba",
+    solver: Annotated[str, typer.Option(help=f"One of {', '.join(SOLVERS)}.")] = "threshold",
+    as_json: JsonFlag = False,
+) -> None:
+    """Budgets for a file of pass rates: how many rollouts each prompt should get."""
+    from cobasim.allocation import Limits, prepare
+    from cobasim.data import read_pass_rates
+
+    rates = read_pass_rates(file)
+    given = {name: value for name, value in asdict(parameters).items() if value is not None}
+    obs, built = prepare(rates, allocator=allocator, solver=solver, **asdict(state), **given)
+    budgets = built(obs, Limits(limits.total_budget, limits.low, limits.high))
+    shape = built.shape(obs)
+    if as_json:
+        alpha, beta = (None, None) if shape is None else shape
+        total = int(budgets.sum())
+        content = {"budgets": budgets.tolist(), "alpha": alpha, "beta": beta, "total": total}
+        print(json.dumps(content))
+        return
+    title = f"{allocator}: {budgets.sum()} rollouts over {budgets.size} prompts"
+    Console().print(_table(title, rates, budgets))
+    if shape is not None:
+        print(f"preference density: Beta({shape[0]:.2f}, {shape[1]:.2f})")
+    print("budgets in the order of the file: add --json")
+
+
+def _table(title: str, rates: FloatArray, budgets: IntArray) -> Table:
+    """Budgets by pass rate."""
+    table = Table(title=title)
+    for column in ("pass rate", "prompts", "rollouts", "share of budget", "mean", "min", "max"):
+        table.add_column(column, justify="right")
+    for name, (above, upto) in zip(EDGES, itertools.pairwise([-1.0, *EDGES.values()]), strict=True):
+        part = budgets[(rates > above) & (rates <= upto)]
+        if part.size:
+            table.add_row(
+                name,
+                str(part.size),
+                str(part.sum()),
+                f"{part.sum() / budgets.sum():.1%}" if budgets.sum() else "-",
+                f"{part.mean():.1f}",
+                str(part.min()),
+                str(part.max()),
+            )
+    return table

@@ -1,0 +1,78 @@
+"""``cobasim compare``: allocators in the synthetic world, the main job."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from cobasim.cli.common import JsonFlag, command_text, interruptible, progress_bar
+from cobasim.cli.comparison_tables import comparison_tables
+from cobasim.cli.options import ComparedOptions, JobsOption, RunOptions
+from cobasim.cli.output import say, say_files
+
+if TYPE_CHECKING:
+    from cobasim.records import Run
+    from cobasim.runs import CompareConfig
+
+
+def compare(
+    compared: ComparedOptions,
+    run: RunOptions,
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="quick (under a minute), paper (500 steps, 16 seeds, with oracles), or peers "
+            "(published methods)."
+        ),
+    ] = "quick",
+    jobs: JobsOption = None,
+    out: Annotated[
+        str | None,
+        typer.Option(help="New folder for runs and report. Default: runs/compare-TIME."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Compare allocators in the synthetic world, paired by seed, at equal rollouts."""
+    from cobasim import runs
+    from cobasim.settings import validated
+
+    began = time.perf_counter()
+    values = runs.settle(preset, run.plain(), **compared.chosen(), **run.chosen())
+    config = runs.with_pool(validated(runs.CompareConfig, values))
+    folder = Path(out or f"runs/compare-{datetime.now():%Y%m%d-%H%M%S}")
+    runs.claim_new_folder(folder)
+    with interruptible(
+        f"the steps recorded so far are kept in {folder}; to compare again, choose another --out"
+    ):
+        finished = _run_all(config, folder, jobs)
+        result = runs.score(config, finished)
+        report, numbers = runs.store_comparison(result, folder, command=command_text())
+    if as_json:
+        print(json.dumps(result.to_json()))
+        return
+    console = Console()
+    for table in comparison_tables(result.rows):
+        console.print(table)
+    say(*result.statements)
+    steps_done = sum(each.steps[-1].step for each in finished)
+    seconds = time.perf_counter() - began
+    say(f"\n{len(finished)} runs, {steps_done:,} steps in {seconds:.1f} s", wrap=False)
+    where = f"{folder}/<weighting>/<allocator>/<seed>"
+    say_files({"report": report, "numbers": numbers, "runs": where})
+
+
+def _run_all(config: CompareConfig, folder: Path, jobs: int | None) -> list[Run]:
+    """All runs, with a bar."""
+    from cobasim.runs import run_all
+
+    with progress_bar() as progress:
+        bar = progress.add_task(
+            f"{config.world.world} world, {config.loop.steps} steps a run", total=config.num_runs
+        )
+        return run_all(config, folder, jobs=jobs, on_finished=lambda: progress.advance(bar))

@@ -1,0 +1,55 @@
+"""``cobasim learn``: an allocator trained by reinforcement learning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from cobasim.cli.common import command_text, interruptible, progress_bar
+from cobasim.cli.options import RunOptions
+from cobasim.cli.output import say
+from cobasim.errors import InputError
+
+
+def learn(
+    out: Annotated[str, typer.Option(help="New file, used as learned:FILE.")],
+    run: RunOptions,
+    timesteps: Annotated[int, typer.Option(min=1, help="Steps of the environment.")] = 80_000,
+    weighting: Annotated[
+        Literal["rollout", "prompt"],
+        typer.Option(help="What counts alike in the loss."),
+    ] = "rollout",
+    seed: Annotated[int, typer.Option(min=0, help="Of the network and of PPO.")] = 0,
+) -> None:
+    """Train an allocator by PPO in small simulated runs; needs the extra learn."""
+    from cobasim.gym import cheap_config, train
+    from cobasim.records import write_atomically
+    from cobasim.scores import mean_interval
+
+    file = Path(out)
+    if file.exists():
+        raise InputError(f"{file} exists and is not overwritten: choose another --out")
+    if not file.parent.is_dir():
+        raise InputError(f"{file.parent} is no folder: make it first, or choose another --out")
+    config = cheap_config(run.plain(), weighting=weighting, **run.chosen())
+    with interruptible("nothing was written"), progress_bar("steps") as progress:
+        bar = progress.add_task("training", total=timesteps)
+
+        def show(done: int, reward: float | None) -> None:
+            text = "training" if reward is None else f"{reward:+.2f} points above uniform"
+            progress.update(bar, completed=min(done, timesteps), description=text)
+
+        trained = train(
+            config, timesteps=timesteps, seed=seed, command=command_text(), on_progress=show
+        )
+    write_atomically(file, trained.network.to_json())
+    for when, values in (("before", trained.before), ("after", trained.after)):
+        interval = mean_interval(values)
+        assert interval.low is not None
+        print(
+            f"{when:6} training: {interval.mean:+.2f} points above uniform (95 % interval "
+            f"{interval.low:+.2f} to {interval.high:+.2f}), {values.size} seeds not trained on"
+        )
+    say(f"written to {file}; use it as learned:{file}", wrap=False)

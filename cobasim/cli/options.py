@@ -1,0 +1,172 @@
+"""Options that commands share, alone or in groups.
+
+A group is a frozen dataclass whose fields are options. ``grouped`` makes a command for typer of a
+function that takes groups: each field becomes an option of its own.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import wraps
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from cobasim.errors import unknown_name
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the fields of its dataclass parameters in their place, as options."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, type[Any]] = {}
+    options: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        kind = hints[parameter.name]
+        if is_dataclass(kind) and isinstance(kind, type):
+            groups[parameter.name] = kind
+            options += _fields(kind)
+        else:
+            options.append(_option(parameter.name, kind, parameter.default))
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        for name, kind in groups.items():
+            given[name] = kind(**{field.name: given.pop(field.name) for field in fields(kind)})
+        command(**given)
+
+    run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    run.__annotations__ = {option.name: option.annotation for option in options}
+    return run
+
+
+def _fields(group: type[Any]) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    empty = inspect.Parameter.empty
+    return [
+        _option(field.name, hints[field.name], empty if field.default is MISSING else field.default)
+        for field in fields(group)
+    ]
+
+
+def _option(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+# -- options ---------------------------------------------------------------------------------
+
+AllocatorsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Comma-separated names, or module:Class of your own; oracle-NAME is shown the true "
+        "pass rates."
+    ),
+]
+SeedsOption = Annotated[int | None, typer.Option(help="Number of seeds.")]
+StepsOption = Annotated[int | None, typer.Option(help="Policy updates in a run.")]
+WorldOption = Annotated[
+    str | None, typer.Option(help="logistic, skill-chain, or module:Class of your own.")
+]
+WeightingOption = Annotated[
+    str, typer.Option(help="What counts alike in the loss: rollout, prompt or both.")
+]
+PassRatesOption = Annotated[
+    str | None,
+    typer.Option(help="File of measured pass rates: one simulated prompt starts at each."),
+]
+EstimatorOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Pass-rate rule for all: last, window, robust or posterior. Default: the rule of each "
+        "allocator's publication."
+    ),
+]
+BatchOption = Annotated[int | None, typer.Option(help="Prompts in a step, M.")]
+BudgetOption = Annotated[int | None, typer.Option(help="Rollouts in a step.")]
+LowOption = Annotated[int | None, typer.Option(help="Min rollouts per prompt.")]
+HighOption = Annotated[int | None, typer.Option(help="Max rollouts per prompt.")]
+SettingsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="name=value: any setting of the world, the loop or an allocator, such as "
+        "transfer=0.2 or kappa=15. May be repeated.",
+    ),
+]
+JobsOption = Annotated[
+    int | None, typer.Option(min=1, help="Processes at a time. Default: one per processor.")
+]
+SampleSeedOption = Annotated[int, typer.Option(min=0, help="Seed of the sample.")]
+ResumeOption = Annotated[str, typer.Option(help="Folder; the same command resumes there.")]
+YesFlag = Annotated[bool, typer.Option(help="Allow very many runs.")]
+
+
+# -- groups ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ComparedOptions:
+    """What is compared: allocators, weightings and seeds."""
+
+    allocators: AllocatorsOption = None
+    seeds: SeedsOption = None
+    weighting: WeightingOption = "both"
+    pass_rates: PassRatesOption = None
+
+    def chosen(self) -> dict[str, Any]:
+        """Values for ``settle``; None: not chosen."""
+        names = None if self.allocators is None else allocator_list(self.allocators)
+        return {
+            "allocators": names,
+            "weightings": weighting_list(self.weighting),
+            "seeds": self.seeds,
+            "pass_rates": self.pass_rates,
+        }
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a simulated run is like."""
+
+    world: WorldOption = None
+    steps: StepsOption = None
+    batch_size: BatchOption = None
+    total_budget: BudgetOption = None
+    low: LowOption = None
+    high: HighOption = None
+    estimator: EstimatorOption = None
+    settings: SettingsOption = None
+
+    def chosen(self) -> dict[str, Any]:
+        """Values by flat name, without those of ``--set``; None: not chosen."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name != "settings"
+        }
+
+    def plain(self) -> dict[str, Any]:
+        """Values of ``--set`` by flat name."""
+        return plain_settings(self.settings)
+
+
+def plain_settings(settings: list[str] | None) -> dict[str, Any]:
+    """Values of ``--set`` by flat name."""
+    from cobasim.settings import split_settings
+
+    return split_settings(settings or [])
+
+
+def allocator_list(text: str) -> tuple[str, ...]:
+    """Names, comma-separated."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def weighting_list(weighting: str) -> tuple[str, ...]:
+    """rollout, prompt or both. Raises InputError for anything else."""
+    choices = {"rollout": ("rollout",), "prompt": ("prompt",), "both": ("rollout", "prompt")}
+    if weighting not in choices:
+        raise unknown_name("weighting", weighting, choices)
+    return choices[weighting]

@@ -1,0 +1,118 @@
+"""``cobasim ring``: every allocator in many conditions, ranked."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cobasim.cli.common import JsonFlag, command_text
+from cobasim.cli.options import (
+    JobsOption,
+    ResumeOption,
+    SeedsOption,
+    SettingsOption,
+    StepsOption,
+    YesFlag,
+    allocator_list,
+    plain_settings,
+)
+from cobasim.cli.output import narrow_table, resumable, run_experiment, say, say_files
+
+
+@dataclass(frozen=True)
+class RingOptions:
+    """Who takes part, and in which conditions."""
+
+    preset: Annotated[
+        str, typer.Option(help="quick (20 conditions, 3 seeds) or full (72 conditions, 5 seeds).")
+    ] = "quick"
+    allocators: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated names, uniform among them. Default: all."),
+    ] = None
+    seeds: SeedsOption = None
+    steps: StepsOption = None
+    oracles: Annotated[
+        bool, typer.Option(help="Also run each allocator on the true pass rates.")
+    ] = True
+    pass_rates: Annotated[
+        str | None,
+        typer.Option(help="File of the measured population. Default: the one in examples/."),
+    ] = None
+    settings: SettingsOption = None
+
+
+def ring(
+    options: RingOptions,
+    jobs: JobsOption = None,
+    out: ResumeOption = "runs/ring",
+    yes: YesFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Every allocator in many conditions at equal rollouts: ranks, differences, tests, one page."""
+    from cobasim.experiments import ring as rings
+    from cobasim.runs import TABLE
+
+    began = time.perf_counter()
+    plan = rings.plan(
+        options.preset,
+        None if options.allocators is None else allocator_list(options.allocators),
+        seeds=options.seeds,
+        steps=options.steps,
+        oracles=options.oracles,
+        pass_rates=options.pass_rates,
+        settings=plain_settings(options.settings),
+    )
+    folder = Path(out)
+    with resumable(folder):
+        rows = run_experiment(plan, folder, yes=yes, jobs=jobs, measure=rings.measure)
+        result = rings.analyse(rings.read_outcomes(rows))
+        report, numbers = rings.store(result, folder, command=command_text())
+    if as_json:
+        print(json.dumps(result))
+        return
+    console = Console()
+    for title, league in result["leagues"].items():
+        console.print(_league_table(title, league))
+    say(*rings.statements(result))
+    seconds = time.perf_counter() - began
+    say(f"\n{len(rows)} runs, {seconds:.1f} s since the start of this command", wrap=False)
+    say_files({"report": report, "numbers": numbers, "table": folder / TABLE})
+
+
+def _league_table(title: str, league: dict[str, Any]) -> Table:
+    """One league for the terminal; the page says more."""
+    from cobasim.experiments.ring import counts, never_below, points
+
+    per = "both weightings" if title == "both" else f"loss weighted per {title}"
+    table = narrow_table(
+        f"{per}, {league['conditions']} conditions\npoints at equal rollouts, ± half of a "
+        "95 % interval; b/l/i: conditions\nbeaten, lost, inside the noise; gap: to its oracle; "
+        "*: not told\napart from the best by ranks"
+    )
+    table.add_column("allocator", no_wrap=True)
+    for column in (
+        "mean\nrank", "minus\nuniform", "\nb/l/i", "never\nbelow", "minus\ncoba", "\nb/l/i",
+        "\ngap",
+    ):  # fmt: skip
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in league["rows"]:
+        coba, gap = row.get("minus_coba"), row["oracle_gap"]
+        table.add_row(
+            row["allocator"],
+            f"{row['mean_rank']:.2f}{'*' if row['near_best'] else ' '}",
+            points(row["minus_uniform"]).replace(" ", ""),
+            counts(row, "uniform").replace(" ", ""),
+            never_below(row).partition(":")[0],
+            f"{100 * coba['mean']:+.2f}" if coba else "-",
+            counts(row, "coba").replace(" ", ""),
+            f"{100 * gap['mean']:+.2f}" if gap else "-",
+        )
+    return table

@@ -1,0 +1,161 @@
+"""The plan of a ring: every allocator in many conditions.
+
+A condition is a point of a sweep (world, population, noise, regime) under one weighting of the
+loss.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cobasim.allocation import ALLOCATORS, find_allocator
+from cobasim.errors import InputError, unknown_name
+from cobasim.loop import Loop
+from cobasim.records import Run
+from cobasim.runs import BASELINE, ORACLE, Point, Sweep
+from cobasim.scores import WallTime, accuracy_curve, is_oracle, wall_time_curve
+
+PRESETS = ("quick", "full")
+MEASURED = "examples/pass_rates_tiny_lm.csv"
+"""Pass rates of a real, tiny language model; below the working folder, or beside the package."""
+
+SIZES: dict[str, Any] = {
+    "steps": 150, "batch_size": 128, "total_budget": 2048, "weightings": ("rollout", "prompt"),
+}  # fmt: skip
+SETTINGS: dict[str, Any] = {"num_prompts": 1024, "num_heldout": 1000}
+SEEDS = {"quick": 3, "full": 5}
+
+# Chosen with uniform budgets alone (seeds 100 to 102), so that these rise by 10 to 20 points in
+# 150 steps of 128 prompts; see docs/ring.md
+LEARNING_RATES: dict[str, dict[str, float]] = {
+    "logistic": {"easy": 0.0048, "hard": 0.0095, "math": 0.0054, "measured": 0.0048},
+    "skill-chain": {"easy": 0.08, "hard": 0.08, "math": 0.08, "measured": 0.08},
+}
+CLUSTERS = {"logistic": 8, "skill-chain": 4}
+"""Fewer chains than in the default world, as the pool is smaller: with noise they learn too."""
+TIME = WallTime(round_latency=60.0, generated_per_second=25.0, trained_per_second=25.0)
+"""For a quarter of the usual rollouts: waiting, generating and training take a third each."""
+NOISY_FACTOR = {"logistic": 2.5, "skill-chain": 3.0}
+"""Factor on the learning rate where there is more noise than ``QUIET``."""
+
+QUIET = (10.0, 0.0)
+"""The least noise: of a rollout, and of a prompt."""
+
+
+def condition(
+    world: str,
+    population: str,
+    noise: tuple[float, float] = QUIET,
+    *,
+    regime_step: int | None = None,
+    pass_rates: str | None = None,
+) -> Point:
+    """One point of the sweep; population "measured" starts prompts at the file ``pass_rates``."""
+    rate = LEARNING_RATES[world][population]
+    return {
+        "world": world,
+        "clusters": CLUSTERS[world],
+        "population": "math" if population == "measured" else population,
+        "pass_rates": pass_rates if population == "measured" else None,
+        "noise": noise[0],
+        "prompt_noise": noise[1],
+        "regime_step": regime_step,
+        "learning_rate": float(f"{rate * (1.0 if noise == QUIET else NOISY_FACTOR[world]):.6g}"),
+    }
+
+
+def conditions(preset: str, steps: int, pass_rates: str) -> tuple[Point, ...]:
+    """The points of a preset; those of quick are among those of full."""
+    full = preset == "full"
+    populations = ("easy", "hard", "math", "measured") if full else ("math", "measured")
+    noises = list(itertools.product((10.0, 40.0), (0.0, 20.0))) if full else [QUIET, (40.0, 20.0)]
+    regimes = [QUIET, (40.0, 20.0)] if full else [QUIET]
+    points = [
+        condition(world, population, noise, pass_rates=pass_rates)
+        for world in LEARNING_RATES
+        for population in populations
+        for noise in noises
+    ]
+    if steps >= 2:
+        points += [
+            condition(world, "math", noise, regime_step=steps // 2)
+            for world in LEARNING_RATES
+            for noise in regimes
+        ]
+    return tuple(points)
+
+
+def measured_file(given: str | None = None) -> str:
+    """The file of measured pass rates. Raises InputError if there is none."""
+    beside = Path(__file__).parents[3] / MEASURED
+    for file in [Path(MEASURED), beside] if given is None else [Path(given)]:
+        if file.is_file():
+            return str(file)
+    raise InputError(
+        f"{given or MEASURED} does not exist; give a file of measured pass rates with --pass-rates"
+    )
+
+
+def plan(
+    preset: str = "quick",
+    allocators: Sequence[str] | None = None,
+    *,
+    seeds: int | None = None,
+    steps: int | None = None,
+    oracles: bool = True,
+    pass_rates: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    points: Sequence[Point] | None = None,
+) -> Sweep:
+    """The sweep of a ring.
+
+    Args:
+        preset: "quick" or "full".
+        allocators: names, uniform among them; None: all of ALLOCATORS.
+        seeds: at least two, since noise is what results are judged by; None: the preset's.
+        steps: policy updates of a run; learning rates are chosen for the default.
+        oracles: also run each as oracle-NAME that looks at pass rates.
+        pass_rates: file of the measured population; None: ``MEASURED``.
+        settings: further settings of the world, the loop or allocators; conditions win.
+        points: conditions; None: the preset's.
+
+    Raises InputError for bad values.
+    """
+    if preset not in PRESETS:
+        raise unknown_name("preset", preset, PRESETS)
+    names = tuple(ALLOCATORS if allocators is None else allocators)
+    if BASELINE not in names:
+        raise InputError("--allocators must include uniform: differences are measured against it")
+    if len(names) < 2:
+        raise InputError(
+            f"a ring needs at least two allocators, uniform among them, got {', '.join(names)}"
+        )
+    if shown := [name for name in names if is_oracle(name)]:
+        raise InputError(f"{shown[0]}: oracles are added to the allocators named; leave it out")
+    for name in names:
+        find_allocator(name)
+    seeds = SEEDS[preset] if seeds is None else seeds
+    if seeds < 2:
+        raise InputError(f"a ring needs at least 2 seeds to know its noise, got {seeds}")
+    steps = int(SIZES["steps"]) if steps is None else steps
+    if points is None:
+        points = conditions(preset, steps, measured_file(pass_rates))
+    if oracles:
+        names += tuple(ORACLE + name for name in names if "beliefs" in find_allocator(name).needs)
+    chosen = SIZES | {
+        "allocators": names, "seeds": seeds, "steps": steps, "eval_every": max(1, steps // 15),
+    }  # fmt: skip
+    return Sweep("quick", SETTINGS | dict(settings or {}), chosen, tuple(points))
+
+
+def measure(finished: Run, loop: Loop) -> dict[str, Any]:
+    """The curve of a run for its row: rollouts, modelled seconds, and held-out accuracy."""
+    rollouts, heldout = accuracy_curve(finished)
+    return {
+        "curve_rollouts": rollouts.tolist(),
+        "curve_heldout": heldout.tolist(),
+        "curve_seconds": wall_time_curve(finished, TIME)[0].tolist(),
+    }

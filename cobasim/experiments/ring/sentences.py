@@ -1,0 +1,68 @@
+"""What a reader of a ring must know, in sentences computed from its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cobasim.runs import BASELINE
+from cobasim.scores import LEVEL
+
+
+def statements(result: Mapping[str, Any]) -> list[str]:
+    """A sentence for each league, then how pass rates were estimated and runs compared."""
+    lines = [_league(title, league) for title, league in result["leagues"].items()]
+    rows = [row for league in result["leagues"].values() for row in league["rows"]]
+    rules: dict[str, dict[str, None]] = {}
+    for row in rows:
+        rules.setdefault(row["estimator"], {})[row["allocator"]] = None
+    listed = "; ".join(f"{rule}: {', '.join(sorted(names))}" for rule, names in rules.items())
+    lines.append(f"Pass rates are estimated by the rule of each publication. {listed}.")
+    other = sorted({row["allocator"] for row in rows if abs(row["spent"] - 1.0) > 5e-4})
+    if other:
+        lines.append(f"Spent other totals than uniform: {', '.join(other)}.")
+    return [*lines, _comparison(result)]
+
+
+def _league(title: str, league: Mapping[str, Any]) -> str:
+    rows, test = league["rows"], league["friedman"]
+    best, spread = rows[0], f"{league['critical_difference']:.2f}"
+    near = [row["allocator"] for row in rows[1:] if row["near_best"]]
+    per = "both weightings" if title == "both" else f"loss weighted per {title}"
+    text = (
+        f"{per}, {league['conditions']} conditions: best mean rank {best['mean_rank']:.2f}, "
+        f"{best['allocator']}"
+    )
+    if test is None or test["p_value"] >= LEVEL:
+        text += "; Friedman's test finds no difference among the allocators"
+    else:
+        text += f" (Friedman p = {test['p_value']:.1e})"
+        text += (
+            f"; not told apart from it by ranks (critical difference {spread}): {_listed(near)}"
+            if near
+            else f"; every other is further than the critical difference {spread}"
+        )
+    safe = [
+        row["allocator"]
+        for row in rows
+        if row["never_below_uniform"] and row["allocator"] != BASELINE
+    ]
+    return f"{text}. Never below uniform beyond the noise: {_listed(safe)} (weak with few seeds)."
+
+
+def _comparison(result: Mapping[str, Any]) -> str:
+    share = result["compared_at"]
+    cost = "the planned rollouts" if share > 0.9995 else f"{share:.1%} of the planned rollouts"
+    if share <= 0.9995:
+        cost += f", which all of them reached ({result['shortest']} spent least)"
+    return (
+        f"Runs are compared at {cost}; {len(result['seeds'])} seeds, paired; noise: paired "
+        "t-tests, Benjamini-Hochberg at 5 % over all conditions and allocators. Conditions share "
+        "seeds and were chosen, not drawn: ranks speak of these conditions."
+    )
+
+
+def _listed(names: Sequence[str], most: int = 10) -> str:
+    """Names in the order of the league; those beyond ``most`` are counted (tables name all)."""
+    shown = ", ".join(names[:most]) or "none"
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,0 +1,62 @@
+"""Doing a study: its folder, and what is missing in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from cobasim.errors import InputError
+from cobasim.experiments import frame
+from cobasim.experiments.studies.study import Answer, Options, Study
+from cobasim.runs import Sweep, claim_folder, writing
+
+PLAN = "study-plan.json"
+
+
+def claim(study: Study, options: Options, out: Path) -> dict[str, Sweep]:
+    """Make the folder of a study, or check that it is this one's; its sweeps, claimed too.
+
+    Every point is checked before anything is made. Raises InputError if the folder holds another
+    study or anything else, and for further allocators where the study takes none.
+    """
+    if options.allocators and not study.open_to_more:
+        raise InputError(
+            f"study {study.name!r} has its own allocators, got {', '.join(options.allocators)}; "
+            "leave --allocators out"
+        )
+    parts = study.plan(options)
+    frame.num_runs(parts)
+    content = {"study": study.name, **asdict(options)}
+    text = json.dumps(content, indent=1, sort_keys=True) + "\n"
+    claim_folder(out, text, kind="study", file=PLAN)
+    frame.claim_parts(parts, out)
+    return parts
+
+
+def run_study(
+    study: Study,
+    options: Options,
+    out: Path,
+    parts: Mapping[str, Sweep],
+    *,
+    jobs: int | None = None,
+    on_finished: Callable[[int], None] = lambda _: None,
+) -> tuple[list[dict[str, Any]], Answer]:
+    """Do what is missing of a claimed study; its rows, and the answer they give.
+
+    Args:
+        study, options, out, parts: as for, and from, ``claim``.
+        jobs: processes at a time; the rows of sweeps do not depend on it.
+        on_finished: gets the number of runs just stored.
+
+    Raises InputError if another process is writing to the folder.
+    """
+    with writing(out):
+        rows = frame.run_parts(
+            parts, out, jobs=jobs, on_finished=on_finished, measure=study.measure
+        )
+    rows += study.compute(options)
+    return rows, study.answer(rows)

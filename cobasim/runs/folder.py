@@ -1,0 +1,93 @@
+"""Folders that runs are written to: each belongs to one plan, and has one writer at a time.
+
+A plan is a text, stored as it is: a folder is resumed by the very same text only. The lock is a
+file ``.lock`` in the folder; the operating system frees it when its process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cobasim.errors import InputError
+from cobasim.records import own_versions, write_atomically
+
+PLAN, LOCK = "plan.json", ".lock"
+
+
+def claim_folder(out: Path, plan: str, *, kind: str, file: str = PLAN) -> None:
+    """Make a folder for a plan, or check that it belongs to this very plan, to resume there.
+
+    Args:
+        out: the folder.
+        plan: text of the plan.
+        kind: what the folder holds, for error messages ("sweep").
+        file: name of the plan's file.
+
+    Raises InputError if the folder belongs to another plan, holds anything else, or is being
+    written by another process at this moment.
+    """
+    if not _belongs(out, plan, kind, file):
+        out.mkdir(parents=True, exist_ok=True)
+        with writing(out):
+            if not _belongs(out, plan, kind, file):  # another process may have been quicker
+                write_atomically(out / file, plan)
+
+
+def _belongs(out: Path, plan: str, kind: str, file: str) -> bool:
+    """Whether the folder holds this plan; False if there is nothing in it."""
+    if (out / file).exists():
+        if (out / file).read_text(encoding="utf-8") != plan:
+            raise InputError(
+                f"{out} holds another plan ({file} differs); choose another --out, or repeat the "
+                "same options to resume"
+            )
+        return True
+    if not _empty(out):
+        raise InputError(f"{out} exists and holds no {kind}; choose another --out")
+    return False
+
+
+def claim_new_folder(out: Path) -> None:
+    """Make a folder for runs that cannot be resumed. Raises InputError if it holds anything."""
+    if not _empty(out):
+        raise InputError(
+            f"{out} exists and is not empty; runs are never overwritten: choose another --out, or "
+            "remove it"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def _empty(out: Path) -> bool:
+    return not out.exists() or (out.is_dir() and all(file.name == LOCK for file in out.iterdir()))
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Keep other processes from writing to a folder that exists; may be nested.
+
+    Raises InputError if another process is writing there.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(out.resolve() / LOCK, timeout=0, is_singleton=True)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InputError(
+            f"{out} is being written by another process; wait until that ends, or choose another "
+            "--out"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def write_numbers(file: Path, numbers: Mapping[str, Any], *, command: str) -> None:
+    """Write plain values as JSON, with the command that made them and the versions in use."""
+    content = {"command": command, "versions": own_versions(), **numbers}
+    write_atomically(file, json.dumps(content, indent=1) + "\n")
