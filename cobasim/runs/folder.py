@@ -30,30 +30,37 @@ def claim_folder(out: Path, plan: str, *, kind: str, file: str = PLAN) -> None:
     Raises InputError if the folder belongs to another plan, holds anything else, or is being
     written by another process at this moment.
     """
-    if not _belongs(out, plan, kind, file):
+    if not _belongs(out, plan, file):
+        # a folder that holds a lock is being claimed by others, or was: who has the lock may judge
+        if not (_is_empty(out) or (out / LOCK).exists()):
+            raise _foreign(out, kind)
         out.mkdir(parents=True, exist_ok=True)
         with writing(out):
-            if not _belongs(out, plan, kind, file):  # another process may have been quicker
+            if not _belongs(out, plan, file):
+                if not _is_empty(out):
+                    raise _foreign(out, kind)
                 write_atomically(out / file, plan)
 
 
-def _belongs(out: Path, plan: str, kind: str, file: str) -> bool:
-    """Whether the folder holds this plan; False if there is nothing in it."""
-    if (out / file).exists():
-        if (out / file).read_text(encoding="utf-8") != plan:
-            raise InputError(
-                f"{out} holds another plan ({file} differs); choose another --out, or repeat the "
-                "same options to resume"
-            )
-        return True
-    if not _empty(out):
-        raise InputError(f"{out} exists and holds no {kind}; choose another --out")
-    return False
+def _belongs(out: Path, plan: str, file: str) -> bool:
+    """Whether the folder holds this plan; False without any. Raises InputError for another."""
+    if not (out / file).exists():
+        return False
+    if (out / file).read_text(encoding="utf-8") != plan:
+        raise InputError(
+            f"{out} holds another plan ({file} differs); choose another --out, or repeat the "
+            "same options to resume"
+        )
+    return True
+
+
+def _foreign(out: Path, kind: str) -> InputError:
+    return InputError(f"{out} exists and holds no {kind}; choose another --out")
 
 
 def claim_new_folder(out: Path) -> None:
     """Make a folder for runs that cannot be resumed. Raises InputError if it holds anything."""
-    if not _empty(out):
+    if not _is_empty(out):
         raise InputError(
             f"{out} exists and is not empty; runs are never overwritten: choose another --out, or "
             "remove it"
@@ -61,7 +68,8 @@ def claim_new_folder(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
 
 
-def _empty(out: Path) -> bool:
+def _is_empty(out: Path) -> bool:
+    """Whether a folder does not exist, or holds nothing but a lock."""
     return not out.exists() or (out.is_dir() and all(file.name == LOCK for file in out.iterdir()))
 
 
