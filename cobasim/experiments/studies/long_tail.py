@@ -100,8 +100,8 @@ def _never(rows: Rows) -> Table:
         "Visited prompts that never had a mixed group (%), by first class; means over seeds",
         ("world", "loss per", "allocator", *DIFFICULTY_CLASSES),
         [
-            (*key, *(_mean([row[f"never_{name}"] for row in mine]) for name in CLASSES))
-            for key, mine in grouped(rows, *KEY).items()
+            (*key, *(_mean([row[f"never_{name}"] for row in group]) for name in CLASSES))
+            for key, group in grouped(rows, *KEY).items()
         ],
     )
 
@@ -109,9 +109,9 @@ def _never(rows: Rows) -> Table:
 def _ends(rows: Rows) -> Table:
     """Transition matrices, one row per first class."""
     cells = []
-    for key, mine in grouped(rows, *KEY).items():
+    for key, group in grouped(rows, *KEY).items():
         for name, text in zip(CLASSES, DIFFICULTY_CLASSES, strict=True):
-            ends = [row[f"to_{name}"] for row in mine if row[f"to_{name}"] is not None]
+            ends = [row[f"to_{name}"] for row in group if row[f"to_{name}"] is not None]
             shown = [_mean([end[k] for end in ends]) for k in range(len(CLASSES))]
             cells.append((*key, text, *shown))
     return Table(

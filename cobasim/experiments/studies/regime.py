@@ -157,8 +157,8 @@ def _after_change(rows: Rows, name: str) -> go.Figure:
         subplot_titles=[label(", per ".join(group)) for group in groups],
     )  # fmt: skip
     for place, members in enumerate(groups.values()):
-        for (allocator,), mine in grouped(members, "allocator").items():
-            runs = [_since(row, name) for row in mine]
+        for (allocator,), own in grouped(members, "allocator").items():
+            runs = [_since(row, name) for row in own]
             mean = 100 * np.mean([values for _, values in runs], axis=0)
             figure.add_trace(
                 go.Scatter(
