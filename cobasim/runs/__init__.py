@@ -30,7 +30,7 @@ from cobasim.runs.folder import (
     write_numbers,
     writing,
 )
-from cobasim.runs.parallel import RayCluster, in_parallel, processes
+from cobasim.runs.parallel import RayCluster, in_parallel
 from cobasim.runs.parameters import METHODS, Parameter, Point, point_at, points, read_plan
 from cobasim.runs.rows import ROWS, Measure, execute_row, finished
 from cobasim.runs.sweep import MOST_RUNS, Sweep
@@ -71,7 +71,6 @@ __all__ = [
     "plan",
     "point_at",
     "points",
-    "processes",
     "read_plan",
     "read_table",
     "run_all",

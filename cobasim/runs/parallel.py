@@ -18,13 +18,6 @@ class RayCluster:
     address: str | None = None
 
 
-def processes(jobs: int | None) -> int:
-    """``jobs``, or one per processor that this process may use."""
-    import joblib
-
-    return jobs or int(joblib.cpu_count())
-
-
 def in_parallel(
     task: Callable[..., Result],
     items: Sequence[tuple[Any, ...]],
@@ -53,7 +46,7 @@ def in_parallel(
         return
     kind = "generator" if ordered else "generator_unordered"
     calls = (joblib.delayed(task)(*item) for item in items)
-    workers = min(processes(jobs), len(items))
+    workers = min(jobs or int(joblib.cpu_count()), len(items))
     yield from joblib.Parallel(n_jobs=workers, return_as=kind)(calls)
 
 
