@@ -32,7 +32,7 @@ CURVES = {  # column: (title, axis)
     "learner.entropy": ("Entropy of the policy", "nats per token"),
     "learner.response_length": ("Response length", "tokens"),
     "learner.log_prob_gap_mean": ("Log-prob difference between engine and model, mean", "nats"),
-    "effective_ratio": ("Share of mixed groups", "share of the batch"),
+    "mixed_share": ("Share of mixed groups", "share of the batch"),
     "alpha": ("Alpha of the preference density", "alpha"),
     "failure_rate": ("Failure rate", "share of rollouts, mean over prompts"),
     "budget_max": ("Largest budget", "rollouts"),

@@ -307,7 +307,7 @@ def _run(config: TrainConfig, folder: Path, *, resume: bool) -> None:
             done[0] += 1
             seconds = record.learner
             parts.append(f"reward {seconds.get('reward', float('nan')):.3f}")
-            parts.append(f"mixed {record.effective_ratio or 0:.2f}")
+            parts.append(f"mixed {record.mixed_share or 0:.2f}")
             phases = [f"{p} {seconds.get(f'seconds_{p}', 0.0):.2f}" for p in PHASES]
             parts.append(f"[{', '.join(phases)} s]")
             each = (time.perf_counter() - began) / done[0]
@@ -338,7 +338,7 @@ def _summary(config: TrainConfig, folder: Path, records: list[StepRecord], secon
         table.add_column(column, justify="right")
     for record in evaluated:
         assert record.evaluation is not None
-        mixed = record.effective_ratio
+        mixed = record.mixed_share
         table.add_row(
             str(record.step),
             f"{record.rollouts:,}",

@@ -60,7 +60,7 @@ def steps_of(allocator, seed, steps, gain=0.1, noise=0.004, every=10, batch=64):
             beta=None if fixed else 3.0 + 5 * progress,
             failure_rate=1 - level,
             smoothed_failure_rate=1 - level,
-            effective_ratio=float(mixed.mean()),
+            mixed_share=float(mixed.mean()),
             budget_min=int(budgets.min()),
             budget_max=int(budgets.max()),
             budget_gini=0.0 if allocator == "uniform" else 0.4,

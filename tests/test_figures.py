@@ -130,7 +130,7 @@ def test_one_seed_has_no_band(tmp_path):
 
 
 def test_long_runs_are_averaged_over_blocks(tmp_path):
-    steps = tuple(StepRecord(t, t, effective_ratio=t / 2000) for t in range(1, 1001))
+    steps = tuple(StepRecord(t, t, mixed_share=t / 2000) for t in range(1, 1001))
     trace = named(figures.mixed_share([Run(header(), steps, tmp_path)]))["uniform"]
     assert len(trace.x) <= 150
     assert np.array(trace.y[1:-1]) == pytest.approx(np.array(trace.x[1:-1]) / 20)

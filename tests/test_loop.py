@@ -49,8 +49,8 @@ def test_every_step_spends_exactly_the_total_within_bounds(name, world):
         assert sum(record.bins["prompts"]) == record.prompts == 32
         assert record.budget_min >= 2
         assert record.budget_max <= 128
-        assert 0 <= record.effective_ratio <= 1
-        assert sum(record.bins["mixed"]) == round(32 * record.effective_ratio)
+        assert 0 <= record.mixed_share <= 1
+        assert sum(record.bins["mixed"]) == round(32 * record.mixed_share)
     assert [r.step for r in records if r.evaluation] == [0, 4, 8, 12]
 
 

@@ -379,3 +379,22 @@ def test_names_of_folders_are_safe_and_different(names):
 )
 def test_known_names_stay_and_paths_make_no_folders(name, folder):
     assert folder_name(name) == folder
+
+
+def test_names_of_earlier_versions_are_read():
+    line = (
+        '{"step": 3, "rollouts": 96, "effective_ratio": 0.25, '
+        '"learner": {"grad_norm": 1.5, "rounds": 2, "trained_rollouts": 64}}'
+    )
+    record = StepRecord.from_json(line)
+    assert (record.mixed_share, record.rounds, record.trained_rollouts) == (0.25, 2, 64)
+    assert record.learner == {"grad_norm": 1.5}
+    assert record.extra == {}
+    again = StepRecord.from_json(record.to_json())
+    assert again == record
+    assert "effective_ratio" not in record.to_json()
+
+
+def test_a_present_name_wins_over_an_old_one():
+    both = '{"step": 1, "rollouts": 8, "effective_ratio": 0.25, "mixed_share": 0.5}'
+    assert StepRecord.from_json(both).mixed_share == 0.5

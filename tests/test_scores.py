@@ -70,7 +70,7 @@ def test_a_run_that_measured_nothing_scores_none_not_zero(tmp_path):
     empty = Run(header(), (), tmp_path)
     scores = asdict(summarise(empty))
     assert {key for key, value in scores.items() if value is None} == {
-        "first_heldout", "final_heldout", "best_heldout", "final_hard", "auc", "effective_ratio",
+        "first_heldout", "final_heldout", "best_heldout", "final_hard", "auc", "mixed_share",
         "never_mixed", "budget_gini", "allocate_ms",
     }  # fmt: skip
     one = curve_run(tmp_path, [(0, 0.5)])
@@ -78,15 +78,15 @@ def test_a_run_that_measured_nothing_scores_none_not_zero(tmp_path):
     with_gap = Run(
         header(),
         (
-            StepRecord(1, 1, effective_ratio=0.25, allocate_ms=None),
+            StepRecord(1, 1, mixed_share=0.25, allocate_ms=None),
             StepRecord(2, 2, evaluation={"heldout": None}),
-            StepRecord(3, 3, effective_ratio=0.75, never_mixed=0.5),
+            StepRecord(3, 3, mixed_share=0.75, never_mixed=0.5),
             StepRecord(4, 4),
         ),
         tmp_path,
     )
     got = summarise(with_gap)
-    assert (got.effective_ratio, got.never_mixed, got.allocate_ms) == (0.5, 0.5, None)
+    assert (got.mixed_share, got.never_mixed, got.allocate_ms) == (0.5, 0.5, None)
     assert got.final_heldout is None
 
 
@@ -288,7 +288,7 @@ def test_the_table_is_plain_json(tmp_path):
     rows = comparison_table(runs)
     text = json.dumps([asdict(row) for row in rows], allow_nan=False)
     assert len(json.loads(text)) == 4
-    assert all(row.effective_ratio is not None and row.auc is not None for row in rows)
+    assert all(row.mixed_share is not None and row.auc is not None for row in rows)
 
 
 @pytest.mark.parametrize("room", ["scores", "figures", "report"])

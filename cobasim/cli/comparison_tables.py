@@ -63,7 +63,7 @@ def _details(weighting: str, group: dict[str, Row]) -> Table:
             _percent(scored.hard),
             _percent(scored.auc),
             _reach(scored),
-            _plain(scored.effective_ratio, 100, 1),
+            _plain(scored.mixed_share, 100, 1),
             _plain(scored.never_mixed, 100, 1),
             _plain(scored.budget_gini, 1, 2),
             _plain(scored.allocate_ms, 1, 2),

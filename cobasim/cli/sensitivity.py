@@ -35,7 +35,7 @@ SHOWN = {
     "minus_uniform": "minus uniform",
     "final_heldout": "held-out",
     "auc": "area",
-    "effective_ratio": "mixed",
+    "mixed_share": "mixed",
 }
 """Metrics and their columns."""
 

@@ -133,7 +133,7 @@ def mixed_share(runs: Iterable[Run]) -> go.Figure:
         hover="%{y:.1f} % at step %{x:.0f}",
         missing="no run records the share of mixed groups",
     )
-    return _over_steps(runs, "effective_ratio", "Share of mixed groups", look)
+    return _over_steps(runs, "mixed_share", "Share of mixed groups", look)
 
 
 def _over_steps(runs: Iterable[Run], column: str, title: str, look: _Look) -> go.Figure:

@@ -37,7 +37,7 @@ def step_numbers(obs: Observation, budgets: IntArray, passes: IntArray) -> dict[
     return {
         "prompts": int(budgets.size),
         "smoothed_failure_rate": obs.failure_rate,
-        "effective_ratio": float(np.count_nonzero(mixed)) / budgets.size,
+        "mixed_share": float(np.count_nonzero(mixed)) / budgets.size,
         "budget_min": int(budgets.min()),
         "budget_max": counts.size - 1,
         "budget_gini": gini(counts),

@@ -11,6 +11,7 @@ from cobasim.files import folder_name, write_atomically
 from cobasim.records.archive import read_archive, read_runs
 from cobasim.records.bins import PASS_RATE_BINS, bin_counts
 from cobasim.records.header import FORMAT, RunHeader, own_versions
+from cobasim.records.old_names import rename
 from cobasim.records.run import (
     HEADER_FILE,
     STEPS_FILE,
@@ -42,5 +43,6 @@ __all__ = [
     "read_header",
     "read_run",
     "read_runs",
+    "rename",
     "write_atomically",
 ]

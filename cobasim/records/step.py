@@ -10,6 +10,7 @@ from cobasim.difficulty import DIFFICULTY_CLASSES
 from cobasim.errors import InputError
 from cobasim.records.bins import PASS_RATE_BINS
 from cobasim.records.encoding import decode, encode
+from cobasim.records.old_names import lift, rename
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class StepRecord:
     """Failure rate of this step's rollouts: the mean over prompts, not over rollouts."""
     smoothed_failure_rate: float | None = None
     """The failure rate that the allocator was told."""
-    effective_ratio: float | None = None
+    mixed_share: float | None = None
     """Share of this step's groups with both outcomes, that is with a gradient."""
     budget_min: int | None = None
     budget_max: int | None = None
@@ -75,6 +76,7 @@ class StepRecord:
         """Check a parsed line and make a record of it; ValueError says what is wrong with it."""
         if type(payload) is not dict:
             raise InputError(f"expected a JSON object, got {type(payload).__name__}")
+        lift(rename(payload))
         for name in ("step", "rollouts"):
             if type(payload.get(name)) is not int or payload[name] < 0:
                 raise InputError(
@@ -88,10 +90,6 @@ class StepRecord:
         if payload.get("evaluation") is not None:
             _check_evaluation(payload["evaluation"])
         learner = payload.get("learner")
-        if type(learner) is dict:  # where version 0.1 wrote them
-            for name in ("rounds", "trained_rollouts"):
-                if name in learner and name not in payload:
-                    payload[name] = learner.pop(name)
         if learner is None:
             payload["learner"] = {}
         elif type(learner) is not dict:
@@ -113,7 +111,7 @@ NUMBERS: Final = (
     "beta",
     "failure_rate",
     "smoothed_failure_rate",
-    "effective_ratio",
+    "mixed_share",
     "budget_min",
     "budget_max",
     "budget_gini",

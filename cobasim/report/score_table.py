@@ -133,7 +133,7 @@ FURTHER: Final = (
         "points, 95 %",
         lambda row: Cell("baseline") if row.baseline else _difference(row.auc_difference),
     ),
-    Column("mixed groups", "%", lambda row: _number(row.effective_ratio, 1, scale=100)),
+    Column("mixed groups", "%", lambda row: _number(row.mixed_share, 1, scale=100)),
     Column("never mixed", "% of prompts", lambda row: _number(row.never_mixed, 1, scale=100)),
     Column("budget Gini", "0 to 1", lambda row: _number(row.budget_gini)),
     Column("allocation", "ms per step", lambda row: _number(row.allocate_ms, 3)),

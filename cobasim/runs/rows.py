@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cobasim.loop import Loop
-from cobasim.records import Run, write_atomically
+from cobasim.records import Run, rename, write_atomically
 from cobasim.runs.config import RunConfig
 from cobasim.runs.execution import measured_pool, run_header, simulate
 
@@ -53,8 +53,7 @@ def finished(out: Path) -> set[int]:
 
 def read_row(out: Path, number: int) -> dict[str, Any]:
     """The stored row of a run."""
-    row: dict[str, Any] = json.loads(_file(out, number).read_text())
-    return row
+    return rename(json.loads(_file(out, number).read_text()))
 
 
 def store_row(out: Path, numbers: Iterable[int], row: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cobasim.errors import InputError
-from cobasim.records import write_atomically
+from cobasim.records import rename, write_atomically
 from cobasim.runs.folder import PLAN
 from cobasim.runs.parameters import Point
 from cobasim.runs.rows import finished, read_row
@@ -65,7 +65,7 @@ def read_table(folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
 
     try:
         points = json.loads((folder / PLAN).read_text())["points"]
-        rows = pq.read_table(folder / TABLE).to_pylist()
+        rows = [rename(row) for row in pq.read_table(folder / TABLE).to_pylist()]
         names = list(dict.fromkeys(name for point in points for name in point))
     except FileNotFoundError as error:
         missing = Path(error.filename).name

@@ -28,7 +28,7 @@ class RunScores:
     final_hard: float | None
     auc: float | None
     """Mean held-out accuracy over rollouts."""
-    effective_ratio: float | None
+    mixed_share: float | None
     """Share of mixed groups, mean over steps."""
     never_mixed: float | None
     """Last known share of visited prompts that never had a mixed group."""
@@ -54,7 +54,7 @@ def summarise(run: Run, rollouts: float | None = None) -> RunScores:
         best_heldout=best_accuracy(run),
         final_hard=final_accuracy(run, "hard"),
         auc=area_under_curve(run, rollouts=rollouts),
-        effective_ratio=mean_of_known(step.effective_ratio for step in run.steps),
+        mixed_share=mean_of_known(step.mixed_share for step in run.steps),
         never_mixed=never_mixed[-1] if never_mixed else None,
         budget_gini=mean_of_known(step.budget_gini for step in run.steps),
         allocate_ms=mean_of_known(step.allocate_ms for step in run.steps),

@@ -19,7 +19,7 @@ METRICS: dict[str, tuple[str, float]] = {
     "minus_uniform": ("held-out accuracy minus uniform (points)", 100.0),
     "auc": ("mean held-out accuracy over the run (%)", 100.0),
     "final_hard": ("final accuracy on the hard set (%)", 100.0),
-    "effective_ratio": ("mixed groups (%)", 100.0),
+    "mixed_share": ("mixed groups (%)", 100.0),
     "never_mixed": ("visited prompts that never had a mixed group (%)", 100.0),
     "budget_gini": ("Gini coefficient of the budgets", 1.0),
 }

@@ -45,7 +45,7 @@ class Row:
     reach it."""
     reached_baseline: float | None
     """Share of the seeds that reach it."""
-    effective_ratio: float | None
+    mixed_share: float | None
     """Share of mixed groups."""
     never_mixed: float | None
     budget_gini: float | None
@@ -147,7 +147,7 @@ def _row(own: Mapping[int, _Scored], reference: Mapping[int, _Scored], *, is_bas
         auc_difference=difference(lambda score: score.auc),
         rollouts_to_baseline=mean_of_known(reached),
         reached_baseline=mean_of_known([float(value is not None) for value in reached]),
-        effective_ratio=mean_of_known(score.effective_ratio for score in scores),
+        mixed_share=mean_of_known(score.mixed_share for score in scores),
         never_mixed=mean_of_known(score.never_mixed for score in scores),
         budget_gini=mean_of_known(score.budget_gini for score in scores),
         allocate_ms=mean_of_known(score.allocate_ms for score in scores),

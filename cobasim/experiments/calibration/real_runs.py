@@ -53,7 +53,7 @@ class Series:
         return cls(
             heldout=accuracy[1:] - accuracy[0],
             failure_rate=_blocks([record.failure_rate for record in steps]),
-            mixed=_blocks([record.effective_ratio for record in steps]),
+            mixed=_blocks([record.mixed_share for record in steps]),
             norm=float(np.mean(norms)),
             final=float(accuracy[-1]),
         )

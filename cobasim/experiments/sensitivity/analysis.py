@@ -14,7 +14,7 @@ from cobasim.experiments.sensitivity.design import Design
 from cobasim.experiments.sensitivity.index import indices
 from cobasim.scores import METRICS, mean_interval, with_differences
 
-ANALYSED = ("final_heldout", "minus_uniform", "auc", "effective_ratio")
+ANALYSED = ("final_heldout", "minus_uniform", "auc", "mixed_share")
 """The metrics that have indices."""
 
 
