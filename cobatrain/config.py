@@ -1,13 +1,13 @@
-"""The config of a training run: validated, frozen, read from YAML, changed by ``a.b=value``."""
+"""The config of a training run: read from YAML, changed by ``a.b=value``, validated, frozen."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from cobasim.allocation import check_needs, find_allocator, make_allocator
 from cobasim.errors import InputError, unknown_name
@@ -17,7 +17,7 @@ from cobasim.settings import Frozen, validated
 from cobatrain.engines import EngineConfig, SamplingConfig
 from cobatrain.tasks import parse_task_config
 from cobatrain.tracking import TRACKERS
-from cobatrain.update.update import UpdateConfig
+from cobatrain.update import UpdateConfig, check_weighting
 
 CONFIGS = Path(__file__).parent / "configs"
 SERVED = frozenset({"beliefs", "randomness", "rounds"})  # what LanguageModelLearner can serve
@@ -45,28 +45,6 @@ class ModelConfig(Frozen):
     dtype: Literal["float32", "bfloat16"] = "float32"  # of the weights that are trained
 
 
-class UpdateSettings(Frozen):
-    """The policy update; names as in ``cobatrain.update.update.UpdateConfig``."""
-
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-6
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
-    advantage: str = "grpo"
-    loss: str = "clip"
-    constant_length: int | None = None
-    clip_low: float = 0.2
-    clip_high: float = 0.28
-    kl_coef: float = 0.0
-    tis_cap: float | None = None
-    old_log_probs: str = "recompute"
-    minibatches: int = 1
-    micro_tokens: int = 16384
-    max_grad_norm: float | None = 1.0
-    gradient_checkpointing: bool = False
-    bf16: bool = False
-
-
 class EvaluationConfig(Frozen):
     """Held-out accuracy: avg@k over ``samples`` completions of each of ``prompts`` prompts."""
 
@@ -86,8 +64,6 @@ class CheckpointConfig(Frozen):
 class TrainConfig(Frozen):
     """One training run."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     model: ModelConfig
     task: dict[str, Any] = {"kind": "arithmetic"}
     loop: LoopConfig = LoopConfig()
@@ -96,7 +72,7 @@ class TrainConfig(Frozen):
     weighting: Literal["rollout", "token", "prompt"] = "rollout"
     sampling: SamplingConfig = SamplingConfig()
     engine: EngineConfig = EngineConfig()
-    update: UpdateSettings = UpdateSettings()
+    update: UpdateConfig = UpdateConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     parallel: Literal["replicate", "shard"] = "replicate"  # of the model, under torchrun
@@ -111,7 +87,7 @@ class TrainConfig(Frozen):
         allocator = make_allocator(self.allocator, **self.parameters)
         check_needs(self.allocator, allocator.needs, SERVED, "a language model")
         parse_task_config(self.task)
-        self.update_config()
+        check_weighting(self.weighting, self.update.constant_length)
         for name in self.track:
             if name not in TRACKERS:
                 raise unknown_name("tracker", name, TRACKERS)
@@ -126,17 +102,8 @@ class TrainConfig(Frozen):
 
     @property
     def estimator(self) -> str:
-        """The pass-rate rule in use."""
+        """Name of the pass-rate rule in use."""
         return self.loop.estimator or find_allocator(self.allocator).estimator
-
-    def update_config(self) -> UpdateConfig:
-        """The plain values that ``cobatrain.update.update.update`` takes."""
-        others = {"learning_rate", "weight_decay", "betas", "warmup_steps"}
-        return UpdateConfig(
-            weighting=self.weighting,
-            temperature=self.sampling.temperature,
-            **self.update.model_dump(exclude=others),
-        )
 
 
 def load_config(source: str | Path, settings: Iterable[str] = (), **chosen: Any) -> TrainConfig:
@@ -144,10 +111,10 @@ def load_config(source: str | Path, settings: Iterable[str] = (), **chosen: Any)
 
     Args:
         source: path, or name.
-        settings: ``a.b=value`` changes, values read as JSON, else as text.
-        chosen: changes of top-level keys; None: not chosen.
+        settings: ``a.b=value`` changes; values are read as JSON, else as text.
+        chosen: changes of top-level keys; None leaves a key as it is.
 
-    Raises InputError for a missing or malformed file and for unknown or wrong settings.
+    Raises InputError for a missing or malformed file and for an unknown or invalid setting.
     """
     import yaml
 
@@ -164,18 +131,36 @@ def load_config(source: str | Path, settings: Iterable[str] = (), **chosen: Any)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no YAML: {error}") from None
+        raise InputError(f"{path} is not YAML: {error}") from None
     if not isinstance(values, dict):
         raise InputError(f"{path} holds no settings; expected a mapping of names to values")
     return _changed(values, settings, chosen)
 
 
 def stored_config(run: Path) -> TrainConfig:
-    """The config that a run was started with; InputError when it is no training run."""
+    """The config that a run was started with. Raises InputError if it is not a training run."""
     header = read_header(run)
     if header.source != "train":
         raise InputError(f"{run} is a simulated run; expected one of cobatrain")
     return validated(TrainConfig, dict(header.config))
+
+
+def difference(config: BaseModel, stored: Mapping[str, Any]) -> list[str]:
+    """Dotted names of the settings in which a config differs from a stored one.
+
+    A setting that the stored one lacks, because it is newer, counts as its default. Raises
+    InputError if the stored one is invalid.
+    """
+    other = validated(type(config), dict(stored))
+    return sorted(_different("", config.model_dump(mode="json"), other.model_dump(mode="json")))
+
+
+def _different(prefix: str, value: Any, other: Any) -> Iterator[str]:
+    if isinstance(value, dict) and isinstance(other, dict):
+        for key in {*value, *other}:
+            yield from _different(f"{prefix}{key}.", value.get(key), other.get(key))
+    elif value != other:
+        yield prefix.rstrip(".")
 
 
 def _changed(
@@ -201,16 +186,3 @@ def _change(values: dict[str, Any], setting: str) -> None:
         values[last] = json.loads(text)
     except json.JSONDecodeError:
         values[last] = text
-
-
-def difference(one: BaseModel, other: Mapping[str, Any]) -> list[str]:
-    """Dotted names of the settings in which a config differs from a stored one."""
-    return sorted(_different("", one.model_dump(mode="json"), other))
-
-
-def _different(prefix: str, one: Any, other: Any) -> Iterable[str]:
-    if isinstance(one, dict) and isinstance(other, Mapping):
-        for key in {*one, *other}:
-            yield from _different(f"{prefix}{key}.", one.get(key), other.get(key))
-    elif one != other:
-        yield prefix.rstrip(".")

@@ -8,8 +8,13 @@ from typing import Any
 import numpy as np
 from scipy.special import gammaln
 
-from cobasim.arrays import FloatArray, IntArray
+from cobasim.arrays import BoolArray, FloatArray, IntArray
 from cobasim.scores import mean_interval
+
+
+def passed(rewards: FloatArray) -> BoolArray:
+    """Which rollouts passed, of any shape: those with a reward above 0.5."""
+    return rewards > 0.5
 
 
 def pass_at_k(samples: int, correct: IntArray, k: int) -> FloatArray:
@@ -17,8 +22,10 @@ def pass_at_k(samples: int, correct: IntArray, k: int) -> FloatArray:
 
     Args:
         samples: n completions of each prompt.
-        correct: (m,) how many were right.
+        correct: (m,) how many passed.
         k: 1 <= k <= n.
+
+    Raises ValueError for any other k.
     """
     if not 1 <= k <= samples:
         raise ValueError(f"pass@k needs 1 <= k <= {samples} samples, got k = {k}")
@@ -38,16 +45,16 @@ def summarise(
     """Scores of one data set.
 
     Args:
-        rewards: (m, k) reward of each completion of each prompt; passed means above 0.5.
+        rewards: (m, k) reward of each completion of each prompt.
         levels: m difficulty levels.
-        at: the k of further pass@k; 1 and all samples are always there.
+        at: further k to give pass@k for; 1 and k itself are always given.
 
     Returns accuracy (avg@k) with its 95 % interval over prompts, pass@k, and accuracy by level.
     """
     per_prompt = rewards.mean(axis=1)
     interval = mean_interval(per_prompt)
     samples = rewards.shape[1]
-    correct = (rewards > 0.5).sum(axis=1)
+    correct = passed(rewards).sum(axis=1)
     names = np.asarray(levels)
     return {
         "accuracy": interval.mean,

@@ -27,9 +27,9 @@ class Measured:
 
     Attributes:
         texts, levels: m each.
-        passes: (m,) rollouts that were right, of ``rollouts`` each.
+        passes: (m,) rollouts that passed, of ``rollouts`` each.
         rollouts: fresh rollouts of each prompt.
-        estimate: (m,) what the run believed at that point, nan where unseen; None without a run.
+        estimate: (m,) the run's estimate at that point, nan if unseen; None without a run.
         attempts: (m,) rollouts behind each estimate; None without a run.
     """
 
@@ -111,14 +111,16 @@ def measure(
     rollouts: int = 64,
     on_chunk: Callable[[int], None] = lambda _: None,
 ) -> Measured:
-    """``rollouts`` completions of every training prompt with the run's own sampling settings.
+    """Sample every training prompt ``rollouts`` times with the run's own sampling settings.
 
-    Their seeds are of a stream of their own, so nothing of the run is sampled again.
+    The seeds come from a stream of their own, so nothing of the run is sampled again.
 
     Args:
         learner: with the policy's weights.
-        state: a checkpoint's, for the estimates that the run held; None for a model alone.
+        state: a checkpoint's, for the run's estimates; None for a model alone.
         on_chunk: gets the number of prompts just done.
+
+    Raises InputError if ``rollouts`` is below 1.
     """
     if rollouts < 1:
         raise InputError(f"rollouts must be at least 1, got {rollouts}")

@@ -1,33 +1,37 @@
-"""Ranks, sharding, checkpoints."""
+"""Several processes that train one model, and what a run can be resumed from.
+
+In: models, optimisers, budgets, values to gather; the process group that torchrun set up.
+Out: sums and whole tensors on every rank, each rank's share of the rollouts, checkpoints on disk.
+"""
 
 from cobatrain.parallel.checkpoint import (
     FOLDER,
     CheckpointError,
     checkpoints,
     load_checkpoint,
+    newest_checkpoint,
     prune,
     read_meta,
     save_checkpoint,
     whole_weights,
 )
-from cobatrain.parallel.distributed import (
+from cobatrain.parallel.dealing import balance, first_rollouts
+from cobatrain.parallel.process_group import joined, processes, start, stop
+from cobatrain.parallel.ranks import (
     BUCKET_ELEMENTS,
     Parallel,
     PeerError,
     Ranks,
     Result,
     Single,
-    balance,
-    first_rollouts,
+    on_first,
+    together,
+)
+from cobatrain.parallel.sharding import (
     full_parameters,
-    joined,
     load_optimiser,
-    processes,
     replicate,
     shard,
-    start,
-    stop,
-    together,
     whole,
 )
 
@@ -47,6 +51,8 @@ __all__ = [
     "joined",
     "load_checkpoint",
     "load_optimiser",
+    "newest_checkpoint",
+    "on_first",
     "processes",
     "prune",
     "read_meta",

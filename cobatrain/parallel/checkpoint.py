@@ -1,4 +1,4 @@
-"""Checkpoints: all that a resumed run needs, written aside and renamed, old ones pruned.
+"""Checkpoints: all that a resumed run needs. Written aside, then renamed; old ones are removed.
 
 A checkpoint is a folder ``step-000010`` with ``model.safetensors``, ``state.pt`` (optimiser,
 schedule, counts, windows; tensors and plain values only, so that reading it runs no code) and
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from cobasim.errors import InputError
-from cobatrain.parallel.distributed import full_parameters
+from cobatrain.parallel.sharding import full_parameters
 
 FOLDER = "checkpoints"
 MODEL, STATE, META = "model.safetensors", "state.pt", "meta.json"
@@ -36,9 +36,9 @@ def save_checkpoint(
     state: Mapping[str, Any],
     meta: Mapping[str, Any],
 ) -> Path:
-    """Write the checkpoint of ``step`` below the run's folder; whole or not at all.
+    """Write the checkpoint of ``step`` below the run's folder, whole or not at all.
 
-    ``weights`` is what ``whole_weights`` gives. Raises CheckpointError when the disk refuses.
+    ``weights`` is what ``whole_weights`` gives. Raises CheckpointError if it cannot be written.
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
@@ -58,12 +58,12 @@ def save_checkpoint(
             shutil.rmtree(final)
         aside.rename(final)
         _sync_to_disk(folder)
-    except (OSError, RuntimeError, SafetensorError) as error:  # how torch and safetensors say it
+    except (OSError, RuntimeError, SafetensorError) as error:  # what torch and safetensors raise
         shutil.rmtree(aside, ignore_errors=True)
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
             f"the checkpoint of step {step} could not be written to {folder} ({reason}); the run "
-            "is kept up to the checkpoint before it: make room, then resume"
+            "is kept up to the previous checkpoint: make room, then resume"
         ) from error
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
@@ -74,19 +74,19 @@ def save_checkpoint(
 def whole_weights(model: torch.nn.Module, keep: bool = True) -> dict[str, torch.Tensor]:
     """Parameters and persistent buffers by name, whole and on the CPU; shared ones once.
 
-    Collective for a sharded model. ``keep`` false: take part, but keep nothing.
+    Collective for a sharded model. With ``keep`` false this rank takes part but keeps nothing.
     """
     shared = {name for name, _ in model.named_parameters(remove_duplicate=False)}
     buffers = ((name, value) for name, value in model.state_dict().items() if name not in shared)
-    found = {}
+    weights = {}
     for name, value in chain(full_parameters(model), buffers):
         if keep:
-            found[name] = value.detach().cpu().contiguous()
-    return found
+            weights[name] = value.detach().cpu().contiguous()
+    return weights
 
 
 def prune(run: Path, keep: int) -> None:
-    """Remove all but the newest ``keep`` checkpoints, and what a kill left half-written."""
+    """Remove all but the newest ``keep`` checkpoints, and any that a kill left half-written."""
     for old in checkpoints(run)[:-keep]:
         shutil.rmtree(old)
     for aside in (run / FOLDER).glob(".step-*"):
@@ -98,8 +98,13 @@ def checkpoints(run: Path) -> list[Path]:
     return sorted(path for path in (run / FOLDER).glob("step-*") if (path / META).is_file())
 
 
+def newest_checkpoint(run: Path) -> Path | None:
+    """The newest whole checkpoint of a run, if it has one."""
+    return next(reversed(checkpoints(run)), None)
+
+
 def read_meta(checkpoint: Path) -> dict[str, Any]:
-    """What ``meta.json`` says. Raises InputError when it is damaged."""
+    """The contents of ``meta.json``. Raises InputError if it is damaged."""
     try:
         meta = json.loads((checkpoint / META).read_text())
     except ValueError as error:
@@ -110,9 +115,9 @@ def read_meta(checkpoint: Path) -> dict[str, Any]:
 
 
 def load_checkpoint(checkpoint: Path, model: torch.nn.Module) -> dict[str, Any]:
-    """Put the weights into ``model`` and return the state.
+    """Load the weights into ``model`` and return the state.
 
-    Raises InputError when the weights are those of another model, or a file is damaged.
+    Raises InputError if the weights belong to another model, or a file is damaged.
     """
     from safetensors.torch import load_model
 

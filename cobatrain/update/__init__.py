@@ -1,25 +1,22 @@
-"""Advantages, losses, batching, one policy update."""
+"""One policy update: rollouts of unequal groups -> advantages, losses, optimiser steps.
 
-from cobatrain.update.advantages import (
-    ADVANTAGES,
-    WEIGHTINGS,
-    advantages,
-    dr_grpo,
-    grpo,
-    rloo,
-    rollout_weights,
-    token_weights,
-)
+In: a model, its optimiser, a batch of rollouts with rewards, settings; the other ranks if any.
+Out: changed parameters and metrics. Knows no engine, no task, no loop.
+"""
+
+from cobatrain.update.advantage import ADVANTAGES, advantages, dr_grpo, grpo, rloo
+from cobatrain.update.batch import Batch, LogProbRow, TokenRow
 from cobatrain.update.batching import (
-    LogProbRow,
     MicroBatch,
-    TokenRow,
     filler,
     micro_batches,
     mini_batches,
     pad,
     padding_share,
 )
+from cobatrain.update.config import OLD_LOG_PROBS, UpdateConfig
+from cobatrain.update.finite import NonFiniteError
+from cobatrain.update.log_probs import LOGIT_CHUNK, token_log_probs
 from cobatrain.update.losses import (
     LOSSES,
     MAX_LOG_RATIO,
@@ -29,17 +26,13 @@ from cobatrain.update.losses import (
     importance_weights,
     k3,
 )
-from cobatrain.update.update import (
-    LOGIT_CHUNK,
-    OLD_LOG_PROBS,
-    Batch,
-    NonFiniteError,
-    UpdateConfig,
-    make_optimiser,
-    make_schedule,
-    token_log_probs,
-    update,
-    warmup_factor,
+from cobatrain.update.optimiser import make_optimiser, make_schedule, warmup_factor
+from cobatrain.update.step import update
+from cobatrain.update.weighting import (
+    WEIGHTINGS,
+    check_weighting,
+    rollout_weights,
+    token_weights,
 )
 
 __all__ = [
@@ -57,6 +50,7 @@ __all__ = [
     "TokenRow",
     "UpdateConfig",
     "advantages",
+    "check_weighting",
     "clip_loss",
     "dr_grpo",
     "filler",

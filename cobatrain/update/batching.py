@@ -12,9 +12,7 @@ from torch import Tensor
 
 from cobasim.arrays import BoolArray, FloatArray, IntArray
 from cobasim.errors import InputError
-
-TokenRow = Sequence[int] | IntArray
-LogProbRow = Sequence[float] | FloatArray
+from cobatrain.update.batch import LogProbRow, TokenRow
 
 
 def micro_batches(lengths: ArrayLike, max_tokens: int, slack: float = 0.1) -> list[IntArray]:

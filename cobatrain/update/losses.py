@@ -2,7 +2,7 @@
 
 All arrays are padded, (b, t): b rollouts, t positions, ``mask`` true at sampled tokens. Values at
 masked-out positions are ignored, whatever they are, and results there are 0. The caller sums with
-``cobatrain.update.advantages.token_weights``.
+``cobatrain.update.token_weights``.
 """
 
 from __future__ import annotations

@@ -1,0 +1,145 @@
+"""The figures of the benchmark, with the limits that they are held against."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+from cobatrain.config import TrainConfig
+
+LIMITS = {"allocation": 0.001, "weight sync": 0.1, "all overheads": 0.1, "generate / direct": 1.05}
+
+
+@dataclass(frozen=True)
+class StepSeconds:
+    """Seconds of one step by phase, and the tokens that were sampled in it."""
+
+    whole: float
+    generate: float
+    model: float
+    """Forward and backward."""
+    allocate: float
+    sync: float
+    reward: float
+    tokens: float
+
+    @property
+    def rest(self) -> float:
+        """What no phase names."""
+        return self.whole - self.generate - self.model - self.allocate - self.sync - self.reward
+
+
+class Figure(NamedTuple):
+    """One line of the benchmark's table."""
+
+    name: str
+    ms: float | None
+    figure: str
+    limit: float | None
+    met: bool | None
+
+
+@dataclass(frozen=True)
+class Overheads:
+    """Medians over steps, milliseconds; shares are medians of each step's own share."""
+
+    engine: str
+    subprocess: bool
+    allocator: str
+    steps: int
+    prompts: int
+    rollouts: int
+    """Of one step."""
+    tokens: float
+    """Sampled in one step, median."""
+    step_ms: float
+    generate_ms: float
+    forward_backward_ms: float
+    allocate_ms: float
+    sync_ms: float
+    reward_ms: float
+    rest_ms: float
+    """Advantages, padding, loss, optimiser, records, Python: what nothing above names."""
+    checkpoint_ms: float
+    checkpoint_ms_per_step: float
+    """``checkpoint_ms`` over ``checkpoint.every``: what a step is charged."""
+    allocation_share: float
+    sync_share: float
+    overhead_share: float
+    """Everything but generation, forward and backward, a share of the step."""
+    direct_ratio: float | None
+    """Generation by the learner over the engine's library called directly with the same requests:
+    median over pairs measured one after the other. None: the engine runs in its own process."""
+
+    @classmethod
+    def summarise(
+        cls,
+        config: TrainConfig,
+        steps: Sequence[StepSeconds],
+        checkpoint: float,
+        direct_ratio: float | None,
+    ) -> Overheads:
+        """The medians of timed steps; ``checkpoint`` is the seconds of one save."""
+        each = checkpoint / config.checkpoint.every
+
+        def ms(value: Callable[[StepSeconds], float]) -> float:
+            return 1e3 * statistics.median(map(value, steps))
+
+        def share(value: Callable[[StepSeconds], float]) -> float:
+            return statistics.median(value(step) / (step.whole + each) for step in steps)
+
+        return cls(
+            engine=config.engine.name,
+            subprocess=config.engine.subprocess,
+            allocator=config.allocator,
+            steps=len(steps),
+            prompts=config.loop.batch_size,
+            rollouts=config.loop.total_budget,
+            tokens=statistics.median(step.tokens for step in steps),
+            step_ms=ms(lambda step: step.whole),
+            generate_ms=ms(lambda step: step.generate),
+            forward_backward_ms=ms(lambda step: step.model),
+            allocate_ms=ms(lambda step: step.allocate),
+            sync_ms=ms(lambda step: step.sync),
+            reward_ms=ms(lambda step: step.reward),
+            rest_ms=ms(lambda step: step.rest),
+            checkpoint_ms=1e3 * checkpoint,
+            checkpoint_ms_per_step=1e3 * each,
+            allocation_share=share(lambda step: step.allocate),
+            sync_share=share(lambda step: step.sync),
+            overhead_share=share(lambda step: step.whole + each - step.generate - step.model),
+            direct_ratio=direct_ratio,
+        )
+
+    def rows(self) -> list[Figure]:
+        """The lines of the table, in reading order."""
+
+        def share(name: str, ms: float, value: float) -> Figure:
+            limit = LIMITS.get(name)
+            met = None if limit is None else value < limit
+            return Figure(name, ms, f"{100 * value:.3g} %", limit, met)
+
+        step = self.step_ms + self.checkpoint_ms_per_step
+        model = self.forward_backward_ms
+        figures = [
+            share("generation", self.generate_ms, self.generate_ms / step),
+            share("forward and backward", model, model / step),
+            share("allocation", self.allocate_ms, self.allocation_share),
+            share("weight sync", self.sync_ms, self.sync_share),
+            share("reward", self.reward_ms, self.reward_ms / step),
+            share("checkpoint", self.checkpoint_ms_per_step, self.checkpoint_ms_per_step / step),
+            share("the rest", self.rest_ms, self.rest_ms / step),
+            share("all overheads", self.overhead_share * step, self.overhead_share),
+        ]
+        if self.direct_ratio is not None:
+            limit, ratio = LIMITS["generate / direct"], self.direct_ratio
+            figures.append(
+                Figure("generate / direct", None, f"{ratio:.3f} x", limit, ratio <= limit)
+            )
+        return figures
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, with the limits that they are held against."""
+        return {**asdict(self), "limits": LIMITS}

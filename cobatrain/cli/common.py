@@ -1,0 +1,49 @@
+"""What the commands share: arguments, options, checks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cobasim.errors import InputError
+from cobasim.records import HEADER_FILE
+
+Config = Annotated[
+    str, typer.Argument(help="A YAML file, or tiny, tiny-compare, qwen3-1.7b, qwen2.5-7b.")
+]
+ConfigOrRun = Annotated[
+    str, typer.Argument(help="A config as for train, or a run's folder: its config and checkpoint.")
+]
+RunOption = Annotated[
+    str | None,
+    typer.Option(help="A run's folder: use its newest checkpoint, and CONFIG for the rest."),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="a.b=value: any setting of the config. May be repeated."),
+]
+
+
+def one_process(command: str) -> None:
+    """Raise InputError if torchrun started a command that is for one process."""
+    from cobatrain.parallel import processes
+
+    if processes() > 1:
+        raise InputError(
+            f"{command} runs in one process; torchrun starts `train` and `resume` only"
+        )
+
+
+def checkpoint_of(config: str, run: str | None) -> Path | None:
+    """The newest checkpoint of the run that is named by ``run`` or ``config``; None: no run is."""
+    from cobatrain.parallel import newest_checkpoint
+
+    folder = run if run is not None else config if (Path(config) / HEADER_FILE).exists() else None
+    if folder is None:
+        return None
+    checkpoint = newest_checkpoint(Path(folder))
+    if checkpoint is None:
+        raise InputError(f"{folder} has no checkpoint yet")
+    return checkpoint

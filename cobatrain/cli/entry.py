@@ -1,0 +1,49 @@
+"""The application and its entry point."""
+
+from __future__ import annotations
+
+import os
+
+import typer
+
+from cobasim.cli.common import run_app
+from cobatrain.cli import benchmark, compare, evaluate, measure, prepare, train
+from cobatrain.cli.interrupt import react_to_interrupt
+
+app = typer.Typer(
+    name="cobatrain",
+    help="Train a language model with its own rollout budget for every prompt.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (
+    prepare.prepare,
+    train.train,
+    train.resume,
+    evaluate.evaluate,
+    measure.measure,
+    compare.compare,
+    benchmark.benchmark,
+):
+    app.command()(command)
+
+
+def main() -> None:
+    """Entry point: every expected failure is one line and an exit code that is not 0."""
+    # before torch is imported: threads that spin while they wait starve a second process
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    react_to_interrupt()
+    run_app(app, expected=_expected)
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    """Failures of a run that are told in one line; their classes need torch."""
+    from cobatrain.comparison import RunFailed
+    from cobatrain.engines import EngineError
+    from cobatrain.learner import SyncError
+    from cobatrain.parallel import CheckpointError
+    from cobatrain.tasks import RewardError
+    from cobatrain.update import NonFiniteError
+
+    failures = (EngineError, SyncError, RewardError, NonFiniteError, FloatingPointError)
+    return *failures, CheckpointError, RunFailed

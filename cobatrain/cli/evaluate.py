@@ -1,0 +1,50 @@
+"""``cobatrain evaluate``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from cobasim.cli.common import JsonFlag
+from cobatrain.cli.common import ConfigOrRun, RunOption, Settings, checkpoint_of, one_process
+
+
+def evaluate(
+    config: ConfigOrRun,
+    run: RunOption = None,
+    settings: Settings = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Held-out avg@k and pass@k with intervals, by data set and level."""
+    from cobatrain import trainer
+    from cobatrain.config import load_config
+
+    one_process("evaluate")
+    chosen, checkpoint = load_config(config, settings or []), checkpoint_of(config, run)
+    with trainer.open_learner(chosen, checkpoint=checkpoint) as (learner, _):
+        scores = learner.evaluate()
+    if as_json:
+        print(json.dumps(scores))
+    else:
+        Console().print(_table(scores))
+
+
+def _table(scores: dict[str, Any]) -> Table:
+    table = Table(title=f"Held-out accuracy {100 * scores['heldout']:.1f} % (mean of the sets)")
+    for column in ("data set", "level", "avg@k, %", "95 % interval", "pass@k, %"):
+        table.add_column(column, justify="left" if column in ("data set", "level") else "right")
+    for name, row in scores["sets"].items():
+        low, high = row["low"], row["high"]
+        table.add_row(
+            name,
+            "all",
+            f"{100 * row['accuracy']:.1f}",
+            "-" if low is None else f"{100 * low:.1f} to {100 * high:.1f}",
+            f"{100 * row['pass_at'][str(row['samples'])]:.1f}",
+        )
+        for level, accuracy in row["levels"].items():
+            table.add_row("", level, f"{100 * accuracy:.1f}", "", "")
+    return table

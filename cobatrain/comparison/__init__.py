@@ -1,0 +1,35 @@
+"""The real comparison: allocators x weightings x seeds on one task, resumable, scored as cobasim's.
+
+In: a plan and a folder. Out: a run folder for each run, the table, verdicts and the report.
+Every run is a process of its own (``cobatrain train``), so that nothing leaks from one to the next.
+"""
+
+from cobatrain.comparison.outcome import NUMBERS, REPORT, read_runs, score
+from cobatrain.comparison.plan import (
+    ALIKE,
+    BASELINE,
+    CONFIG,
+    PLAN,
+    Plan,
+    PlannedRun,
+    claim,
+    run_directory,
+)
+from cobatrain.comparison.processes import RunFailed, run_all
+
+__all__ = [
+    "ALIKE",
+    "BASELINE",
+    "CONFIG",
+    "NUMBERS",
+    "PLAN",
+    "REPORT",
+    "Plan",
+    "PlannedRun",
+    "RunFailed",
+    "claim",
+    "read_runs",
+    "run_all",
+    "run_directory",
+    "score",
+]

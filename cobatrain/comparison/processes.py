@@ -1,0 +1,109 @@
+"""The runs of a comparison, each a process of its own.
+
+A finished run is not run again; one that was stopped resumes from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from cobasim.errors import InputError
+from cobasim.records import HEADER_FILE, read_run
+from cobatrain.comparison.plan import CONFIG, Plan, PlannedRun, run_directory
+
+
+class RunFailed(RuntimeError):
+    """A run of a comparison ended with an error; the others are kept."""
+
+
+def run_all(
+    plan: Plan,
+    out: Path,
+    *,
+    jobs: int = 1,
+    on_finished: Callable[[], None] = lambda: None,
+) -> None:
+    """Run what is not finished yet, ``jobs`` processes at a time, one thread each.
+
+    Raises RunFailed with the last line of each run that failed, once the others are done. On
+    Ctrl-C no further run starts, and those under way save and stop.
+    """
+    pool = ThreadPoolExecutor(jobs)
+    processes = _Processes(plan, out)
+    failed = []
+    try:
+        waiting = [pool.submit(processes.run, run) for run in plan.runs()]
+        for future in as_completed(waiting):
+            try:
+                future.result()
+            except RunFailed as error:
+                failed.append(str(error))
+            on_finished()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        processes.stop()
+        raise
+    finally:
+        pool.shutdown(wait=True)
+    if failed:
+        raise RunFailed("; ".join(failed))
+
+
+class _Processes:
+    """The processes under way; ``run`` and ``stop`` may be called from several threads."""
+
+    def __init__(self, plan: Plan, out: Path) -> None:
+        self._plan, self._out = plan, out
+        self._running: set[subprocess.Popen[str]] = set()
+        self._stop = threading.Event()
+
+    def run(self, run: PlannedRun) -> None:
+        """Start or resume a run and wait for its end. Raises RunFailed."""
+        folder = run_directory(self._out, *run)
+        command = self._command(run, folder)
+        if command is None:
+            return
+        # in a session of its own: a Ctrl-C reaches it once, through ``stop``
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cobatrain", *command],
+            env={"OMP_NUM_THREADS": "1"} | os.environ,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self._running.add(process)
+        if self._stop.is_set():
+            process.terminate()
+        _, errors = process.communicate()
+        self._running.discard(process)
+        if process.returncode != 0:
+            lines = errors.strip().splitlines() or ["no message"]
+            raise RunFailed(f"{folder} ended with code {process.returncode}: {lines[-1]}")
+
+    def stop(self) -> None:
+        """Ask every process to save and stop, also those that are just starting."""
+        self._stop.set()
+        for process in tuple(self._running):
+            process.send_signal(signal.SIGTERM)  # saves, as Ctrl-C does
+
+    def _command(self, run: PlannedRun, folder: Path) -> list[str] | None:
+        """Arguments of ``cobatrain``; None if the run is finished."""
+        if not (folder / HEADER_FILE).exists():
+            command = ["train", str(self._out / CONFIG), "--allocator", run.allocator]
+            command += ["--weighting", run.weighting, "--seed", str(run.seed)]
+            return [*command, "--out", str(folder)]
+        try:
+            steps = read_run(folder).steps
+        except InputError as error:
+            raise RunFailed(str(error)) from error
+        if steps and self._plan.config.loop.finished(steps[-1].step, steps[-1].rollouts):
+            return None
+        return ["resume", str(folder)]

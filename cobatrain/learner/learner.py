@@ -1,0 +1,221 @@
+"""What the loop calls: rollouts, update, evaluation of a language model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cobasim.arrays import IntArray
+from cobatrain.config import TrainConfig
+from cobatrain.engines import Engine, Rollouts
+from cobatrain.evaluation import passed
+from cobatrain.learner.heldout import evaluate_heldout
+from cobatrain.learner.pending import Pending
+from cobatrain.learner.sampler import MEASUREMENT, ROLLOUTS, Sampled, Sampler, SampleRequest
+from cobatrain.learner.samples import Sample
+from cobatrain.learner.tokens import prompt_tokens
+from cobatrain.parallel import Parallel, Single, load_optimiser, together, whole
+from cobatrain.tasks import Task
+from cobatrain.update import make_optimiser, make_schedule, update
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+class SyncError(RuntimeError):
+    """The engine's log-probs are not the model's: its weights are stale or its numerics off."""
+
+
+class LanguageModelLearner:
+    """Samples with an engine, is rewarded by a task, learns by ``cobatrain.update.update``.
+
+    Args:
+        model: a causal language model of transformers, on its device.
+        tokenizer: its tokenizer.
+        engine: an engine that was started on the same model folder.
+        task: prompts and rewards; prompt i of the loop is ``task.train[i]``.
+        config: the run.
+        on_samples: gets a few of this rank's rollouts of each step.
+        tokens: what ``prompt_tokens`` gave for the task; made here if not given.
+        reference: the policy that the KL term holds on to; needed if ``update.kl_coef`` is above 0.
+        parallel: the other ranks, each with a learner like this one and an engine of its own. The
+            rollouts of a step are dealt to them whatever the budgets, and every method but
+            ``generate`` is collective: all ranks must go through the same steps.
+
+    Raises InputError for a prompt that leaves no room for a completion, PeerError if another rank
+    failed.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        engine: Engine,
+        task: Task,
+        config: TrainConfig,
+        *,
+        on_samples: Callable[[list[Sample]], None] | None = None,
+        tokens: Mapping[str, list[int]] | None = None,
+        reference: PreTrainedModel | None = None,
+        parallel: Parallel | None = None,
+    ) -> None:
+        self.parallel: Parallel = parallel or Single()
+        self.model, self.engine, self.task, self.config = model, engine, task, config
+        self.on_samples = on_samples
+        self.num_prompts = len(task.train)
+        self.weighting = config.weighting  # of prompts in the loss, for allocators to know
+        self.optimiser = make_optimiser(
+            model, config.update.learning_rate, config.update.weight_decay, config.update.betas
+        )
+        self.schedule = make_schedule(self.optimiser, config.update.warmup_steps)
+        self.step = 0
+        self.reference = reference
+        self.pending = Pending()
+        self._update_config = config.update
+        if self.parallel.sharded:  # bfloat16 is then FSDP's own policy: see ``shard``
+            self._update_config = config.update.model_copy(update={"bf16": False})
+        if tokens is None:
+            tokens = prompt_tokens(task, tokenizer, config)
+        self._sampler = Sampler(engine, tokenizer, task, tokens, config.seed, self.parallel)
+
+    def rollout(self, prompts: IntArray, budgets: IntArray) -> IntArray:
+        """Passes (m,) of ``budgets`` completions of each prompt; see cobasim's ``Learner``."""
+        self.pending = Pending()
+        return self.rollout_more(prompts, budgets)
+
+    def rollout_more(self, prompts: IntArray, budgets: IntArray) -> IntArray:
+        """As ``rollout``, but these rollouts join those made since the last update.
+
+        The rollouts of a prompt are numbered across rounds: a group made in rounds is the group
+        that one round would have made.
+        """
+        first_round = self.pending.batch is None
+        request = self._request(prompts, budgets, ROLLOUTS, self.pending.counts(prompts))
+        sampled = self._sampler.sample(request)
+        owner, rewards = self._sampler.everywhere(sampled)
+        temperature = self.config.sampling.temperature
+        self.pending = self.pending.joined(sampled, prompts, budgets, rewards, temperature)
+        if first_round and self.on_samples is not None:
+            self.on_samples(self._samples(request, sampled))
+        passes = np.bincount(owner, weights=passed(rewards), minlength=len(prompts))
+        return passes.astype(np.int64)
+
+    def generate(
+        self, prompts: IntArray, budgets: IntArray, before: IntArray | None = None
+    ) -> Rollouts:
+        """This rank's share of ``budgets[i]`` completions of each train prompt ``prompts[i]``.
+
+        ``before[i]`` completions of this step were made already.
+        """
+        return self._sampler.generate(
+            self._request(prompts, budgets, ROLLOUTS, 0 if before is None else before)
+        )
+
+    def measure(self, prompts: IntArray, rollouts: int) -> IntArray:
+        """Passes (m,) of ``rollouts`` fresh completions of each train prompt; nothing is learnt."""
+        budgets = np.full(len(prompts), rollouts, dtype=np.int64)
+        rewards = self._sampler.rewards(self._request(prompts, budgets, MEASUREMENT))
+        passes: IntArray = passed(rewards).sum(axis=1)
+        return passes
+
+    def update(self) -> dict[str, float]:
+        """Update the policy from the pending rollouts and send the new weights to the engine.
+
+        Raises SyncError if the engine sampled from other weights than the model's, NonFiniteError
+        (with the batch) for NaN or Inf.
+        """
+        pending, self.pending = self.pending, Pending()
+        if pending.batch is None:
+            raise RuntimeError("update() needs rollouts: call rollout() first")
+        self.engine.sleep()
+        began = time.perf_counter()
+        metrics = update(
+            self.model,
+            self.optimiser,
+            pending.batch,
+            self._update_config,
+            weighting=self.weighting,
+            schedule=self.schedule,
+            reference=self.reference,
+            parallel=self.parallel,
+        )
+        self._check_sync(metrics.get("log_prob_gap_mean"))
+        trained = time.perf_counter()
+        seconds_sync = together(self.parallel, lambda: self.engine.sync(self.model))
+        self.step += 1
+        numbers = {name: float(value) for name, value in metrics.items() if value is not None}
+        return {
+            **numbers,
+            **pending.seconds,
+            "seconds_train": trained - began,
+            "seconds_sync": seconds_sync,
+            "reward": float(pending.rewards.mean()),
+            "response_length": numbers["tokens"] / numbers["rollouts"],
+        }
+
+    def evaluate(self) -> dict[str, Any]:
+        """avg@k and pass@k on every held-out data set; "heldout" is their mean accuracy."""
+        return evaluate_heldout(self._sampler, self.task, self.config, self.step)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Step, optimiser and schedule; the model's weights are stored beside them.
+
+        The optimiser's tensors are whole, on rank 0 only: any number of processes can resume.
+        """
+        return {
+            "step": self.step,
+            "optimiser": whole(self.optimiser.state_dict(), keep=self.parallel.rank == 0),
+            "schedule": self.schedule.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore ``state_dict``; load the weights first. The engine gets them here."""
+        self.step = int(state["step"])
+        load_optimiser(self.optimiser, state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.pending = Pending()
+        together(self.parallel, lambda: self.engine.sync(self.model))
+
+    def _request(
+        self, prompts: IntArray, budgets: IntArray, stream: int, before: IntArray | int = 0
+    ) -> SampleRequest:
+        return SampleRequest(
+            prompts=[self.task.train[int(i)] for i in prompts],
+            numbers=prompts,
+            budgets=budgets,
+            sampling=self.config.sampling,
+            stream=stream,
+            step=self.step,
+            before=before,
+        )
+
+    def _samples(self, request: SampleRequest, sampled: Sampled) -> list[Sample]:
+        """Up to ``recorded_samples`` of this rank's rollouts, evenly spaced."""
+        rollouts = sampled.rollouts
+        count = min(self.config.recorded_samples, len(rollouts))
+        picked = np.linspace(0, len(rollouts) - 1, count).astype(int)
+        samples = []
+        for j in picked:
+            prompt = request.prompts[rollouts.prompt[j]]
+            samples.append(
+                Sample(
+                    step=self.step + 1,
+                    prompt=prompt.text,
+                    answer=prompt.answer,
+                    response=sampled.texts[j],
+                    reward=float(sampled.rewards[j]),
+                )
+            )
+        return samples
+
+    def _check_sync(self, gap: float | None) -> None:
+        bound = self.config.log_prob_bound
+        if gap is not None and gap > bound:
+            raise SyncError(
+                f"the engine's log-probs differ from the model's by {gap:.3g} nats on average, "
+                f"above log_prob_bound = {bound:g}: its weights are stale, or its dtype is too "
+                "coarse; check engine.dtype, or raise the bound"
+            )

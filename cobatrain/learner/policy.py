@@ -1,0 +1,47 @@
+"""Loading the policy: a language model and its tokenizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from cobasim.errors import InputError
+from cobatrain.config import TrainConfig
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+
+
+def load_policy(config: TrainConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Model and tokenizer of a local folder, the model on its device and in eval mode.
+
+    Raises InputError for a folder without config, weights or tokenizer.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    path = config.model.path
+    if not Path(path).exists() and config.model.tiny is not None:
+        raise InputError(f"{path} does not exist; `cobatrain prepare` makes this tiny model")
+    if Path(path).is_dir() and not any((Path(path) / name).is_file() for name in VOCABULARIES):
+        raise InputError(f"{path} has no tokenizer: expected one of {', '.join(VOCABULARIES)}")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            path, dtype=getattr(torch, config.model.dtype), local_files_only=True
+        )
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"{path} is no folder with a causal language model and its tokenizer in the Hugging "
+            f"Face format: {reason}"
+        ) from None
+    device = config.model.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.nn.Module.to(model, device)  # in place
+    torch.nn.Module.train(model, False)
+    return model, tokenizer

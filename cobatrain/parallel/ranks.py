@@ -1,0 +1,163 @@
+"""What a rank says to the others: gather, sum, fail together.
+
+Gradients are *summed* over ranks: the loss weights of ``cobatrain.update`` are shares of the whole
+batch, over all ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from cobasim.errors import InputError
+
+Result = TypeVar("Result")
+
+BUCKET_ELEMENTS = 2**24
+"""Gradients are all-reduced in buckets of about this many numbers."""
+
+
+class Parallel(Protocol):
+    """This rank among the others. Every method is collective: all ranks must call it."""
+
+    rank: int
+    """Number of this rank, from 0."""
+    world: int
+    """Number of ranks."""
+    sharded: bool
+    """Whether forward and backward communicate, so that ranks must run equally many of them."""
+
+    def gather(self, value: Any) -> list[Any]:
+        """Every rank's value, in rank order, on every rank."""
+
+    def total(self, values: Tensor) -> Tensor:
+        """The sum over ranks."""
+
+    def largest(self, values: Tensor) -> Tensor:
+        """The maximum over ranks."""
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Sum every ``.grad`` over ranks, in place, where backward did not do so."""
+
+
+class Single:
+    """One process: nothing to do."""
+
+    rank = 0
+    world = 1
+    sharded = False
+
+    def gather(self, value: Any) -> list[Any]:
+        """``[value]``."""
+        return [value]
+
+    def total(self, values: Tensor) -> Tensor:
+        """``values``."""
+        return values
+
+    def largest(self, values: Tensor) -> Tensor:
+        """``values``."""
+        return values
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Nothing."""
+
+
+class Ranks:
+    """The ranks of the default process group, with replicated or FSDP2-sharded parameters."""
+
+    def __init__(self, sharded: bool) -> None:
+        if not dist.is_initialized():
+            raise InputError(
+                "no process group: start the program with torchrun and call "
+                "cobatrain.parallel.start() first"
+            )
+        self.rank = dist.get_rank()
+        self.world = dist.get_world_size()
+        self.sharded = sharded
+
+    def gather(self, value: Any) -> list[Any]:
+        """Every rank's value (pickled), in rank order, on every rank."""
+        values: list[Any] = [None] * self.world
+        dist.all_gather_object(values, value)
+        return values
+
+    def total(self, values: Tensor) -> Tensor:
+        """The sum over ranks, a new tensor."""
+        result = values.clone()
+        dist.all_reduce(result, dist.ReduceOp.SUM)
+        return result
+
+    def largest(self, values: Tensor) -> Tensor:
+        """The maximum over ranks, a new tensor."""
+        result = values.clone()
+        dist.all_reduce(result, dist.ReduceOp.MAX)
+        return result
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Sum the gradients of replicas, in buckets; shards were summed in backward."""
+        if self.sharded:
+            return
+        for bucket in _buckets([p.grad for p in parameters if p.grad is not None]):
+            flat = torch.cat([gradient.reshape(-1) for gradient in bucket])
+            dist.all_reduce(flat, dist.ReduceOp.SUM)
+            parts = torch.split(flat, [gradient.numel() for gradient in bucket])
+            for gradient, part in zip(bucket, parts, strict=True):
+                gradient.copy_(part.view_as(gradient))
+
+
+class PeerError(RuntimeError):
+    """Another rank failed and reports the reason; this one stops because of it."""
+
+
+def together(parallel: Parallel, act: Callable[[], Result]) -> Result:
+    """Call ``act`` on every rank; if it fails on one, all fail. Collective.
+
+    ``act`` must not wait for other ranks after a point where it may fail on one rank alone.
+    The rank that fails raises its own error, the others PeerError.
+    """
+    result: Result | None = None
+    failure: Exception | None = None
+    try:
+        result = act()
+    except Exception as error:
+        failure = error
+    reasons = parallel.gather(None if failure is None else f"{type(failure).__name__}: {failure}")
+    if failure is not None:
+        raise failure
+    for rank, reason in enumerate(reasons):
+        if reason is not None:
+            raise PeerError(f"rank {rank} failed: {reason}")
+    return result  # type: ignore[return-value]
+
+
+def on_first(parallel: Parallel, act: Callable[[], Result]) -> Result:
+    """Call ``act`` on rank 0 only; every rank gets its result, which is pickled. Collective.
+
+    If it fails, rank 0 raises the error, the others PeerError.
+    """
+
+    def act_if_first() -> Result | None:
+        return act() if parallel.rank == 0 else None
+
+    result: Result = parallel.gather(together(parallel, act_if_first))[0]
+    return result
+
+
+def _buckets(gradients: list[Tensor]) -> Iterator[list[Tensor]]:
+    bucket: list[Tensor] = []
+    size = 0
+    for gradient in gradients:
+        if bucket and (
+            size + gradient.numel() > BUCKET_ELEMENTS or gradient.dtype != bucket[0].dtype
+        ):
+            yield bucket
+            bucket, size = [], 0
+        bucket.append(gradient)
+        size += gradient.numel()
+    if bucket:
+        yield bucket

@@ -1,0 +1,100 @@
+"""The folder of a run: who may write it, what it starts with, what is kept of a failure."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cobasim.errors import InputError
+from cobasim.records import RunHeader, write_atomically
+from cobatrain.config import TrainConfig, difference
+from cobatrain.parallel import read_meta
+from cobatrain.update import NonFiniteError
+
+BAD_BATCH = "bad_batch.json"
+
+
+def check_new(out: Path) -> None:
+    """Raise InputError unless ``out`` can become the folder of a new run: missing, or empty."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(
+            f"{out} exists and is not empty; runs are never overwritten: choose another --out, "
+            f"or resume it with `cobatrain resume {out}`"
+        )
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Hold the run's folder, because two processes must not write one run.
+
+    The lock ends with the block, or with the process. Raises InputError if another process has it.
+    """
+    folder = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(folder)
+        raise InputError(
+            f"{out} is being written by another process; wait for it or stop it"
+        ) from None
+    except OSError:
+        pass  # a file system without locks
+    try:
+        yield
+    finally:
+        os.close(folder)
+
+
+def run_header(config: TrainConfig) -> RunHeader:
+    """What is known of a run before its first step."""
+    import transformers
+
+    return RunHeader.create(
+        source="train",
+        seed=config.seed,
+        allocator=config.allocator,
+        estimator=config.estimator,
+        weighting=config.weighting,
+        world=str(config.task.get("kind", "arithmetic")),
+        config=config.model_dump(mode="json"),
+        versions={"torch": torch.__version__, "transformers": transformers.__version__},
+    )
+
+
+def check_same_config(checkpoint: Path, config: TrainConfig) -> None:
+    """Raise InputError if a checkpoint was made with another config."""
+    changed = difference(config, read_meta(checkpoint).get("config", {}))
+    if changed:
+        raise InputError(
+            f"{checkpoint} belongs to another run: {', '.join(changed[:5])} differ; resume with "
+            "the stored config, or start a new run"
+        )
+
+
+def check_same_task(checkpoint: Path, fingerprint: str) -> None:
+    """Raise InputError if a checkpoint was made with other prompts."""
+    if read_meta(checkpoint).get("task") != fingerprint:
+        raise InputError(
+            f"{checkpoint} was made with other prompts: the task's data has changed since"
+        )
+
+
+def write_bad_batch(path: Path, error: NonFiniteError) -> None:
+    """Save this rank's batch of an update that met NaN or Inf."""
+    batch = error.batch
+    values = {
+        "error": str(error),
+        "suspect_rollouts": np.asarray(error.rows).tolist(),
+        "prompts": [list(map(int, row)) for row in batch.prompts],
+        "responses": [list(map(int, row)) for row in batch.responses],
+        "rewards": np.asarray(batch.rewards).tolist(),
+        "group": np.asarray(batch.group).tolist(),
+    }
+    write_atomically(path, json.dumps(values) + "\n")

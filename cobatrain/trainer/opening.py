@@ -1,0 +1,100 @@
+"""Everything that a config names, opened on every rank: task, policy, engine, learner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cobasim.errors import InputError
+from cobatrain.config import TrainConfig
+from cobatrain.engines import make_engine
+from cobatrain.learner import LanguageModelLearner, load_policy, prompt_tokens
+from cobatrain.parallel import Parallel, Single, load_checkpoint, replicate, shard, together
+from cobatrain.tasks import Task, make_task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@contextmanager
+def open_learner(
+    config: TrainConfig, *, checkpoint: Path | None = None, parallel: Parallel | None = None
+) -> Iterator[tuple[LanguageModelLearner, dict[str, Any] | None]]:
+    """Open the learner of a config; its engine and workers end with the block.
+
+    Yields the learner, and the state of the checkpoint whose weights were loaded (None without
+    one), which ``Loop.load_state_dict`` takes. The engine has the policy's weights. With
+    ``parallel`` every rank has a learner, and the policy is replicated or sharded over them.
+
+    Raises InputError, before an engine is started, if the config cannot be used; EngineError and
+    PeerError.
+    """
+    ranks = parallel or Single()
+    _check_engine(config, ranks.world)
+    with ExitStack() as hold:
+        loaded = together(ranks, lambda: _load(config, checkpoint, hold))
+        if ranks.world > 1:
+            for policy in (loaded.model, loaded.reference):
+                if policy is not None and ranks.sharded:
+                    shard(policy, bf16=config.update.bf16)
+                elif policy is not None:
+                    replicate(policy)
+        engine = together(
+            ranks, lambda: hold.enter_context(make_engine(config.engine, config.model.path))
+        )
+        together(ranks, lambda: engine.sync(loaded.model))
+        learner = LanguageModelLearner(
+            loaded.model,
+            loaded.tokenizer,
+            engine,
+            loaded.task,
+            config,
+            tokens=loaded.tokens,
+            reference=loaded.reference,
+            parallel=ranks,
+        )
+        yield learner, loaded.state
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """What needs no other rank and no engine."""
+
+    task: Task
+    tokens: dict[str, list[int]]
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    reference: PreTrainedModel | None
+    state: dict[str, Any] | None
+
+
+def _load(config: TrainConfig, checkpoint: Path | None, hold: ExitStack) -> _Loaded:
+    task = make_task(config.task, config.task_seed)
+    hold.callback(task.close)
+    if config.loop.batch_size > len(task.train):
+        raise InputError(
+            f"loop.batch_size is {config.loop.batch_size}, but the task has only "
+            f"{len(task.train)} prompts to train on"
+        )
+    model, tokenizer = load_policy(config)
+    reference = load_policy(config)[0] if config.update.kl_coef > 0 else None
+    state = None if checkpoint is None else load_checkpoint(checkpoint, model)
+    tokens = prompt_tokens(task, tokenizer, config)
+    return _Loaded(task, tokens, model, tokenizer, reference, state)
+
+
+def _check_engine(config: TrainConfig, world: int) -> None:
+    engine = config.engine
+    if world > 1 and engine.name == "vllm" and not engine.subprocess:
+        raise InputError(
+            "engine.subprocess must be true with several processes: inside the trainer vLLM would "
+            "take over its process group"
+        )
+    if world > 1 and engine.tensor_parallel_size > 1:
+        raise InputError(
+            "engine.tensor_parallel_size must be 1 with several processes: every rank has an "
+            "engine on a GPU of its own"
+        )

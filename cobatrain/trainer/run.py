@@ -1,0 +1,143 @@
+"""Starting or resuming a run, and all its steps."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
+from pathlib import Path
+
+from cobasim.allocation import Allocator, make_allocator
+from cobasim.loop import Loop
+from cobasim.records import RunWriter, StepRecord, read_header
+from cobatrain.config import TrainConfig
+from cobatrain.learner import SAMPLES, LanguageModelLearner, SampleFile
+from cobatrain.parallel import Parallel, joined, newest_checkpoint, on_first, together
+from cobatrain.trainer.folder import (
+    BAD_BATCH,
+    check_new,
+    check_same_config,
+    check_same_task,
+    locked,
+    run_header,
+    write_bad_batch,
+)
+from cobatrain.trainer.keeping import Keeper
+from cobatrain.trainer.opening import open_learner
+from cobatrain.trainer.preparation import prepare_if_missing
+from cobatrain.trainer.stopping import Stopped, stop_signals
+from cobatrain.update import NonFiniteError
+
+
+def train(
+    config: TrainConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    on_step: Callable[[StepRecord], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Run a config to its last step in the run folder ``out``; under torchrun, on all ranks.
+
+    The tiny model of a config is made first if its folder is missing.
+
+    Args:
+        config: the run; when resuming, the stored one (see ``stored_config``).
+        out: a new folder, or the one to resume; rank 0's counts.
+        resume: continue from the newest whole checkpoint, or from the start if there is none. The
+            number of processes need not be the same.
+        on_step: gets each record once it is on disk; on rank 0 only.
+        say: gets a line about what takes long before the first step.
+
+    What was recorded and saved before a failure stays. Raises:
+        InputError: the config or the folder cannot be used, or another process writes the folder.
+        Stopped: after a Ctrl-C.
+        SyncError, EngineError, RewardError, CheckpointError, OSError: as named.
+        NonFiniteError: the offending batch is then in ``bad_batch.json``.
+        PeerError: another rank raised one of these.
+    """
+    group = joined(
+        config.model.device,
+        sharded=config.parallel == "shard",
+        timeout=config.engine.call_timeout + config.engine.start_timeout,
+    )
+    with group as parallel, ExitStack() as hold:
+
+        def claim() -> Path | None:
+            if resume:
+                return _resumable(config, out, hold)
+            check_new(out)
+            prepare_if_missing(config, say=say)
+            return None
+
+        checkpoint = on_first(parallel, claim)
+        with open_learner(config, checkpoint=checkpoint, parallel=parallel) as (learner, state):
+            fingerprint = learner.task.fingerprint()
+            if checkpoint is not None:
+                check_same_task(checkpoint, fingerprint)
+            loop = Loop(learner, config.loop, seed=config.seed, estimator=config.estimator)
+            if state is not None:
+                loop.load_state_dict(state)
+            from_step = (-1 if state is None else loop.step) if resume else None
+            writer = together(parallel, lambda: _open_writer(learner, out, from_step, hold))
+            meta = {"config": config.model_dump(mode="json"), "task": fingerprint}
+            keeper = Keeper(learner, writer, config.checkpoint, meta, on_step)
+            allocator = make_allocator(config.allocator, **config.parameters)
+            with writer or nullcontext(), stop_signals() as stop:
+                try:
+                    _steps(loop, allocator, keeper, stop)
+                except NonFiniteError as error:
+                    write_bad_batch(_bad_batch_path(parallel, out), error)
+                    raise
+
+
+def _resumable(config: TrainConfig, out: Path, hold: ExitStack) -> Path | None:
+    """Lock the folder of a run; its newest checkpoint, if it has one."""
+    read_header(out)
+    hold.enter_context(locked(out))
+    checkpoint = newest_checkpoint(out)
+    if checkpoint is not None:
+        check_same_config(checkpoint, config)
+    return checkpoint
+
+
+def _open_writer(
+    learner: LanguageModelLearner, out: Path, from_step: int | None, hold: ExitStack
+) -> RunWriter | None:
+    """Rank 0's writer of the records, and its file of samples.
+
+    ``from_step`` is the step to resume from, -1 to resume a run without a checkpoint, None for a
+    new run.
+    """
+    if learner.parallel.rank > 0:
+        return None
+    if from_step is None:
+        writer = RunWriter(out, run_header(learner.config))
+        hold.enter_context(locked(out))
+    else:
+        writer = RunWriter.resume(out, from_step)
+    learner.on_samples = SampleFile(out / SAMPLES, keep=learner.step).append
+    return writer
+
+
+def _steps(loop: Loop, allocator: Allocator, keeper: Keeper, stop: threading.Event) -> None:
+    """All steps that are left, each recorded, with a checkpoint when one is due."""
+    learner = loop.learner
+    assert isinstance(learner, LanguageModelLearner)
+    if loop.step == 0:
+        keeper.record(loop.start())
+    while not loop.done:
+        keeper.record(loop.advance(allocator))
+        last = loop.done
+        stopped = any(learner.parallel.gather(stop.is_set()))
+        if stopped or last or loop.step % learner.config.checkpoint.every == 0:
+            keeper.save(loop)
+        if stopped and not last:
+            raise Stopped
+
+
+def _bad_batch_path(parallel: Parallel, out: Path) -> Path:
+    """In rank 0's folder, each rank under its own name. Collective."""
+    name = BAD_BATCH if parallel.rank == 0 else f"bad_batch-rank{parallel.rank}.json"
+    folder: Path = parallel.gather(out)[0]
+    return folder / name

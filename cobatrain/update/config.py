@@ -1,0 +1,72 @@
+"""Settings of the policy update."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from cobasim.errors import unknown_name
+from cobasim.settings import Frozen
+from cobatrain.update.advantage import ADVANTAGES
+from cobatrain.update.losses import LOSSES
+
+OLD_LOG_PROBS = ("recompute", "engine")
+
+
+class UpdateConfig(Frozen):
+    """How the policy learns from a batch of rollouts.
+
+    The weighting of the loss is an argument of ``update``, because allocators and records need it
+    too; the temperature belongs to the batch.
+    """
+
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-6
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Of AdamW's moving averages."""
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    """Optimiser steps of linear warm-up."""
+    advantage: str = "grpo"
+    """A key of ``ADVANTAGES``."""
+    loss: str = "clip"
+    """A key of ``LOSSES``."""
+    constant_length: Annotated[int, Field(ge=1)] | None = None
+    """Divide each rollout by this constant rather than by its length (Dr.GRPO)."""
+    clip_low: Annotated[float, Field(gt=0, le=1)] = 0.2
+    clip_high: Annotated[float, Field(gt=0)] = 0.28
+    kl_coef: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the k3 KL to a reference model; 0 needs no reference."""
+    tis_cap: Annotated[float, Field(gt=0)] | None = None
+    """Truncated importance sampling against the engine with this cap; None: off."""
+    old_log_probs: str = "recompute"
+    """pi_old of the ratio: ``recompute`` takes the model's own before the first optimiser step,
+    ``engine`` those that the engine sampled with."""
+    minibatches: Annotated[int, Field(ge=1)] = 1
+    """Optimiser steps per update. Weights stay those of the whole batch, times this number, so
+    that the mini-batches' gradients average to the batch's."""
+    micro_tokens: Annotated[int, Field(ge=1)] = 16384
+    """Tokens per forward and backward pass, padding included (a longer rollout goes alone)."""
+    max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
+    """Gradients are scaled down to this norm; None: never."""
+    skip_no_signal: bool = True
+    """Do not run rollouts of advantage exactly 0 through the model when there is no KL: the
+    gradient is the same."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in backward: less memory, about a third more time."""
+    logit_chunk: Annotated[int, Field(ge=1)] = 2**26
+    """Softmaxes are taken over at most about this many logits at once (2^26 are 256 MB in
+    float32): fewer need less memory and more time."""
+    bf16: bool = False
+    """Run the model under bfloat16 autocast; weights, log-probs and loss stay as they are."""
+
+    @model_validator(mode="after")
+    def _known(self) -> UpdateConfig:
+        for kind, name, known in (
+            ("advantage", self.advantage, ADVANTAGES),
+            ("loss", self.loss, LOSSES),
+            ("old_log_probs", self.old_log_probs, OLD_LOG_PROBS),
+        ):
+            if name not in known:
+                raise unknown_name(kind, name, known)
+        return self

@@ -1,0 +1,38 @@
+"""AdamW, and the schedule of its learning rate."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+def make_optimiser(
+    model: nn.Module,
+    learning_rate: float,
+    weight_decay: float = 0.0,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+) -> torch.optim.AdamW:
+    """AdamW over the parameters that need a gradient; no decay of biases and norms (1-d ones)."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]], lr=learning_rate, betas=betas, eps=eps
+    )
+
+
+def warmup_factor(step: int, warmup_steps: int) -> float:
+    """The share of the learning rate at optimiser step 0, 1, ...: (step + 1) / warm-up, then 1."""
+    return min(1.0, (step + 1) / max(1, warmup_steps))
+
+
+def make_schedule(
+    optimiser: torch.optim.Optimizer, warmup_steps: int
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """Linear warm-up, then constant; ``update`` steps it once per optimiser step."""
+    return torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: warmup_factor(step, warmup_steps)
+    )

@@ -1,0 +1,99 @@
+"""What an update is to do, laid out before the model runs: loss terms and micro-batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cobasim.arrays import FloatArray, IntArray
+from cobasim.errors import InputError
+from cobatrain.parallel import Parallel
+from cobatrain.update.advantage import advantages
+from cobatrain.update.batch import Batch
+from cobatrain.update.batching import micro_batches, mini_batches, padding_share
+from cobatrain.update.config import UpdateConfig
+from cobatrain.update.weighting import token_weights
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """The advantage of each rollout of this rank and the weight of each of its tokens, both (n,).
+
+    ``rollouts`` and ``tokens`` count those of all ranks.
+    """
+
+    advantage: FloatArray
+    weight: FloatArray
+    rollouts: int
+    tokens: int
+
+
+def loss_terms(batch: Batch, config: UpdateConfig, weighting: str, parallel: Parallel) -> LossTerms:
+    """Advantages and weights of this rank's rollouts, from the rollouts of all ranks. Collective.
+
+    Raises InputError for bad rewards, an unknown weighting, and fewer rollouts than mini-batches.
+    """
+    lengths = batch.lengths
+    everywhere = parallel.gather(
+        (np.asarray(batch.rewards, dtype=np.float64), np.asarray(batch.group), lengths)
+    )
+    rewards, group, tokens = (
+        np.concatenate([part[k] for part in everywhere if len(part[k])] or [lengths[:0]])
+        for k in range(3)
+    )
+    if len(rewards) < config.minibatches:
+        raise InputError(
+            f"{len(rewards)} rollouts cannot make {config.minibatches} mini-batches: give more "
+            "rollouts or set minibatches lower"
+        )
+    advantage = advantages(rewards, group, config.advantage)
+    weight = token_weights(group, tokens, weighting, config.constant_length)
+    start = sum(len(part[0]) for part in everywhere[: parallel.rank])
+    own = slice(start, start + len(batch))
+    return LossTerms(advantage[own], weight[own], len(rewards), int(tokens.sum()))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The micro-batches of each mini-batch, on this rank."""
+
+    rows: list[list[IntArray]]
+    """Rollouts of each micro-batch of each mini-batch."""
+    fillers: list[int]
+    """Micro-batches of zero weight added to each mini-batch to keep sharded ranks in step."""
+    micro_batches: int
+    """Of the rank with most."""
+    padding_share: float
+    """Of this rank."""
+
+
+def make_plan(
+    batch: Batch,
+    terms: LossTerms,
+    config: UpdateConfig,
+    parallel: Parallel,
+    rng: np.random.Generator | None,
+) -> Plan:
+    """Split this rank's rollouts into mini-batches, these into micro-batches. Collective.
+
+    ``rng`` draws the mini-batches; without it they are interleaved.
+    """
+    lengths = batch.prompt_lengths + batch.lengths
+    used = (
+        terms.advantage != 0
+        if config.skip_no_signal and config.kl_coef == 0
+        else np.ones(len(batch), dtype=np.bool_)
+    )
+    rows = []
+    for part in mini_batches(len(batch), config.minibatches, rng):
+        kept = part[used[part]]
+        rows.append([kept[micro] for micro in micro_batches(lengths[kept], config.micro_tokens)])
+    counts = np.array(parallel.gather([len(part) for part in rows]))  # (world, minibatches)
+    missing = counts.max(axis=0) - counts[parallel.rank]
+    return Plan(
+        rows=rows,
+        fillers=[int(gap) if parallel.sharded else 0 for gap in missing],
+        micro_batches=int(counts.sum(axis=1).max()),
+        padding_share=padding_share(lengths, [micro for part in rows for micro in part]),
+    )
