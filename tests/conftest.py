@@ -5,6 +5,11 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import settings
 
+# a suite that a script starts in the background inherits an ignored SIGINT, and would pass it on to
+# the processes that tests start and interrupt
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # idle OpenMP threads sleep rather than spin: tests run several processes on few cores
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

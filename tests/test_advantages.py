@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from cobasim.errors import InputError
-from cobatrain.update.advantages import (
+from cobatrain.update import (
     ADVANTAGES,
     WEIGHTINGS,
     advantages,

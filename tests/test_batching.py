@@ -13,7 +13,7 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from cobasim.errors import InputError  # noqa: E402
-from cobatrain.update.batching import (  # noqa: E402
+from cobatrain.update import (  # noqa: E402
     filler,
     micro_batches,
     mini_batches,

@@ -23,15 +23,15 @@ from hypothesis import strategies as st  # noqa: E402
 from test_update import make_batch, poison, qwen3  # noqa: E402
 
 from cobasim.errors import InputError  # noqa: E402
-from cobatrain.parallel import distributed  # noqa: E402
-from cobatrain.parallel.distributed import (  # noqa: E402
+from cobatrain import parallel as ranks  # noqa: E402
+from cobatrain.parallel import (  # noqa: E402
     balance,
     first_rollouts,
     full_parameters,
     replicate,
     shard,
 )
-from cobatrain.update.update import (  # noqa: E402
+from cobatrain.update import (  # noqa: E402
     Batch,
     NonFiniteError,
     UpdateConfig,
@@ -97,17 +97,27 @@ def prepare(mode, tied=False, seed=0, bf16=False):
 
 def run(mode, batch, name, tied=False, steps=1, adam=False, minibatches=1):
     """The metrics of each step and the parameters afterwards."""
+    changes = dict(CONFIGS[name])
+    weighting = changes.pop("weighting", "rollout")
     config = UpdateConfig(
         micro_tokens=24,
         max_grad_norm=0.5 if adam else None,
         minibatches=minibatches,
-        **CONFIGS[name],
+        **changes,
     )
     model, parallel = prepare(mode, tied, bf16=name == "policy")
     reference = prepare(mode, tied, seed=1)[0] if config.kl_coef else None
     optimiser = make_optimiser(model, 0.01) if adam else torch.optim.SGD(model.parameters(), lr=1.0)
     metrics = [
-        update(model, optimiser, batch, config, parallel=parallel, reference=reference)
+        update(
+            model,
+            optimiser,
+            batch,
+            config,
+            weighting=weighting,
+            parallel=parallel,
+            reference=reference,
+        )
         for _ in range(steps)
     ]
     return metrics, torch.cat([p.flatten() for _, p in full_parameters(model)])
@@ -116,7 +126,7 @@ def run(mode, batch, name, tied=False, steps=1, adam=False, minibatches=1):
 def program(folder):
     """What each of the two processes does."""
     torch.set_num_threads(1)
-    distributed.start("cpu")
+    ranks.start("cpu")
     rank = torch.distributed.get_rank()
     batch = make_batch(BUDGETS, mixed=MIXED)
     for mode in MODES:
@@ -155,7 +165,7 @@ def program(folder):
         # and it goes on from there
         metrics = [update(model, make_optimiser(model, 0.1), dealt, config, parallel=parallel)]
         save(folder, rank, f"{mode}-on", metrics, after)
-    distributed.stop()
+    ranks.stop()
 
 
 def save(folder, rank, name, metrics, parameters):
@@ -325,7 +335,7 @@ def test_start_outside_torchrun_says_so(monkeypatch):
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(InputError, match="torchrun"):
-        distributed.start("cpu")
+        ranks.start("cpu")
 
 
 if __name__ == "__main__":

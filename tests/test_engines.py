@@ -23,6 +23,7 @@ pytest.importorskip("transformers", reason="transformers is not installed (docs/
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from log_probs import log_probs_of, next_token_log_probs
 from scipy import stats
 
 from cobatrain import engines
@@ -32,7 +33,6 @@ from cobatrain.engines.requests import checked_request
 from cobatrain.engines.sampling import choose
 from cobatrain.engines.vllm_engine import VllmEngine
 from cobatrain.engines.weights import named_weights
-from cobatrain.logprobs import log_probs_of, next_token_log_probs
 from cobatrain.tiny import build_tiny, encode, tiny_tokenizer
 
 SMALL = {"hidden": 64, "layers": 2, "heads": 2, "intermediate": 128, "context": 512}

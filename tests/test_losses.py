@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from cobatrain.update.losses import LOSSES, clip_loss, gspo_loss, importance_weights, k3  # noqa: E402
+from cobatrain.update import LOSSES, clip_loss, gspo_loss, importance_weights, k3  # noqa: E402
 
 LAW = settings(deadline=None, max_examples=60)
 LOW, HIGH = 0.2, 0.28

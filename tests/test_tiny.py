@@ -15,7 +15,7 @@ transformers = pytest.importorskip(
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cobatrain.tiny import CHARACTERS, build_tiny, encode, tiny_tokenizer, warm_up
+from cobatrain.tiny import CHARACTERS, WarmUp, build_tiny, encode, tiny_tokenizer, warm_up
 
 SMALL = {"hidden": 32, "layers": 2, "heads": 2, "intermediate": 64, "context": 32}
 TOKENIZER = tiny_tokenizer()
@@ -80,8 +80,8 @@ def test_warm_up_reaches_its_target_and_repeats(tmp_path):
 
     def run(folder):
         model, tokenizer = build_tiny(folder, seed=0, **SMALL)
-        options = {"max_steps": 300, "batch_size": 64, "lr": 5e-3, "check_every": 10}
-        return model, warm_up(model, tokenizer, examples, 0.5, probe, seed=0, **options)
+        settings = WarmUp(0.5, seed=0, max_steps=300, batch_size=64, lr=5e-3, check_every=10)
+        return model, warm_up(model, tokenizer, examples, probe, settings)
 
     model, rows = run(tmp_path / "a")
     again, same_rows = run(tmp_path / "b")
@@ -99,7 +99,8 @@ def test_warm_up_reaches_its_target_and_repeats(tmp_path):
 def test_warm_up_gives_up_after_max_steps(tmp_path):
     model, tokenizer = build_tiny(tmp_path, seed=0, **SMALL)
     pairs = small_sums(20, 0)
-    rows = warm_up(model, tokenizer, pairs, 0.99, pairs, seed=0, max_steps=3, check_every=2)
+    settings = WarmUp(0.99, seed=0, max_steps=3, check_every=2)
+    rows = warm_up(model, tokenizer, pairs, pairs, settings)
     assert [row.step for row in rows] == [0, 2, 3]
     assert rows[-1].pass_rate < 0.99
 
@@ -116,9 +117,11 @@ def test_warm_up_gives_up_after_max_steps(tmp_path):
 )
 def test_warm_up_refuses_bad_input(tmp_path, change, message):
     model, tokenizer = build_tiny(tmp_path, seed=0, **SMALL)
-    arguments = {"examples": [("1+1=", "2")], "target_pass_rate": 0.5, "probe": [("1+1=", "2")]}
+    pairs = {"examples": [("1+1=", "2")], "probe": [("1+1=", "2")]}
+    target = change.get("target_pass_rate", 0.5)
+    pairs |= {name: value for name, value in change.items() if name in pairs}
     with pytest.raises(ValueError, match=message):
-        warm_up(model, tokenizer, seed=0, **(arguments | change))
+        warm_up(model, tokenizer, **pairs, settings=WarmUp(target, seed=0))
 
 
 def test_warm_up_stops_on_a_loss_that_is_not_finite(tmp_path):
@@ -127,4 +130,4 @@ def test_warm_up_stops_on_a_loss_that_is_not_finite(tmp_path):
         model.lm_head.weight[5] = torch.inf
     pairs = small_sums(20, 0)
     with pytest.raises(FloatingPointError, match="lower lr"):
-        warm_up(model, tokenizer, pairs, 0.5, pairs, seed=0)
+        warm_up(model, tokenizer, pairs, pairs, WarmUp(0.5, seed=0))

@@ -17,7 +17,7 @@ from cobasim.errors import InputError
 from cobatrain.comparison import Plan
 from cobatrain.config import CONFIGS, TrainConfig, difference, load_config
 from cobatrain.evaluation import pass_at_k, summarise
-from cobatrain.update.advantages import token_weights
+from cobatrain.update import token_weights
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)

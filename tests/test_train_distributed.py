@@ -24,8 +24,7 @@ from cobasim.records import read_run  # noqa: E402
 from cobatrain import trainer  # noqa: E402
 from cobatrain.engines import EngineConfig  # noqa: E402
 from cobatrain.engines.process import engine_environment  # noqa: E402
-from cobatrain.parallel.checkpoint import checkpoints  # noqa: E402
-from cobatrain.parallel.distributed import PeerError, Single, together  # noqa: E402
+from cobatrain.parallel import PeerError, Single, checkpoints, together  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -187,8 +186,9 @@ def test_what_cannot_run_on_several_processes_is_refused(config, tmp_path, monke
         (("engine.name=vllm", "engine.subprocess=false"), "engine.subprocess must be true"),
         (("engine.name=vllm", "engine.tensor_parallel_size=2", "engine.subprocess=true"), "tensor"),
     ):
-        with pytest.raises(InputError, match=words):
-            trainer._check_engine(config(*settings), 2)
+        opened = trainer.open_learner(config(*settings), parallel=Peers(None))
+        with pytest.raises(InputError, match=words), opened:
+            pass
     monkeypatch.setenv("WORLD_SIZE", "2")
     for name in ("prepare", "evaluate", "measure", "compare", "benchmark"):
         done = subprocess.run(command(name, "tiny"), capture_output=True, text=True)

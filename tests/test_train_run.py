@@ -36,9 +36,9 @@ from cobatrain.comparison import (  # noqa: E402
 from cobatrain.config import load_config  # noqa: E402
 from cobatrain.engines import EngineError, make_engine  # noqa: E402
 from cobatrain.learner import LanguageModelLearner, SyncError, load_policy  # noqa: E402
-from cobatrain.parallel.checkpoint import checkpoints  # noqa: E402
+from cobatrain.parallel import checkpoints  # noqa: E402
 from cobatrain.tasks import make_task  # noqa: E402
-from cobatrain.update.update import NonFiniteError  # noqa: E402
+from cobatrain.update import NonFiniteError  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -260,14 +260,15 @@ def test_the_learner_equals_the_loops_contract(config):
         prompts, budgets = np.array([5, 0, 9]), np.array([6, 2, 11])
         passes = learner.rollout(prompts, budgets)
         assert ((passes >= 0) & (passes <= budgets)).all()
-        assert np.bincount(learner._batch.group, minlength=10)[[5, 0, 9]].tolist() == [6, 2, 11]
+        groups = np.bincount(learner.pending.batch.group, minlength=10)
+        assert groups[[5, 0, 9]].tolist() == [6, 2, 11]
         alone = learner.rollout(np.array([9]), np.array([11]))
         assert alone[0] == passes[2]  # does not depend on the rest of the batch
-        rows = learner._batch.responses
+        rows = learner.pending.batch.responses
         parts = learner.rollout(np.array([9]), np.array([4]))
         parts = parts + learner.rollout_more(np.array([9]), np.array([7]))
         assert parts[0] == passes[2]  # a group made in rounds is the group of one round
-        assert [list(row) for row in learner._batch.responses] == [list(row) for row in rows]
+        assert [list(row) for row in learner.pending.batch.responses] == [list(row) for row in rows]
         assert isinstance(Loop(learner, one.loop, seed=0), Loop)
 
 
@@ -295,7 +296,9 @@ def test_comparison_runs_uniform_once_and_goes_on_where_it_was(config, tmp_path)
         claim(other, out)
 
 
-def test_ctrl_c_in_a_comparison_begins_no_further_run(config, tmp_path, model):
+@pytest.mark.parametrize("before", [signal.SIG_DFL, signal.SIG_IGN], ids=lambda how: how.name)
+def test_ctrl_c_in_a_comparison_begins_no_further_run(config, tmp_path, model, before):
+    """Also if the process was started with SIGINT ignored, as a script's background jobs are."""
     import yaml
 
     path = tmp_path / "plan.yaml"
@@ -305,6 +308,7 @@ def test_ctrl_c_in_a_comparison_begins_no_further_run(config, tmp_path, model):
     process = subprocess.Popen(
         command("compare", str(path), "--seeds", "4", "--jobs", "1", "--out", str(out)),
         stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, before),
     )  # fmt: skip
     first = out / "rollout" / "uniform" / "seed-000"
     try:

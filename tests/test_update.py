@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib
 import math
 import statistics
 from dataclasses import replace
@@ -14,17 +13,20 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-module = importlib.import_module("cobatrain.update.update")
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+
 from cobasim.errors import InputError  # noqa: E402
-from cobatrain.update.advantages import ADVANTAGES, WEIGHTINGS  # noqa: E402
-from cobatrain.update.batching import pad  # noqa: E402
-from cobatrain.update.losses import LOSSES  # noqa: E402
-from cobatrain.update.update import (  # noqa: E402
+from cobasim.settings import validated  # noqa: E402
+from cobatrain.update import (  # noqa: E402
+    ADVANTAGES,
+    LOSSES,
+    WEIGHTINGS,
     Batch,
     NonFiniteError,
     UpdateConfig,
     make_optimiser,
     make_schedule,
+    pad,
     token_log_probs,
     update,
     warmup_factor,
@@ -85,10 +87,10 @@ def make_batch(budgets, seed=0, mixed=None, spread=0.3):
     return Batch([prompts[i] for i in group], responses, log_probs, rewards, group)
 
 
-def slow_log_probs(model, batch, j, temperature):
+def slow_log_probs(model, batch, j):
     """One rollout at a time, unpadded."""
     prompt, response = list(batch.prompts[j]), list(batch.responses[j])
-    logits = model(input_ids=torch.tensor([prompt + response])).logits[0] / temperature
+    logits = model(input_ids=torch.tensor([prompt + response])).logits[0] / batch.temperature
     table = torch.log_softmax(logits, dim=-1)
     return [table[len(prompt) - 1 + t, token] for t, token in enumerate(response)]
 
@@ -109,11 +111,11 @@ def mean(values):
     return sum(values) / len(values)
 
 
-def slow_loss(model, batch, config, reference=None):
+def slow_loss(model, batch, config, weighting, reference=None):
     """The loss as the papers write it: a token, a rollout and a prompt at a time, nested means."""
     rollouts = []  # token losses of each rollout
     for j in range(len(batch)):
-        new = slow_log_probs(model, batch, j, config.temperature)
+        new = slow_log_probs(model, batch, j)
         engine = [float(x) for x in batch.log_probs[j]]
         old = engine if config.old_log_probs == "engine" else [float(x.detach()) for x in new]
         a = slow_advantage(batch, j, config.advantage)
@@ -130,18 +132,18 @@ def slow_loss(model, batch, config, reference=None):
             losses.append(value)
         if config.kl_coef:
             with torch.no_grad():
-                ref = slow_log_probs(reference, batch, j, config.temperature)
+                ref = slow_log_probs(reference, batch, j)
             for t, x in enumerate(new):
                 d = ref[t] - x
                 losses[t] = losses[t] + config.kl_coef * (torch.exp(d) - d - 1)
         rollouts.append(losses)
-    if config.weighting == "token":
+    if weighting == "token":
         return mean([value for losses in rollouts for value in losses])
 
     def inside(losses):
         return sum(losses) / (config.constant_length or len(losses))
 
-    if config.weighting == "rollout":
+    if weighting == "rollout":
         return mean([inside(losses) for losses in rollouts])
     names = sorted(set(batch.group.tolist()))
     return mean(
@@ -152,9 +154,9 @@ def slow_loss(model, batch, config, reference=None):
     )
 
 
-def slow_gradient(model, batch, config, reference=None):
+def slow_gradient(model, batch, config, weighting, reference=None):
     model = copy.deepcopy(model)
-    loss = slow_loss(model, batch, config, reference)
+    loss = slow_loss(model, batch, config, weighting, reference)
     loss.backward()
     gradient = torch.cat([p.grad.flatten() for p in model.parameters()])
     return float(loss.detach()), gradient
@@ -169,8 +171,12 @@ def fast_gradient(model, batch, config, **kwargs):
     model = copy.deepcopy(model)
     before = flat(model)
     optimiser = torch.optim.SGD(model.parameters(), lr=1.0)
-    metrics = update(model, optimiser, batch, replace(config, max_grad_norm=None), **kwargs)
+    metrics = update(model, optimiser, batch, changed(config, max_grad_norm=None), **kwargs)
     return metrics, before - flat(model)
+
+
+def changed(config, **changes):
+    return config.model_copy(update=changes)
 
 
 def assert_same(one, other, tolerance=1e-9):
@@ -187,11 +193,9 @@ def test_equals_the_slow_reference(budgets, weighting, kind, loss):
     """Off-policy (ratios far from 1, many clipped), with micro-batches of a few rollouts."""
     model = gpt2()
     batch = make_batch(budgets, seed=len(budgets), mixed=[0, 2, 3], spread=0.6)
-    config = UpdateConfig(
-        advantage=kind, weighting=weighting, loss=loss, old_log_probs="engine", micro_tokens=30
-    )
-    expected_loss, expected = slow_gradient(model, batch, config)
-    metrics, gradient = fast_gradient(model, batch, config)
+    config = UpdateConfig(advantage=kind, loss=loss, old_log_probs="engine", micro_tokens=30)
+    expected_loss, expected = slow_gradient(model, batch, config, weighting)
+    metrics, gradient = fast_gradient(model, batch, config, weighting=weighting)
     assert_same(gradient, expected)
     assert metrics["loss"] == pytest.approx(expected_loss, rel=1e-9, abs=1e-12)
     assert metrics["grad_norm"] == pytest.approx(float(expected.norm()), rel=1e-9)
@@ -214,10 +218,15 @@ def test_equals_the_slow_reference(budgets, weighting, kind, loss):
 )
 def test_options_equal_the_slow_reference(change):
     model, reference = gpt2(), gpt2(seed=1)
+    settings = {"weighting": "rollout", "temperature": 1.0} | change
+    weighting = settings.pop("weighting")
     batch = make_batch(UNEQUAL, mixed=[2, 4])
-    config = UpdateConfig(micro_tokens=40, **change)
-    expected_loss, expected = slow_gradient(model, batch, config, reference)
-    metrics, gradient = fast_gradient(model, batch, config, reference=reference)
+    batch = replace(batch, temperature=settings.pop("temperature"))
+    config = UpdateConfig(micro_tokens=40, **settings)
+    expected_loss, expected = slow_gradient(model, batch, config, weighting, reference)
+    metrics, gradient = fast_gradient(
+        model, batch, config, weighting=weighting, reference=reference
+    )
     assert_same(gradient, expected)
     assert metrics["loss"] == pytest.approx(expected_loss, rel=1e-9, abs=1e-12)
 
@@ -233,25 +242,25 @@ def test_uniform_is_plain_grpo():
     plain = copy.deepcopy(model)
     total = 0.0
     for j in range(16):
-        new = torch.stack(slow_log_probs(plain, batch, j, 1.0))
+        new = torch.stack(slow_log_probs(plain, batch, j))
         total = total - (torch.exp(new - new.detach()) * advantage[j]).mean() / 16
     total.backward()
     expected = torch.cat([p.grad.flatten() for p in plain.parameters()])
     for weighting in ("rollout", "prompt"):
-        _, gradient = fast_gradient(model, batch, UpdateConfig(weighting=weighting))
+        _, gradient = fast_gradient(model, batch, UpdateConfig(), weighting=weighting)
         assert_same(gradient, expected, 1e-5)
 
 
 @pytest.mark.parametrize("make", [gpt2, qwen3])
 def test_token_log_probs_are_those_without_padding(make):
     model = make()
-    batch = make_batch(UNEQUAL)
+    batch = replace(make_batch(UNEQUAL), temperature=0.8)
     rows = np.arange(len(batch))
     micro = pad(batch.prompts, batch.responses, batch.log_probs, rows)
     with torch.no_grad():
         log_probs, entropy = token_log_probs(model, micro, 0.8)
         for j in rows:
-            slow = torch.stack(slow_log_probs(model, batch, j, 0.8))
+            slow = torch.stack(slow_log_probs(model, batch, j))
             torch.testing.assert_close(log_probs[j][micro.mask[j]], slow, rtol=1e-5, atol=1e-5)
         whole = torch.tensor([list(batch.prompts[0]) + list(batch.responses[0])])
         logits = model(input_ids=whole).logits[0, len(batch.prompts[0]) - 1 : -1] / 0.8
@@ -267,9 +276,8 @@ def test_micro_batch_size_changes_nothing(weighting):
         fast_gradient(
             model,
             batch,
-            UpdateConfig(
-                weighting=weighting, micro_tokens=size, old_log_probs="engine", tis_cap=2.0
-            ),
+            UpdateConfig(micro_tokens=size, old_log_probs="engine", tis_cap=2.0),
+            weighting=weighting,
         )
         for size in (1, 25, 60, 10**6)
     ]
@@ -297,11 +305,9 @@ def test_leaving_out_rollouts_without_signal_changes_nothing(weighting, loss, mi
     ends = []
     for skip in (True, False):
         model = gpt2()
-        config = UpdateConfig(
-            weighting=weighting, loss=loss, skip_no_signal=skip, minibatches=minibatches
-        )
+        config = UpdateConfig(loss=loss, skip_no_signal=skip, minibatches=minibatches)
         optimiser = momentum(model)
-        metrics = [update(model, optimiser, batch, config) for _ in range(2)]
+        metrics = [update(model, optimiser, batch, config, weighting=weighting) for _ in range(2)]
         ends.append(flat(model))
         assert metrics[0]["rollouts"] == 17
         assert metrics[0]["rollouts_trained"] == (10 if skip else 17)
@@ -334,7 +340,7 @@ def test_a_batch_without_any_signal_still_steps_with_zero_gradient(skip):
     assert moved.norm() > 0
     other = gpt2()
     optimiser = momentum(other)
-    config = replace(config, skip_no_signal=not skip)
+    config = changed(config, skip_no_signal=not skip)
     update(other, optimiser, make_batch(UNEQUAL, mixed=[2, 4]), config)
     update(other, optimiser, make_batch(UNEQUAL, mixed=[]), config)
     torch.testing.assert_close(flat(other), flat(model), rtol=1e-9, atol=1e-11)
@@ -362,12 +368,12 @@ def test_recomputed_old_log_probs_are_of_before_the_first_step():
     optimiser = torch.optim.SGD(model.parameters(), lr=0.5)
     metrics = update(model, optimiser, batch, config)
     slow = gpt2()
-    old = [[float(x.detach()) for x in slow_log_probs(slow, batch, j, 1.0)] for j in range(4)]
+    old = [[float(x.detach()) for x in slow_log_probs(slow, batch, j)] for j in range(4)]
     for part in ((0, 2), (1, 3)):
         loss = 0.0
         for j in part:
             a = slow_advantage(batch, j, "grpo")
-            new = slow_log_probs(slow, batch, j, 1.0)
+            new = slow_log_probs(slow, batch, j)
             ratios = [torch.exp(x - y) for x, y in zip(new, old[j], strict=True)]
             values = [-torch.minimum(r * a, torch.clamp(r, 0.99, 1.01) * a) for r in ratios]
             loss = loss + 2 * mean(values) / 4
@@ -386,7 +392,7 @@ def test_gap_to_the_engine_is_measured_before_the_first_step():
     gaps = [
         abs(float(x.detach()) - y)
         for j in range(1, len(batch))  # group 0 has one rollout: no signal
-        for x, y in zip(slow_log_probs(model, batch, j, 1.0), batch.log_probs[j], strict=True)
+        for x, y in zip(slow_log_probs(model, batch, j), batch.log_probs[j], strict=True)
     ]
     for parts in (1, 3):
         fresh = gpt2()
@@ -395,19 +401,32 @@ def test_gap_to_the_engine_is_measured_before_the_first_step():
         assert metrics["log_prob_gap_max"] == pytest.approx(max(gaps), rel=1e-9)
 
 
+class Softmaxes(TorchDispatchMode):
+    """Notes the rows of every softmax over logits that is taken, those of backward too."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = []
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        if function is torch.ops.aten.logsumexp.default:
+            self.rows.append(len(arguments[0]))
+        return function(*arguments, **(options or {}))
+
+
 @pytest.mark.parametrize("tied", [True, False])
-def test_gradient_checkpointing_and_chunks_change_nothing(tied, monkeypatch):
+def test_gradient_checkpointing_and_chunks_change_nothing(tied):
     model = qwen3(tied=tied)
     batch = make_batch(UNEQUAL, mixed=[1, 2, 4])
-    _, expected = fast_gradient(model, batch, UpdateConfig())
-    calls = []
-    original = module.checkpoint
-    monkeypatch.setattr(module, "LOGIT_CHUNK", 7 * VOCABULARY)
-    monkeypatch.setattr(
-        module, "checkpoint", lambda *a, **k: (calls.append(1), original(*a, **k))[1]
-    )
-    _, gradient = fast_gradient(model, batch, UpdateConfig(gradient_checkpointing=True))
-    assert len(calls) > 3
+    with Softmaxes() as softmaxes:
+        _, expected = fast_gradient(model, batch, UpdateConfig())
+    [whole] = softmaxes.rows
+    config = UpdateConfig(gradient_checkpointing=True, logit_chunk=7 * VOCABULARY + 1)
+    with Softmaxes() as softmaxes:
+        _, gradient = fast_gradient(model, batch, config)
+    assert max(softmaxes.rows) == 7
+    assert sum(softmaxes.rows) == 2 * whole  # each chunk is recomputed in backward
+    assert len(softmaxes.rows) > 6
     assert_same(gradient, expected, 1e-5)
 
 
@@ -455,7 +474,7 @@ def test_gradients_are_clipped_to_the_norm():
     for bound in (0.01, 1e6):
         model = gpt2()
         optimiser = torch.optim.SGD(model.parameters(), lr=1.0)
-        again = update(model, optimiser, batch, replace(config, max_grad_norm=bound))
+        again = update(model, optimiser, batch, changed(config, max_grad_norm=bound))
         moved = flat(gpt2()) - flat(model)
         norm = min(bound, metrics["grad_norm"])
         assert float(moved.norm()) == pytest.approx(norm, rel=1e-4)
@@ -507,7 +526,7 @@ def test_it_learns(weighting):
             (tokens == 5).astype(float),
             np.zeros(64, dtype=int),
         )
-        update(model, optimiser, batch, UpdateConfig(weighting=weighting, advantage="rloo"))
+        update(model, optimiser, batch, UpdateConfig(advantage="rloo"), weighting=weighting)
     assert chances[0] < 0.3
     assert chances[-1] > 0.9
 
@@ -586,23 +605,26 @@ def test_frozen_parameters_stay():
     ("change", "match"),
     [
         ({"advantage": "dr_grpo"}, "did you mean 'dr-grpo'"),
-        ({"weighting": "tokens"}, "did you mean 'token'"),
         ({"loss": "gsp"}, "did you mean 'gspo'"),
         ({"old_log_probs": "engines"}, "did you mean 'engine'"),
-        ({"minibatches": 0}, "minibatches must be at least 1"),
-        ({"micro_tokens": 0}, "micro_tokens must be at least 1"),
-        ({"temperature": 0.0}, "temperature must be above 0"),
-        ({"max_grad_norm": math.nan}, "max_grad_norm must be above 0"),
-        ({"tis_cap": -1.0}, "tis_cap must be above 0"),
-        ({"kl_coef": -0.1}, "kl_coef must be at least 0"),
-        ({"clip_low": 1.5}, "clip_low must be"),
-        ({"constant_length": 9, "weighting": "token"}, "constant_length cannot"),
+        ({"minibatches": 0}, "minibatches: .* greater than or equal to 1, got 0"),
+        ({"micro_tokens": 0}, "micro_tokens: .* greater than or equal to 1, got 0"),
+        ({"logit_chunk": 0}, "logit_chunk: .* greater than or equal to 1, got 0"),
+        ({"constant_length": 0}, "constant_length: .* greater than or equal to 1, got 0"),
+        ({"max_grad_norm": math.nan}, "max_grad_norm: .*, got nan"),
+        ({"max_grad_norm": 0.0}, "max_grad_norm: .* greater than 0, got 0"),
+        ({"tis_cap": -1.0}, "tis_cap: .* greater than 0, got -1"),
+        ({"kl_coef": -0.1}, "kl_coef: .* greater than or equal to 0, got -0.1"),
+        ({"clip_low": 1.5}, "clip_low: .* less than or equal to 1, got 1.5"),
+        ({"clip_low": 0.0}, "clip_low: .* greater than 0, got 0"),
+        ({"clip_high": 0.0}, "clip_high: .* greater than 0, got 0"),
+        ({"learning_rate": 0.0}, "learning_rate: .* greater than 0, got 0"),
     ],
     ids=str,
 )
 def test_a_bad_setting_is_refused(change, match):
     with pytest.raises(InputError, match=match):
-        UpdateConfig(**change)
+        validated(UpdateConfig, change)
 
 
 def test_a_bad_batch_is_refused():
@@ -613,8 +635,14 @@ def test_a_bad_batch_is_refused():
         replace(good, responses=[good.responses[0], []], log_probs=[good.log_probs[0], []])
     with pytest.raises(InputError, match=r"rollout 0 has .* log-probs"):
         replace(good, log_probs=[[0.0] * 20, good.log_probs[1]])
+    with pytest.raises(InputError, match="temperature must be above 0"):
+        replace(good, temperature=0.0)
     model = gpt2()
     optimiser = make_optimiser(model, 0.1)
+    with pytest.raises(InputError, match="did you mean 'token'"):
+        update(model, optimiser, good, UpdateConfig(), weighting="tokens")
+    with pytest.raises(InputError, match="constant_length goes with"):
+        update(model, optimiser, good, UpdateConfig(constant_length=9), weighting="token")
     with pytest.raises(InputError, match="reference"):
         update(model, optimiser, good, UpdateConfig(kl_coef=0.1))
     with pytest.raises(InputError, match="mini-batches"):

@@ -36,7 +36,7 @@ def plain(run: Path) -> list[dict]:
 
 
 def weights(run: Path) -> bytes:
-    from cobatrain.parallel.checkpoint import checkpoints
+    from cobatrain.parallel import checkpoints
 
     return (checkpoints(run)[-1] / "model.safetensors").read_bytes()
 

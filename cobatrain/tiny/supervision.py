@@ -118,7 +118,7 @@ def warm_up(
         loss = _supervised_loss(model, inputs[batch], labels[batch])
         if not torch.isfinite(loss):
             raise FloatingPointError(
-                f"the warm-up's loss is {float(loss)} at step {step}; lower lr (now {settings.lr})"
+                f"the warm-up's loss is {loss.item()} at step {step}; lower lr (now {settings.lr})"
             )
         optimiser.zero_grad()
         torch.autograd.backward(loss)

@@ -1,8 +1,4 @@
-"""Log-probabilities of given tokens under a torch model: pure torch, no engine.
-
-Used to check an engine against the training model after a weight sync, and wherever a loss needs
-the log-probability of sampled tokens.
-"""
+"""Log-probabilities of given tokens under a torch model: what engines are checked against."""
 
 from collections.abc import Sequence
 from itertools import pairwise
