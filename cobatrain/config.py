@@ -151,8 +151,8 @@ def difference(config: BaseModel, stored: Mapping[str, Any]) -> list[str]:
     A setting that the stored one lacks, because it is newer, counts as its default. Raises
     InputError if the stored one is invalid.
     """
-    other = validated(type(config), dict(stored))
-    return sorted(_different("", config.model_dump(mode="json"), other.model_dump(mode="json")))
+    complete = validated(type(config), dict(stored))
+    return sorted(_different("", config.model_dump(mode="json"), complete.model_dump(mode="json")))
 
 
 def _different(prefix: str, value: Any, other: Any) -> Iterator[str]:

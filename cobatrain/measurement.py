@@ -88,17 +88,17 @@ class Measured:
         rows = []
         for name, chosen in classes.items():
             if chosen.any():
-                mine = p[chosen]
+                measured = p[chosen]
                 rows.append(
                     {
                         "estimate": name,
                         "prompts": int(chosen.sum()),
                         "attempts": float(self.attempts[chosen].mean()),
                         "mean_estimate": None if name == "unseen" else float(value[chosen].mean()),
-                        "pass_rate": float(mine.mean()),
-                        "low": float(np.quantile(mine, 0.1)),
-                        "high": float(np.quantile(mine, 0.9)),
-                        "mixed": float((1 - mine**8 - (1 - mine) ** 8).mean()),
+                        "pass_rate": float(measured.mean()),
+                        "low": float(np.quantile(measured, 0.1)),
+                        "high": float(np.quantile(measured, 0.9)),
+                        "mixed": float((1 - measured**8 - (1 - measured) ** 8).mean()),
                     }
                 )
         return rows

@@ -1,7 +1,7 @@
-"""Records of a run as they come, passed on to TensorBoard or Weights & Biases. Both optional.
+"""Copies of a run's records for TensorBoard or Weights & Biases. Both are optional.
 
-The run's own records stay the source: a tracker gets copies of their numbers, and never stops a
-run that has begun.
+The run's own records stay the source. A tracker that is not installed is refused before the run
+begins.
 """
 
 from __future__ import annotations
@@ -19,24 +19,26 @@ TENSORBOARD, WANDB = "tensorboard", "wandb"
 FOLDER = "tensorboard"
 PARTS = ("learner", "evaluation", "bins")
 Track = Callable[[int, Mapping[str, float]], None]
+"""Takes a step and its numbers."""
+Close = Callable[[], None]
 
 
 def scalars(record: StepRecord) -> dict[str, float]:
-    """Every number of a record by a name of two parts, such as ``learner/loss``; None left out."""
-    found: dict[str, float] = {}
+    """Every number of a record by a name in parts, such as ``learner/loss``; None is left out."""
+    numbers: dict[str, float] = {}
 
     def add(prefix: str, values: Mapping[str, Any]) -> None:
         for name, value in values.items():
             if isinstance(value, Mapping):
                 add(f"{prefix}{name}/", value)
             elif isinstance(value, int | float) and not isinstance(value, bool):
-                found[prefix + name] = float(value)
+                numbers[prefix + name] = float(value)
 
     own = {name: value for name, value in vars(record).items() if name not in PARTS}
     add("loop/", {name: value for name, value in own.items() if name != "step"})
     for name in PARTS[:2]:
         add(f"{name}/", getattr(record, name) or {})
-    return found
+    return numbers
 
 
 def check(names: Sequence[str]) -> None:
@@ -48,14 +50,18 @@ def check(names: Sequence[str]) -> None:
 
 @contextmanager
 def tracking(names: Sequence[str], run: Path) -> Iterator[Callable[[StepRecord], None]]:
-    """What to call with each record; opened with the first one, closed with the block.
+    """Yield a function that passes each record on to trackers.
+
+    The trackers open with the first record, when the run's folder exists, and close with the block.
 
     Args:
         names: of TRACKERS.
-        run: the run's folder; a resumed run goes on in the same place.
+        run: the run's folder; a resumed run continues in the same place.
+
+    Raises InputError for a tracker that is not installed.
     """
     check(names)
-    opened: list[tuple[Track, Callable[[], None]]] = []
+    opened: list[tuple[Track, Close]] = []
 
     def track(record: StepRecord) -> None:
         if not opened and names:
@@ -72,11 +78,11 @@ def tracking(names: Sequence[str], run: Path) -> Iterator[Callable[[StepRecord],
             close()
 
 
-def _tensorboard(run: Path, header: RunHeader, step: int) -> tuple[Track, Callable[[], None]]:
+def _tensorboard(run: Path, header: RunHeader, step: int) -> tuple[Track, Close]:
     from torch.utils.tensorboard import SummaryWriter
 
     make: Any = SummaryWriter
-    # what a killed run wrote beyond its checkpoint is purged
+    # removes what a killed run wrote after its last checkpoint
     writer = make(log_dir=str(run / FOLDER), purge_step=step)
 
     def write(step: int, values: Mapping[str, float]) -> None:
@@ -87,11 +93,11 @@ def _tensorboard(run: Path, header: RunHeader, step: int) -> tuple[Track, Callab
     return write, writer.close
 
 
-def _wandb(run: Path, header: RunHeader, step: int) -> tuple[Track, Callable[[], None]]:
+def _wandb(run: Path, header: RunHeader, step: int) -> tuple[Track, Close]:
     import wandb
 
     module: Any = wandb
-    # one id for the life of a run's folder, so that a resumed run goes on in its page
+    # one id for the life of a run's folder, so that a resumed run continues on its page
     name = f"{header.allocator}-{header.weighting}-seed{header.seed}"
     stamp = "".join(character for character in header.created if character.isalnum())
     handle = module.init(
@@ -100,7 +106,7 @@ def _wandb(run: Path, header: RunHeader, step: int) -> tuple[Track, Callable[[],
     return (lambda step, values: handle.log(dict(values), step=step)), handle.finish
 
 
-TRACKERS: dict[str, Callable[[Path, RunHeader, int], tuple[Track, Callable[[], None]]]] = {
+TRACKERS: dict[str, Callable[[Path, RunHeader, int], tuple[Track, Close]]] = {
     TENSORBOARD: _tensorboard,
     WANDB: _wandb,
 }

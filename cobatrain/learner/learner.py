@@ -38,12 +38,15 @@ class LanguageModelLearner:
         engine: an engine that was started on the same model folder.
         task: prompts and rewards; prompt i of the loop is ``task.train[i]``.
         config: the run.
-        on_samples: gets a few of this rank's rollouts of each step.
         tokens: what ``prompt_tokens`` gave for the task; made here if not given.
         reference: the policy that the KL term holds on to; needed if ``update.kl_coef`` is above 0.
         parallel: the other ranks, each with a learner like this one and an engine of its own. The
             rollouts of a step are dealt to them whatever the budgets, and every method but
             ``generate`` is collective: all ranks must go through the same steps.
+
+    Attributes:
+        on_samples: gets a few of this rank's rollouts of each step as text, if it is set.
+        pending: the rollouts since the last update.
 
     Raises InputError for a prompt that leaves no room for a completion, PeerError if another rank
     failed.
@@ -57,14 +60,13 @@ class LanguageModelLearner:
         task: Task,
         config: TrainConfig,
         *,
-        on_samples: Callable[[list[Sample]], None] | None = None,
         tokens: Mapping[str, list[int]] | None = None,
         reference: PreTrainedModel | None = None,
         parallel: Parallel | None = None,
     ) -> None:
         self.parallel: Parallel = parallel or Single()
         self.model, self.engine, self.task, self.config = model, engine, task, config
-        self.on_samples = on_samples
+        self.on_samples: Callable[[list[Sample]], None] | None = None
         self.num_prompts = len(task.train)
         self.weighting = config.weighting  # of prompts in the loss, for allocators to know
         self.optimiser = make_optimiser(
