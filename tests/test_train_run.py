@@ -184,7 +184,7 @@ def test_an_allocator_in_rounds_trains_on_the_union_of_its_rounds(config, tmp_pa
         assert step.learner["rollouts"] == step.trained_rollouts == 192
 
 
-@pytest.mark.parametrize(("name", "what"), [("dapo", "trains on part"), ("vip-gp", "features")])
+@pytest.mark.parametrize(("name", "what"), [("dapo", "trains on a part"), ("vip-gp", "features")])
 def test_an_allocator_that_the_learner_cannot_serve_is_refused(config, name, what):
     with pytest.raises(InputError, match=what):
         config(allocator=name)
