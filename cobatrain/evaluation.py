@@ -8,13 +8,9 @@ from typing import Any
 import numpy as np
 from scipy.special import gammaln
 
-from cobasim.arrays import BoolArray, FloatArray, IntArray
+from cobasim.arrays import FloatArray, IntArray
 from cobasim.scores import mean_interval
-
-
-def passed(rewards: FloatArray) -> BoolArray:
-    """Which rollouts passed, of any shape: those with a reward above 0.5."""
-    return rewards > 0.5
+from cobatrain.tasks import passed
 
 
 def pass_at_k(samples: int, correct: IntArray, k: int) -> FloatArray:

@@ -9,8 +9,7 @@ from typing import Any
 
 from cobasim.allocation import Allocator
 from cobasim.loop import Loop
-from cobatrain.engines import HfEngine, Rollouts, VllmEngine
-from cobatrain.engines.hf_engine import sample
+from cobatrain.engines import HfEngine, Rollouts, VllmEngine, sample
 from cobatrain.learner import LanguageModelLearner
 
 Capture = Callable[[Callable[[], Rollouts]], None]
@@ -58,7 +57,7 @@ def _vllm_calls(
     engine: VllmEngine, learner: LanguageModelLearner
 ) -> tuple[Capture, Callable[[], object]]:
     """Catch the requests that the engine makes of rollouts; call ``vllm.LLM.generate`` on them."""
-    llm = engine._open_llm()
+    llm = engine.llm
     caught: list[Any] = []
 
     def capture(act: Callable[[], Rollouts]) -> None:
@@ -75,7 +74,7 @@ def _vllm_calls(
             del llm.generate
 
     def direct() -> object:
-        with engine._compilation():  # eager, as in the engine: a setting, not work
+        with engine.compilation():  # eager, as in the engine: a setting, not work
             return llm.generate(caught[0], caught[1], **caught[2])
 
     return capture, direct
@@ -103,9 +102,9 @@ def _transformers_calls(
 
     def direct() -> object:
         return sample(
-            engine._open_model(),
+            engine.model,
             *caught,
-            end_ids=engine._end_ids,
+            end_ids=engine.end_ids,
             max_num_seqs=learner.config.engine.max_num_seqs,
         )
 

@@ -11,14 +11,13 @@ import numpy as np
 from cobasim.arrays import IntArray
 from cobatrain.config import TrainConfig
 from cobatrain.engines import Engine, Rollouts
-from cobatrain.evaluation import passed
 from cobatrain.learner.heldout import evaluate_heldout
 from cobatrain.learner.pending import Pending
 from cobatrain.learner.sampler import MEASUREMENT, ROLLOUTS, Sampled, Sampler, SampleRequest
 from cobatrain.learner.samples import Sample
 from cobatrain.learner.tokens import prompt_tokens
 from cobatrain.parallel import Parallel, Single, load_optimiser, together, whole
-from cobatrain.tasks import Task
+from cobatrain.tasks import Task, passed
 from cobatrain.update import make_optimiser, make_schedule, update
 
 if TYPE_CHECKING:

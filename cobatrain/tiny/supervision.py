@@ -15,8 +15,7 @@ import numpy as np
 import torch
 
 from cobasim.arrays import IntArray
-from cobatrain.engines import SamplingConfig
-from cobatrain.engines.hf_engine import sample
+from cobatrain.engines import SamplingConfig, sample
 from cobatrain.tiny.model import encode
 
 if TYPE_CHECKING:
