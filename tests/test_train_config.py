@@ -55,6 +55,18 @@ def test_settings_change_the_config():
     assert changed == ["allocator", "engine.name", "loop.steps", "seed", "task.levels"]
 
 
+def test_a_setting_that_a_stored_config_lacks_counts_as_its_default():
+    """Runs of before a setting was added can be resumed."""
+    config = load_config("tiny")
+    stored = config.model_dump(mode="json")
+    del stored["update"]["skip_no_signal"], stored["update"]["logit_chunk"]
+    assert TrainConfig.model_validate(stored) == config
+    assert difference(config, stored) == []
+    assert difference(load_config("tiny", ["update.logit_chunk=1000"]), stored) == [
+        "update.logit_chunk"
+    ]
+
+
 @pytest.mark.parametrize(
     ("settings", "chosen", "message"),
     [
@@ -67,6 +79,7 @@ def test_settings_change_the_config():
         (["seed.x=3"], {}, "seed"),
         (["update.advantage=grop"], {}, "did you mean 'grpo'"),
         (["update.kl_coef=-0.1"], {}, "kl_coef"),
+        (["update.constant_length=9"], {"weighting": "token"}, "constant_length goes with"),
         (['track=["tensorbord"]'], {}, "did you mean 'tensorboard'"),
         (["sampling.top_p=0.9"], {}, "top_p must be 1"),
         (["sampling.temperature=0"], {}, "above 0"),
