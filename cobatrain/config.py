@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,7 +12,7 @@ from cobasim.allocation import check_needs, find_allocator, make_allocator
 from cobasim.errors import InputError, unknown_name
 from cobasim.loop import LoopConfig
 from cobasim.records import HEADER_FILE, read_header
-from cobasim.settings import Frozen, validated
+from cobasim.settings import Frozen, changed, validated
 from cobatrain.engines import EngineConfig, SamplingConfig
 from cobatrain.tasks import parse_task_config
 from cobatrain.tracking import TRACKERS
@@ -167,22 +166,4 @@ def _changed(
     values: dict[str, Any], settings: Iterable[str], chosen: Mapping[str, Any]
 ) -> TrainConfig:
     values |= {name: value for name, value in chosen.items() if value is not None}
-    for setting in settings:
-        _change(values, setting)
-    return validated(TrainConfig, values)
-
-
-def _change(values: dict[str, Any], setting: str) -> None:
-    name, equals, text = setting.partition("=")
-    if not equals or not name.strip():
-        raise InputError(f"a setting reads name=value or part.name=value, got {setting!r}")
-    *parts, last = name.strip().split(".")
-    for part in parts:
-        inner = values.setdefault(part, {})
-        if not isinstance(inner, dict):
-            raise InputError(f"{setting!r}: {part} has no settings of its own")
-        values = inner
-    try:
-        values[last] = json.loads(text)
-    except json.JSONDecodeError:
-        values[last] = text
+    return validated(TrainConfig, changed(values, settings))

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cobasim.cli.common import JsonFlag
+from cobasim.cli import JsonFlag
 from cobatrain.cli.common import Config, Settings, one_process
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from cobasim.cli.common import allocator_list, progress_bar
+from cobasim.cli import comparison_tables, progress_bar
 from cobatrain.cli.common import Config, Settings, one_process
 
 
@@ -26,7 +26,6 @@ def compare(
     ),
 ) -> None:
     """Compare allocators for real, at equal rollouts, paired by seed; resumable."""
-    from cobasim.cli.cli import comparison_tables
     from cobatrain import comparison, trainer
     from cobatrain.config import load_config
 
@@ -34,8 +33,8 @@ def compare(
     base = load_config(config, settings or [])
     plan = comparison.Plan(
         config=base,
-        allocators=allocator_list(allocators),
-        weightings=allocator_list(weightings),
+        allocators=_names(allocators),
+        weightings=_names(weightings),
         seeds=tuple(range(base.seed, base.seed + seeds)),
     )
     for run in plan.runs():  # refused now rather than in the middle
@@ -54,3 +53,8 @@ def compare(
     for name, text in verdicts.items():
         console.print(f"Loss weighted per {name}: {text}", highlight=False)
     console.print(f"report  {folder / comparison.REPORT}", highlight=False, soft_wrap=True)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Names, comma-separated."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -6,7 +6,7 @@ import os
 
 import typer
 
-from cobasim.cli.common import run_app
+from cobasim.cli import run_app
 from cobatrain.cli import benchmark, compare, evaluate, measure, prepare, train
 from cobatrain.cli.interrupt import react_to_interrupt
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cobasim.cli.common import JsonFlag
+from cobasim.cli import JsonFlag
 from cobatrain.cli.common import ConfigOrRun, RunOption, Settings, checkpoint_of, one_process
 
 

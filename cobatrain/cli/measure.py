@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cobasim.cli.common import progress_bar
+from cobasim.cli import progress_bar
 from cobatrain.cli.common import ConfigOrRun, RunOption, Settings, checkpoint_of, one_process
 
 if TYPE_CHECKING:

@@ -4,12 +4,11 @@ In: a plan and a folder. Out: a run folder for each run, the table, verdicts and
 Every run is a process of its own (``cobatrain train``), so that nothing leaks from one to the next.
 """
 
-from cobatrain.comparison.outcome import NUMBERS, REPORT, read_runs, score
+from cobasim.runs import BASELINE, NUMBERS, PLAN, REPORT
+from cobatrain.comparison.outcome import read_runs, score
 from cobatrain.comparison.plan import (
     ALIKE,
-    BASELINE,
     CONFIG,
-    PLAN,
     Plan,
     PlannedRun,
     claim,

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from cobasim.records import Run, read_run, write_atomically
+from cobasim.records import Run, read_run
 from cobasim.report import write_report
+from cobasim.runs import BASELINE, NUMBERS, REPORT, write_numbers, writing
 from cobasim.scores import Row, comparison_table, verdict
-from cobatrain.comparison.plan import BASELINE, Plan, run_directory
-
-NUMBERS, REPORT = "comparison.json", "report.html"
+from cobatrain.comparison.plan import Plan, run_directory
 
 
 def read_runs(plan: Plan, out: Path) -> list[Run]:
@@ -31,16 +29,17 @@ def score(plan: Plan, out: Path, *, command: str) -> tuple[list[Row], dict[str, 
     rows = comparison_table(runs, BASELINE)
     verdicts = verdict(rows)
     numbers: dict[str, Any] = {"rows": [asdict(row) for row in rows], "verdicts": verdicts}
-    write_atomically(out / NUMBERS, json.dumps(numbers, indent=1) + "\n")
-    write_report(
-        out / REPORT,
-        runs,
-        rows,
-        title="Rollout-budget allocators, a real language model",
-        settings=_flat(plan.config.model_dump(mode="json")),
-        verdicts=verdicts,
-        command=command,
-    )
+    with writing(out):
+        write_numbers(out / NUMBERS, numbers, command=command)
+        write_report(
+            out / REPORT,
+            runs,
+            rows,
+            title="Rollout-budget allocators, a real language model",
+            settings=_flat(plan.config.model_dump(mode="json")),
+            verdicts=verdicts,
+            command=command,
+        )
     return rows, verdicts
 
 

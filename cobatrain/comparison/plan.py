@@ -12,12 +12,12 @@ import yaml
 
 from cobasim.errors import InputError
 from cobasim.records import folder_name, write_atomically
+from cobasim.runs import BASELINE, PLAN, claim_folder, writing
 from cobatrain.config import TrainConfig, difference
 
-BASELINE = "uniform"
 ALIKE = ("rollout", "prompt")  # the same loss for groups of equal size
 LISTS = ("allocators", "weightings", "seeds")
-PLAN, CONFIG = "plan.json", "config.yaml"
+CONFIG = "config.yaml"
 
 
 class PlannedRun(NamedTuple):
@@ -95,19 +95,21 @@ def run_directory(out: Path, weighting: str, allocator: str, seed: int) -> Path:
 def claim(plan: Plan, out: Path) -> None:
     """Make the folder of a comparison, or check that it holds this very plan.
 
-    Raises InputError for a folder of another plan, or of something else.
+    Raises InputError for a folder of another plan, or of something else, or that another process
+    is writing to.
     """
+    values = plan.to_json()
+    text = json.dumps(values, indent=1) + "\n"
     if (out / PLAN).exists():
-        changed = plan.changed(json.loads((out / PLAN).read_text()))
+        stored = (out / PLAN).read_text()
+        changed = plan.changed(json.loads(stored))
         if changed:
             raise InputError(
                 f"{out} holds another comparison ({', '.join(changed[:5])} differ); choose another "
                 "--out"
             )
-        return
-    if out.exists() and any(out.iterdir()):
-        raise InputError(f"{out} exists and holds no comparison to resume; choose another --out")
-    values = plan.to_json()
-    out.mkdir(parents=True, exist_ok=True)
-    (out / CONFIG).write_text(yaml.safe_dump(values["config"], sort_keys=False))
-    write_atomically(out / PLAN, json.dumps(values, indent=1) + "\n")
+        text = stored  # it may lack settings that are newer
+    claim_folder(out, text, kind="comparison")
+    with writing(out):
+        if not (out / CONFIG).exists():
+            write_atomically(out / CONFIG, yaml.safe_dump(values["config"], sort_keys=False))

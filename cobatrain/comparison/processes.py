@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cobasim.errors import InputError
 from cobasim.records import HEADER_FILE, read_run
+from cobasim.runs import writing
 from cobatrain.comparison.plan import CONFIG, Plan, PlannedRun, run_directory
 
 
@@ -32,9 +33,18 @@ def run_all(
 ) -> None:
     """Run what is not finished yet, ``jobs`` processes at a time, one thread each.
 
-    Raises RunFailed with the last line of each run that failed, once the others are done. On
-    Ctrl-C no further run starts, and those under way save and stop.
+    Raises RunFailed with the last line of each run that failed, once the others are done, and
+    InputError if another process is writing to the folder. On Ctrl-C no further run starts, and
+    those under way save and stop.
     """
+    with writing(out):
+        failed = _run_waiting(plan, out, jobs, on_finished)
+    if failed:
+        raise RunFailed("; ".join(failed))
+
+
+def _run_waiting(plan: Plan, out: Path, jobs: int, on_finished: Callable[[], None]) -> list[str]:
+    """Messages of the runs that failed."""
     pool = ThreadPoolExecutor(jobs)
     processes = _Processes(plan, out)
     failed = []
@@ -52,8 +62,7 @@ def run_all(
         raise
     finally:
         pool.shutdown(wait=True)
-    if failed:
-        raise RunFailed("; ".join(failed))
+    return failed
 
 
 class _Processes:

@@ -1,12 +1,8 @@
-"""The folder of a run: who may write it, what it starts with, what is kept of a failure."""
+"""The folder of a run: what it starts with, what may resume there, what is kept of a failure."""
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -28,28 +24,6 @@ def check_new(out: Path) -> None:
             f"{out} exists and is not empty; runs are never overwritten: choose another --out, "
             f"or resume it with `cobatrain resume {out}`"
         )
-
-
-@contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Hold the run's folder, because two processes must not write one run.
-
-    The lock ends with the block, or with the process. Raises InputError if another process has it.
-    """
-    folder = os.open(out, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(folder)
-        raise InputError(
-            f"{out} is being written by another process; wait for it or stop it"
-        ) from None
-    except OSError:
-        pass  # a file system without locks
-    try:
-        yield
-    finally:
-        os.close(folder)
 
 
 def run_header(config: TrainConfig) -> RunHeader:

@@ -10,6 +10,7 @@ from pathlib import Path
 from cobasim.allocation import Allocator, make_allocator
 from cobasim.loop import Loop
 from cobasim.records import RunWriter, StepRecord, read_header
+from cobasim.runs import writing
 from cobatrain.config import TrainConfig
 from cobatrain.learner import SAMPLES, LanguageModelLearner, SampleFile
 from cobatrain.parallel import Parallel, joined, newest_checkpoint, on_first, together
@@ -18,7 +19,6 @@ from cobatrain.trainer.folder import (
     check_new,
     check_same_config,
     check_same_task,
-    locked,
     run_header,
     write_bad_batch,
 )
@@ -94,7 +94,7 @@ def train(
 def _resumable(config: TrainConfig, out: Path, hold: ExitStack) -> Path | None:
     """Lock the folder of a run; its newest checkpoint, if it has one."""
     read_header(out)
-    hold.enter_context(locked(out))
+    hold.enter_context(writing(out))
     checkpoint = newest_checkpoint(out)
     if checkpoint is not None:
         check_same_config(checkpoint, config)
@@ -113,7 +113,7 @@ def _open_writer(
         return None
     if from_step is None:
         writer = RunWriter(out, run_header(learner.config))
-        hold.enter_context(locked(out))
+        hold.enter_context(writing(out))
     else:
         writer = RunWriter.resume(out, from_step)
     learner.on_samples = SampleFile(out / SAMPLES, keep=learner.step).append
