@@ -89,7 +89,7 @@ class _Progress:
             self._steps += 1
             numbers = record.learner
             parts.append(f"reward {numbers.get('reward', float('nan')):.3f}")
-            parts.append(f"mixed {record.effective_ratio or 0:.2f}")
+            parts.append(f"mixed {record.mixed_share or 0:.2f}")
             phases = [f"{p} {numbers.get(f'seconds_{p}', 0.0):.2f}" for p in PHASES]
             parts.append(f"[{', '.join(phases)} s]")
             each = (time.perf_counter() - self._began) / self._steps
@@ -109,7 +109,7 @@ class _Progress:
         for record in self._records:
             if not record.evaluation:
                 continue
-            mixed = record.effective_ratio
+            mixed = record.mixed_share
             table.add_row(
                 str(record.step),
                 f"{record.rollouts:,}",
