@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,6 +44,17 @@ def interruptible(kept: str) -> Iterator[None]:
         raise Interrupted(kept) from None
 
 
+def react_to_interrupt() -> None:
+    """Raise KeyboardInterrupt on SIGINT even if this process was started with SIGINT ignored.
+
+    A shell without job control, such as one that runs a script, starts background jobs that way,
+    and their children inherit it: runs that the app or `cobatrain compare` starts could not be
+    interrupted. The price: Ctrl-C in a script's terminal also stops a command in its background.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def run_app(
     command: typer.Typer,
     expected: Callable[[], tuple[type[Exception], ...]] = lambda: (),
@@ -57,6 +69,7 @@ def run_app(
         kept: what is kept after Ctrl-C, unless the command said so by ``interruptible``.
     """
     code = None
+    react_to_interrupt()
     sys.path.append("")  # so that module:Class finds a module in the working folder
     if len(sys.argv) == 1:
         sys.argv.append("--help")

@@ -8,7 +8,6 @@ import typer
 
 from cobasim.cli import run_app
 from cobatrain.cli import benchmark, compare, evaluate, measure, prepare, train
-from cobatrain.cli.interrupt import react_to_interrupt
 
 app = typer.Typer(
     name="cobatrain",
@@ -32,7 +31,6 @@ def main() -> None:
     """Entry point: every expected failure is one line and an exit code that is not 0."""
     # before torch is imported: threads that spin while they wait starve a second process
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    react_to_interrupt()
     run_app(app, expected=_expected)
 
 
