@@ -45,7 +45,10 @@ def check(names: Sequence[str]) -> None:
     """Raise InputError for a tracker that is not installed."""
     for name in names:
         if importlib.util.find_spec(name) is None:
-            raise InputError(f"track: {name} is not installed; pip install {name}, or leave it out")
+            raise InputError(
+                f"track: {name} is not installed; pip install "
+                "'coba-testbed[track]', or leave it out"
+            )
 
 
 @contextmanager
