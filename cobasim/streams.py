@@ -12,6 +12,7 @@ DRIFT = 6  # exogenous changes of the world
 REGIME = 7  # the prompts of a new regime
 ALLOCATION = 8  # choices of allocators that draw lots
 LENGTHS = 9  # response lengths of prompts
+EVIDENCE = 10  # counts of rollouts from before the run
 
 
 def stream(seed: int, name: int, step: int = 0) -> np.random.Generator:

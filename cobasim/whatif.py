@@ -15,6 +15,8 @@ from cobasim.allocation import (
     Observation,
     ValueAllocator,
     ValueFunction,
+    check_evidence,
+    find_allocator,
     make_allocator,
     own_parameters,
 )
@@ -73,6 +75,7 @@ def what_if(
     parameters: Mapping[str, Any] | None = None,
     *,
     update: str = "grpo",
+    attempts_known: bool = True,
 ) -> list[Outcome]:
     """Let each allocator spend ``limits`` on the observed batch.
 
@@ -82,9 +85,13 @@ def what_if(
         allocators: names, or import paths.
         parameters: each allocator gets those that it takes.
         update: rule of the policy update, a name in ``cobasim.updates.UPDATES``.
+        attempts_known: False: the observation's attempts mean nothing.
 
-    Raises InputError for an infeasible total, an unknown name or a bad parameter.
+    Raises InputError for an infeasible total, an unknown name or a bad parameter, and for an
+    allocator that weighs attempts if they are not known.
     """
+    for name in allocators:
+        check_evidence(name, find_allocator(name).needs, known=attempts_known)
     return [
         _outcome(
             name,
@@ -150,16 +157,25 @@ def outcome_table(outcomes: Sequence[Outcome]) -> list[Mapping[str, object]]:
     ]
 
 
+def knows_attempts(bins: Mapping[str, Sequence[int]]) -> bool:
+    """Whether a recorded step says how many attempts are behind its estimates."""
+    return bins.get("attempts") is not None
+
+
 def observation_of_bins(
     bins: Mapping[str, Sequence[int]], failure_rate: float | None
 ) -> Observation:
     """The batch of a recorded step, from its counts by pass-rate bin (``records.bin_counts``).
 
-    Records keep counts, not prompts: each prompt gets the middle of its bin as its estimate, with
-    one attempt; unseen ones get 0.5 without attempts.
+    Records keep counts, not prompts: each prompt gets the middle of its bin as its estimate, and
+    the mean attempts of its bin; unseen ones get 0.5 without attempts. Where the attempts are not
+    recorded (see ``knows_attempts``) each seen prompt gets one.
     """
     middles = np.array([0.0, *((low + 0.5) / 10 for low in range(10)), 1.0, 0.5])
     counts = np.asarray(bins["prompts"], dtype=np.int64)
     rates = np.repeat(middles, counts)
-    attempts = np.repeat(np.r_[np.ones(counts.size - 1), 0.0], counts)
+    behind = np.r_[np.ones(counts.size - 1), 0.0]
+    if knows_attempts(bins):
+        np.divide(bins["attempts"], counts, out=behind, where=counts > 0)
+    attempts = np.repeat(behind, counts)
     return Observation(rates, attempts, failure_rate=failure_rate)

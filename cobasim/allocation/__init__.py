@@ -18,7 +18,7 @@ from cobasim.allocation.beliefs import (
 )
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.methods import METHODS, Signal, SignalSkip
-from cobasim.allocation.needs import NEEDS, Need, check_needs, served_by
+from cobasim.allocation.needs import NEEDS, Need, check_evidence, check_needs, served_by
 from cobasim.allocation.observation import Kept, Observation
 from cobasim.allocation.one_batch import allocate, prepare
 from cobasim.allocation.parameters import parameter
@@ -66,6 +66,7 @@ __all__ = [
     "ValueFunction",
     "allocate",
     "beta_shape",
+    "check_evidence",
     "check_needs",
     "describe_allocators",
     "find_allocator",

@@ -29,6 +29,7 @@ NEEDS = Registry(
     "need",
     {
         "beliefs": Need("acts on pass-rate estimates"),
+        "evidence": Need("weighs the number of attempts behind each pass rate"),
         "randomness": Need("draws random numbers"),
         "rounds": Need("spends its rollouts in rounds", "rollout_more", required=True),
         "part": Need("trains on a part of its rollouts", "keep", required=True),
@@ -48,6 +49,15 @@ def served_by(learner: object) -> frozenset[str]:
         for name, need in NEEDS.items()
         if need.method is None or callable(getattr(learner, need.method, None))
     )
+
+
+def check_evidence(allocator: str, needs: Collection[str], *, known: bool) -> None:
+    """Raise InputError if an allocator weighs attempts that are not known."""
+    if "evidence" in needs and not known:
+        raise InputError(
+            f"allocator {allocator!r} weighs how many attempts are behind each pass rate, and they "
+            "are not known: give attempts, one number for all (16) or one for each"
+        )
 
 
 def check_needs(

@@ -1,15 +1,30 @@
-"""Measured pass rates from files.
+"""Other people's files: rows of any format, measured pass rates and the attempts behind them.
 
-In: a file (.json, .csv, .npy, .parquet) or standard input. Out: an array of rates in [0, 1], or an
-InputError that names the file and the line. Knows nothing of who uses them.
+In: a path (or standard input), and what its columns mean. Out: pass rates, and what was read, used
+and dropped.
 """
 
-from cobasim.data.pass_rates import (
-    COLUMN,
-    read_pass_rates,
-)
+from cobasim.data.columns import has, likely_columns, names_of, value_of
+from cobasim.data.files import READERS, data_files, ending_of, read_rows
+from cobasim.data.measured import MeasuredRates
+from cobasim.data.options import RateOptions
+from cobasim.data.pass_rates import read_measured, read_pass_rates
+from cobasim.data.rows import UNNAMED, BadRow, Row
 
 __all__ = [
-    "COLUMN",
+    "READERS",
+    "UNNAMED",
+    "BadRow",
+    "MeasuredRates",
+    "RateOptions",
+    "Row",
+    "data_files",
+    "ending_of",
+    "has",
+    "likely_columns",
+    "names_of",
+    "read_measured",
     "read_pass_rates",
+    "read_rows",
+    "value_of",
 ]

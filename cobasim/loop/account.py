@@ -41,7 +41,7 @@ def step_numbers(obs: Observation, budgets: IntArray, passes: IntArray) -> dict[
         "budget_min": int(budgets.min()),
         "budget_max": counts.size - 1,
         "budget_gini": gini(counts),
-        "bins": bin_counts(obs.pass_rate, obs.seen, budgets, mixed),
+        "bins": bin_counts(obs.pass_rate, obs.seen, budgets, mixed, obs.attempts),
     }
 
 

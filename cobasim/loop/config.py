@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -31,6 +31,8 @@ class LoopConfig(Frozen):
     window: Annotated[int, Field(ge=1)] = 3  # k, steps in the moving average of the failure rate
     estimator: str | None = None  # None: the rule of the allocator's publication
     estimator_parameters: dict[str, float] = {}
+    # what estimators know at the start: nothing, or the counts of the file of pass rates
+    first_beliefs: Literal["unseen", "measured"] = "unseen"
     eval_every: Annotated[int, Field(ge=1)] = 10
     mix: tuple[MixStep, ...] = ()  # schedule of task mixes; empty: epochs over the whole pool
 

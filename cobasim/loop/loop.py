@@ -54,6 +54,8 @@ class Loop:
         seed: fixes the order of prompts.
         estimator: pass-rate rule, a name in ESTIMATORS, or "truth" for an oracle.
         weigh_as: an allocator whose budgets weigh the prompts in the loss; None: those spent.
+        counts: attempts and passes (P,) of the pool from before the run, from which beliefs start;
+            None: every prompt is unseen.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Loop:
         seed: int,
         estimator: str = "last",
         weigh_as: Allocator | None = None,
+        counts: tuple[IntArray, IntArray] | None = None,
     ) -> None:
         if weigh_as is not None and not isinstance(learner, WeighsAsTold):
             raise InputError(
@@ -74,6 +77,8 @@ class Loop:
         self.seed, self.weigh_as = seed, weigh_as
         size = learner.num_prompts
         self.estimator = build_estimator(estimator, learner, config)
+        if counts is not None:
+            self.estimator.start(*counts)
         self.capability = CapabilityWindow(config.window)
         self.weighting: str | None = getattr(learner, "weighting", None)
         clusters = getattr(learner, "cluster", None)

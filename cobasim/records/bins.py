@@ -24,20 +24,30 @@ _UNSEEN: Final = len(PASS_RATE_BINS) - 1
 
 
 def bin_counts(
-    pass_rate: ArrayLike, seen: ArrayLike, budgets: ArrayLike, mixed: ArrayLike
+    pass_rate: ArrayLike,
+    seen: ArrayLike,
+    budgets: ArrayLike,
+    mixed: ArrayLike,
+    attempts: ArrayLike | None = None,
 ) -> dict[str, list[int]]:
     """Count prompts, rollouts and mixed groups by the pass rate that the allocator saw.
 
     pass_rate: (m,) estimates in [0, 1] (ignored, NaN allowed, where unseen); seen: (m,) bool;
-    budgets: (m,) rollouts; mixed: (m,) bool, true where the group had both outcomes.
-    Returns ``{"prompts": [13], "rollouts": [13], "mixed": [13]}``, bins as in PASS_RATE_BINS.
+    budgets: (m,) rollouts; mixed: (m,) bool, true where the group had both outcomes; attempts: (m,)
+    past rollouts behind the estimates; None: not known.
+    Returns ``{"prompts": [13], "rollouts": [13], "mixed": [13], "attempts": [13]}`` (sums, rounded;
+    the last if they are known), bins as in PASS_RATE_BINS.
     """
     index = np.where(seen, np.searchsorted(_BIN_EDGES, pass_rate), _UNSEEN)
     size = len(PASS_RATE_BINS)
     rollouts = np.bincount(index, weights=np.asarray(budgets), minlength=size)
     mixed_groups = np.bincount(index[np.asarray(mixed, dtype=bool)], minlength=size)
-    return {
+    counts = {
         "prompts": np.bincount(index, minlength=size).tolist(),
         "rollouts": rollouts.astype(np.int64).tolist(),
         "mixed": mixed_groups.tolist(),
     }
+    if attempts is not None:
+        behind = np.bincount(index, weights=np.asarray(attempts), minlength=size)
+        counts["attempts"] = np.rint(behind).astype(np.int64).tolist()
+    return counts

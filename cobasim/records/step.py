@@ -126,7 +126,8 @@ _INTEGERS: Final = frozenset((int,))
 
 def _check_bins(bins: Any) -> None:
     size = len(PASS_RATE_BINS)
-    for name in ("prompts", "rollouts", "mixed"):
+    known = type(bins) is dict and bins.get("attempts") is not None
+    for name in ("prompts", "rollouts", "mixed", *(("attempts",) if known else ())):
         counts = bins.get(name) if type(bins) is dict else None
         if (
             type(counts) is not list

@@ -43,6 +43,13 @@ class PassRateEstimator(ABC):
         A prompt that got no rollout keeps its counts.
         """
 
+    def start(self, attempts: IntArray, passes: IntArray) -> None:
+        """Take counts (P,) of the whole pool from before the run, as one visit of each prompt.
+
+        Prompts with 0 attempts stay unseen.
+        """
+        self.update(np.arange(attempts.size), attempts, passes)
+
     def state_dict(self) -> dict[str, Any]:
         """The counts as numpy arrays, for a checkpoint."""
         return {k: v.copy() for k, v in vars(self).items() if isinstance(v, np.ndarray)}

@@ -81,6 +81,7 @@ class Signal(Allocator):
 
     source: ClassVar[str] = "this project, docs/signal.md"
     estimator: ClassVar[str] = "posterior"
+    needs: ClassVar[frozenset[str]] = frozenset({"beliefs", "evidence"})
     ratio: float = parameter(
         0.3, "nuisance variance that a prompt's rollouts share, over one rollout's", at_least=0
     )

@@ -56,6 +56,7 @@ class HitUtility(ValueAllocator):
     """
 
     source: ClassVar[str] = "HORA, arXiv 2605.07114 (rule as cited by others)"
+    needs: ClassVar[frozenset[str]] = frozenset({"beliefs", "evidence"})
 
     def value(self, obs: Observation) -> ValueFunction:
         """See ``HitValue``."""

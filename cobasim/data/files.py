@@ -1,0 +1,152 @@
+"""Data files by their ending, compressed or not, and the files of a dataset folder."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import IO, cast
+
+from cobasim.data.numbers import read_npy, read_npz, read_plain
+from cobasim.data.rows import (
+    Reader,
+    Row,
+    read_arrow,
+    read_csv,
+    read_json,
+    read_jsonl,
+    read_parquet,
+)
+from cobasim.errors import InputError, unknown_name
+
+READERS: dict[str, Reader] = {
+    ".csv": read_csv,
+    ".tsv": partial(read_csv, separator="\t"),
+    ".txt": read_plain,
+    ".json": read_json,
+    ".jsonl": read_jsonl,
+    ".ndjson": read_jsonl,
+    ".parquet": read_parquet,
+    ".arrow": read_arrow,
+    ".feather": read_arrow,
+    ".npy": read_npy,
+    ".npz": read_npz,
+}
+"""Ending -> how such a file is read. Each may be followed by ``.gz``; letter case is ignored."""
+
+COMPRESSED = ".gz"
+ENDINGS = f"{', '.join(READERS)}, each also {COMPRESSED}"
+
+_NOT_DATA = {"dataset_info.json", "dataset_infos.json", "state.json", "config.json"}
+
+
+def ending_of(path: Path) -> str:
+    """The ending that says how to read a file, in small letters, without ``.gz``."""
+    name = path.name.lower().removesuffix(COMPRESSED)
+    return Path(name).suffix
+
+
+def read_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[Row]:
+    """The rows of a data file, one at a time, each with its line or row number.
+
+    Args:
+        path: a file with an ending in READERS.
+        columns: those that are needed, dots for nested ones; none means all. Others may be left
+            out.
+
+    Raises InputError, naming the file, if it cannot be read.
+    """
+    ending = ending_of(path)
+    if ending not in READERS:
+        raise InputError(f"{path}: cannot read a file with the ending {ending!r}; give {ENDINGS}")
+    try:
+        with path.open("rb") as raw:
+            yield from READERS[ending](_unpacked(raw, path.name), columns)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (EOFError, gzip.BadGzipFile) as error:
+        raise InputError(f"{path}: damaged compression: {error}") from None
+    except FileNotFoundError:
+        raise InputError(f"no such file: {path}") from None
+
+
+def reader_of_bytes(data: bytes) -> Reader:
+    """How to read content without a name, told from how it begins."""
+    if data.startswith(b"\x1f\x8b"):
+        unzipped = gzip.decompress(data)
+        read = reader_of_bytes(unzipped)
+        return lambda _, columns: read(io.BytesIO(unzipped), columns)
+    for start, ending in _MAGIC.items():
+        if data.startswith(start):
+            return READERS[ending]
+    text = data.removeprefix(b"\xef\xbb\xbf").lstrip()
+    return READERS[".json" if text[:1] in (b"[", b"{") else ".txt"]
+
+
+_MAGIC = {
+    b"PAR1": ".parquet",
+    b"ARROW1": ".arrow",
+    b"\xff\xff\xff\xff": ".arrow",
+    b"\x93NUMPY": ".npy",
+    b"PK\x03\x04": ".npz",
+}
+"""How binary files begin -> their ending."""
+
+
+def _unpacked(raw: IO[bytes], name: str) -> IO[bytes]:
+    """The content of a file; Arrow's and numpy's readers want to move about in it."""
+    if not name.lower().endswith(COMPRESSED):
+        return raw
+    unzipped = gzip.GzipFile(fileobj=raw)
+    if ending_of(Path(name)) in (".csv", ".tsv", ".txt", ".jsonl", ".ndjson"):
+        return cast(IO[bytes], unzipped)
+    return io.BytesIO(unzipped.read())
+
+
+def data_files(path: Path, split: str | None = None) -> list[Path]:
+    """The data files of a path: itself, or those of a dataset folder.
+
+    Folders: what ``save_to_disk`` writes (one split, or several with ``dataset_dict.json``), and a
+    downloaded dataset repository (``<split>*.parquet|jsonl|json|csv|arrow|...`` in it or in
+    ``data/``). Raises InputError if there is none, or several splits and no choice.
+    """
+    if path.is_file():
+        if ending_of(path) not in READERS:
+            raise InputError(
+                f"{path}: cannot read a file with the ending {ending_of(path)!r}; give {ENDINGS}"
+            )
+        return [path]
+    if not path.is_dir():
+        raise InputError(f"{path} does not exist: give a data file or a dataset folder")
+    if (path / "dataset_dict.json").is_file():
+        splits = json.loads((path / "dataset_dict.json").read_text())["splits"]
+        return data_files(path / _chosen(path, split, list(splits)), None)
+    if (path / "state.json").is_file():
+        state = json.loads((path / "state.json").read_text())
+        return [path / item["filename"] for item in state["_data_files"]]
+    by_split = _by_split(path) or _by_split(path / "data")
+    if not by_split:
+        raise InputError(f"{path} is a folder without data files ({ENDINGS})")
+    return by_split[_chosen(path, split, list(by_split))]
+
+
+def _by_split(folder: Path) -> dict[str, list[Path]]:
+    """Split -> its data files, sorted by name."""
+    files: dict[str, list[Path]] = {}
+    for file in sorted(folder.glob("*")):
+        if ending_of(file) in READERS and file.is_file() and file.name not in _NOT_DATA:
+            files.setdefault(file.name.split("-0")[0].split(".")[0], []).append(file)
+    return files
+
+
+def _chosen(path: Path, split: str | None, splits: list[str]) -> str:
+    if split is None:
+        if len(splits) == 1:
+            return splits[0]
+        raise InputError(f"{path} has the splits {', '.join(splits)}: name one of them (split)")
+    if split not in splits:
+        raise unknown_name(f"split of {path}", split, splits)
+    return split

@@ -1,0 +1,274 @@
+"""Rows of a data file, one at a time, whatever its format.
+
+Text formats number lines from 1, header included; others number rows from 1. A row that cannot be
+read is a ``BadRow`` that says why.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, Any
+
+from cobasim.errors import InputError
+
+NO_SEPARATOR = "\x1f"  # of a table with one column: whole lines are its values
+SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
+
+
+class BadRow(Exception):
+    """Why one row cannot be used."""
+
+
+Row = tuple[str, dict[str, Any] | BadRow]
+"""("line 12" or "row 12", the row or why it cannot be read)."""
+
+Reader = Callable[[IO[bytes], Sequence[str]], Iterator[Row]]
+"""Reads an open file. The columns that are needed, dots for nested ones; none means all. Formats
+that cannot leave columns out give all. Raises InputError if nothing of the file can be read."""
+
+UNNAMED = ""
+"""The column of rows that are no objects: numbers of a flat list, rows that are lists."""
+
+
+def read_jsonl(file: IO[bytes], _: Sequence[str] = ()) -> Iterator[Row]:
+    """JSON lines: one object a line; empty lines are passed over."""
+    for number, line in enumerate(file, 1):
+        where = f"line {number}"
+        if number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:  # also bytes that are not UTF-8
+            yield where, BadRow(f"not JSON ({error})")
+            continue
+        yield where, row if isinstance(row, dict) else {UNNAMED: row}
+
+
+def read_json(file: IO[bytes], columns: Sequence[str] = ()) -> Iterator[Row]:
+    """A JSON list, or an object that holds one list; JSON lines are read too."""
+    data = file.read()
+    content = parse_json(data)
+    if content is None or (isinstance(content, dict) and _first_line_is_whole(data)):
+        yield from read_jsonl(io.BytesIO(data), columns)
+        return
+    yield from rows_of_json(content)
+
+
+def _first_line_is_whole(data: bytes) -> bool:
+    """Whether there are several lines of which the first is an object by itself."""
+    first, _, rest = data.strip().partition(b"\n")
+    if not rest:
+        return False
+    try:
+        return isinstance(json.loads(first), dict)
+    except ValueError:
+        return False
+
+
+def parse_json(data: bytes) -> Any:
+    """The content of a JSON file; None for JSON lines. Raises InputError, with the line."""
+    try:
+        return json.loads(text_of(data))
+    except RecursionError:
+        raise InputError("this is not JSON that can be read: it is nested too deeply") from None
+    except json.JSONDecodeError as error:
+        if _first_line_is_whole(data):
+            return None
+        raise InputError(f"malformed JSON at line {error.lineno}: {error.msg}") from None
+    except ValueError as error:  # such as a number of too many digits
+        raise InputError(f"malformed JSON: {error}") from None
+
+
+def rows_of_json(content: Any) -> Iterator[Row]:
+    """The rows of parsed JSON: a list, or an object that holds one list."""
+    if isinstance(content, dict):
+        lists = [value for value in content.values() if isinstance(value, list)]
+        content = lists[0] if len(lists) == 1 else content
+    if not isinstance(content, list):
+        raise InputError(f"expected a JSON list, got {type(content).__name__}")
+    for number, row in enumerate(content, 1):
+        yield f"row {number}", row if isinstance(row, dict) else {UNNAMED: row}
+
+
+def text_of(data: bytes) -> str:
+    """Bytes as text. Raises InputError if they are not UTF-8."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"this is not UTF-8 text (byte {error.start}): convert it") from None
+
+
+def read_csv(
+    file: IO[bytes], columns: Sequence[str] = (), *, separator: str | None = None
+) -> Iterator[Row]:
+    """A table with a header. The separator is taken from the header; every row must fit it.
+
+    Raises InputError for an empty file, for a header that names a needed column twice, and if the
+    separator is in doubt.
+    """
+    csv.field_size_limit(1 << 27)
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    try:
+        first = text.readline()
+        while first and not first.strip():  # the csv module passes over empty lines too
+            first = text.readline()
+        if not first:
+            raise InputError("the file is empty: expected a header and rows")
+        chosen = separator or header_separator(first, columns)
+        source = _Again(first, text)
+        reader = csv.reader(source, delimiter=chosen, strict=True)
+        names = [name.strip() for name in next(reader)]
+        _refuse_repeats(names, columns)
+        yield from _csv_rows(reader, source, names, chosen)
+    except csv.Error as error:
+        raise InputError(f"malformed header: {error}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"this is not UTF-8 text (byte {error.start}): convert it") from None
+    finally:
+        text.detach()
+
+
+class _Again:
+    """Lines of a file whose first one was read already."""
+
+    def __init__(self, first: str, rest: IO[str]) -> None:
+        self._first: str | None = first
+        self._rest = rest
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        first, self._first = self._first, None
+        if first is not None:
+            return first
+        return next(self._rest)
+
+
+def _csv_rows(reader: Any, source: Any, names: list[str], separator: str) -> Iterator[Row]:
+    while True:
+        start = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield f"line {start}", BadRow(f"not CSV ({error})")
+            return
+        if not cells or (len(names) > 1 and cells == [""]):
+            continue
+        where = f"line {start}"
+        if len(cells) == len(names):
+            yield where, dict(zip(names, cells, strict=True))
+            continue
+        hint = "a decimal comma, or text with a comma that is not quoted?"
+        yield (
+            where,
+            BadRow(
+                f"{len(cells)} fields, but the header has {len(names)}"
+                + (f" ({hint})" if separator == "," and len(cells) > len(names) else "")
+            ),
+        )
+
+
+def header_separator(header: str, columns: Sequence[str] = ()) -> str:
+    """What separates the names of a header: the one separator in it, or the one that fits.
+
+    Raises InputError if several fit.
+    """
+    present = [mark for mark in SEPARATORS if mark in header]
+    if len(present) <= 1:
+        return present[0] if present else NO_SEPARATOR
+    wanted = {column.split(".")[0].lower() for column in columns}
+
+    def names(mark: str) -> set[str]:
+        cells = next(csv.reader([header], delimiter=mark))
+        return {cell.strip().lower() for cell in cells}
+
+    fitting = [mark for mark in present if wanted & names(mark)] or present
+    if len(fitting) > 1 and "," in fitting:
+        return ","
+    if len(fitting) > 1:
+        words = " and ".join(SEPARATORS[mark] for mark in fitting)
+        raise InputError(f"the header has {words}: which of them separate columns is in doubt")
+    return fitting[0]
+
+
+def _refuse_repeats(names: Sequence[str], columns: Sequence[str]) -> None:
+    wanted = {column.split(".")[0].lower() for column in columns}
+    for name in names:
+        if names.count(name) > 1 and (not wanted or name.lower() in wanted):
+            raise InputError(f"the column {name!r} stands twice in the header: rename one of them")
+
+
+def read_parquet(file: IO[bytes], columns: Sequence[str] = ()) -> Iterator[Row]:
+    """A Parquet file, in batches, with the top-level columns that are needed."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with arrow_errors("Parquet"):
+        table = pq.ParquetFile(pa.PythonFile(file, mode="r"))
+        names = top_level(columns, table.schema_arrow.names)
+        yield from _numbered(table.iter_batches(batch_size=8192, columns=names))
+
+
+def read_arrow(file: IO[bytes], columns: Sequence[str] = ()) -> Iterator[Row]:
+    """An Arrow file or stream (also Feather), with the top-level columns that are needed."""
+    with arrow_errors("Arrow"):
+        batches = arrow_batches(file)
+        yield from _numbered(
+            batch if (names := top_level(columns, batch.schema.names)) is None
+            else batch.select(names)
+            for batch in batches
+        )  # fmt: skip
+
+
+def arrow_batches(file: IO[bytes]) -> Iterator[Any]:
+    """Record batches of an Arrow stream or file."""
+    import pyarrow as pa
+
+    source = pa.PythonFile(file, mode="r")
+    try:
+        yield from pa.ipc.open_stream(source)
+    except pa.ArrowInvalid:
+        source.seek(0)
+        opened = pa.ipc.open_file(source)
+        yield from (opened.get_batch(number) for number in range(opened.num_record_batches))
+
+
+class arrow_errors:
+    """Turns errors of pyarrow inside into one InputError."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        import pyarrow as pa
+
+        if isinstance(error, (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError)):
+            reason = str(error).splitlines()[0]
+            raise InputError(f"this is not {self.kind} that can be read: {reason}") from None
+
+
+def _numbered(batches: Iterator[Any]) -> Iterator[Row]:
+    number = 0
+    for batch in batches:
+        for row in batch.to_pylist():
+            number += 1
+            yield f"row {number}", row
+
+
+def top_level(columns: Sequence[str], names: Sequence[str]) -> list[str] | None:
+    """Those of a file's columns that hold the ones needed; None: all."""
+    if not columns:
+        return None
+    wanted = {column.split(".")[0].lower() for column in columns}
+    return [name for name in names if name.lower() in wanted]

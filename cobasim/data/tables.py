@@ -1,0 +1,257 @@
+"""From rows to pass rates: one row a prompt, or one row a rollout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from cobasim.arrays import FloatArray
+from cobasim.data.cells import count, is_missing, number, rate
+from cobasim.data.columns import has, value_of
+from cobasim.data.measured import MeasuredRates, number_of
+from cobasim.data.options import DEFAULT, EVIDENCE, RateOptions
+from cobasim.data.rows import UNNAMED, BadRow
+from cobasim.errors import InputError
+
+UNSEEN = 0.5  # the rate of a row without a value, under ``missing="unseen"``; its attempts are 0
+NEAR = 0.005  # a rate that was rounded to two digits is that far from its fraction
+
+
+class RateTable:
+    """Collects one pass rate from each row."""
+
+    def __init__(self, options: RateOptions) -> None:
+        self.options = options
+        self.rates: list[float] = []
+        self.attempts: list[float] = []
+        self.rows: list[int] = []
+        self.read = self.missing = self.bad = 0
+        self.first_bad: str | None = None
+        self._column: str | None = None  # of results, once a row has shown it
+        self._evidence: str | None = None  # column of attempts
+        self._fractions = 0
+
+    def add(self, where: str, row: Mapping[str, Any] | BadRow) -> None:
+        """Take one row. Raises KeyError for a column that the file does not have."""
+        self.read += 1
+        try:
+            if isinstance(row, BadRow):
+                raise ValueError(str(row))
+            if self._column is None:
+                self._column, self._evidence = self._find(row)
+            self._take(row)
+        except ValueError as error:
+            self.bad += 1
+            self.first_bad = self.first_bad or f"{where}: {error}"
+
+    def _find(self, row: Mapping[str, Any]) -> tuple[str, str | None]:
+        """The columns of results and of attempts. Raises KeyError."""
+        options = self.options
+        column = options.passes or options.failures or options.column
+        if column is None:
+            column = UNNAMED if UNNAMED in row else DEFAULT
+        evidence = options.attempts_column
+        for name in (column, evidence):
+            if name is not None and not has(row, name):
+                raise KeyError(name)
+        if evidence is None and options.same_attempts is None:
+            evidence = next((name for name in EVIDENCE if has(row, name)), None)
+        return column, evidence
+
+    def _take(self, row: Mapping[str, Any]) -> None:
+        """One row's rate and attempts. Raises ValueError."""
+        value = _cell(row, self._column)
+        attempts: float | None = self.options.same_attempts
+        if self._evidence is not None:
+            counted = _cell(row, self._evidence)
+            attempts = None if is_missing(counted) else count(counted, self.options.notation)
+        if is_missing(value) or attempts == 0:
+            self._take_missing(value, attempts)
+            return
+        if self._evidence is not None and attempts is None:
+            raise ValueError(f"no attempts in column {self._evidence!r}")
+        if self.options.passes or self.options.failures:
+            assert attempts is not None
+            share = self._counted(value, attempts)
+        else:
+            share, own = rate(value, self.options.notation)
+            if own is not None and attempts is not None and own != attempts:
+                raise ValueError(
+                    f"{value!r} has {own:g} attempts, another column says {attempts:g}"
+                )
+            attempts = own if attempts is None else attempts
+            self._fractions += own is not None
+        inverted = bool(self.options.invert or self.options.failures)
+        self._keep(1.0 - share if inverted else share, attempts)
+
+    def _counted(self, value: Any, attempts: float) -> float:
+        counted = count(value, self.options.notation)
+        if counted > attempts:
+            raise ValueError(f"{counted:g} of {attempts:g} attempts")
+        return counted / attempts
+
+    def _take_missing(self, value: Any, attempts: float | None) -> None:
+        self.missing += 1
+        if self.options.missing == "error":
+            what = "0 attempts" if attempts == 0 else "no value" if value is None else f"{value!r}"
+            raise ValueError(f"{what}; to leave such rows out, add --missing skip")
+        if self.options.missing == "unseen":
+            self._keep(UNSEEN, 0.0)
+
+    def _keep(self, share: float, attempts: float | None) -> None:
+        self.rates.append(share)
+        self.attempts.append(np.nan if attempts is None else attempts)
+        self.rows.append(self.read - 1)
+
+    def measured(self, source: str, options: RateOptions) -> MeasuredRates:
+        """What was collected. Raises InputError for bad rows, and if nothing is left."""
+        if self.first_bad is not None:
+            more = f" (and {number_of(self.bad - 1, 'more row')})" if self.bad > 1 else ""
+            raise InputError(f"{self.first_bad}{more}")
+        if not self.rates:
+            left = "" if self.read == 0 else f": {self.missing:,} of {self.read:,} have no value"
+            raise InputError(f"no rows with a pass rate{left}")
+        chosen = _chosen(len(self.rates), options)
+        rates, attempts = np.array(self.rates)[chosen], np.array(self.attempts)[chosen]
+        known = ~np.isnan(attempts)
+        if known.any() and not known.all():
+            raise InputError(
+                f"attempts are known of {number_of(int(np.count_nonzero(known)), 'row')} only: add "
+                "--attempts or --out-of"
+            )
+        counts = attempts if known.all() else None
+        return MeasuredRates(
+            rates,
+            counts,
+            np.array(self.rows, dtype=np.int64)[chosen],
+            source,
+            self.read,
+            self._words(),
+            self.missing,
+            _notes(rates, counts),
+        )
+
+    def _words(self) -> str:
+        """What was read, in words."""
+        options, column = self.options, self._column
+        text = "numbers without a name" if column == UNNAMED else f"column {column}"
+        if options.failures:
+            text = f"failures in {text}"
+        elif options.passes:
+            text = f"passes in {text}"
+        if options.invert:
+            text += ", taken as failures"
+        if options.percent:
+            text += ", percent"
+        if self._evidence is not None:
+            text += f", attempts in column {self._evidence}"
+        return text
+
+
+class ScoreTable(RateTable):
+    """Collects pass rates from one row a rollout."""
+
+    def __init__(self, options: RateOptions) -> None:
+        super().__init__(options)
+        self._groups: dict[str, list[int]] = {}  # passes and attempts of each prompt
+        self._lines = 0
+
+    def _find(self, row: Mapping[str, Any]) -> tuple[str, str | None]:
+        assert self.options.score is not None
+        assert self.options.group_by is not None
+        for name in (self.options.score, self.options.group_by):
+            if not has(row, name):
+                raise KeyError(name)
+        return self.options.score, None
+
+    def _take(self, row: Mapping[str, Any]) -> None:
+        assert self.options.group_by is not None
+        key, score = _cell(row, self.options.group_by), _cell(row, self._column)
+        if key is None:
+            raise ValueError(f"no value in column {self.options.group_by!r}")
+        self._lines += 1
+        if is_missing(score):
+            self.missing += 1
+            if self.options.missing == "error":
+                raise ValueError("no score; to leave such rollouts out, add --missing skip")
+            return
+        counts = self._groups.setdefault(_text(key), [0, 0])
+        counts[0] += self._passed(score)
+        counts[1] += 1
+
+    def _passed(self, score: Any) -> bool:
+        if isinstance(score, bool):
+            return score != self.options.invert
+        given = number(_truth(score), self.options.notation)
+        if self.options.threshold is not None:
+            return (given >= self.options.threshold) != self.options.invert
+        if given not in (0.0, 1.0):
+            raise ValueError(f"the score {given:g} is neither 0 nor 1: add --threshold")
+        return (given == 1.0) != self.options.invert
+
+    def measured(self, source: str, options: RateOptions) -> MeasuredRates:
+        """What was collected, a prompt for each group."""
+        rollouts = self.read
+        self.read = len(self._groups)
+        for place, (passes, attempts) in enumerate(self._groups.values()):
+            self.rates.append(passes / attempts)
+            self.attempts.append(float(attempts))
+            self.rows.append(place)
+        self._lines = rollouts
+        return super().measured(source, options)
+
+    def _words(self) -> str:
+        options = self.options
+        text = f"{self._lines:,} rollouts, grouped by {options.group_by}, score in {options.score}"
+        if options.threshold is not None:
+            text += f", a pass from {options.threshold:g}"
+        return text + (", inverted" if options.invert else "")
+
+
+def _cell(row: Mapping[str, Any], column: str | None) -> Any:
+    """The value of a row; None if this row lacks the column."""
+    assert column is not None
+    try:
+        return value_of(row, column)
+    except KeyError:
+        return None
+
+
+def _text(key: Any) -> str:
+    return key if isinstance(key, str) else json.dumps(key, sort_keys=True, default=str)
+
+
+def _truth(score: Any) -> Any:
+    """1 and 0 for the words true and false."""
+    words = {"true": 1.0, "false": 0.0}
+    return words.get(score.strip().lower(), score) if isinstance(score, str) else score
+
+
+def _chosen(size: int, options: RateOptions) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Which of the rows are used, in their order."""
+    chosen = np.arange(size)
+    if options.limit is not None:
+        chosen = chosen[: options.limit]
+    if options.sample is not None:
+        if options.sample > chosen.size:
+            raise InputError(
+                f"--sample {options.sample} asks for more rows than the {chosen.size:,} there are"
+            )
+        rng = np.random.default_rng(options.seed)
+        chosen = np.sort(rng.choice(chosen, options.sample, replace=False))
+    return chosen
+
+
+def _notes(rates: FloatArray, attempts: FloatArray | None) -> tuple[str, ...]:
+    """Whether rates fit the attempts that are said to be behind them."""
+    if attempts is None:
+        return ()
+    passes = rates * attempts
+    odd = np.abs(passes - np.rint(passes)) > np.maximum(NEAR * attempts, 1e-6)
+    if not odd.any():
+        return ()
+    rows = number_of(int(np.count_nonzero(odd)), "row")
+    return (f"in {rows} rate x attempts is no whole number: are the attempts right?",)
