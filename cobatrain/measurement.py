@@ -15,6 +15,7 @@ from cobasim.arrays import FloatArray, IntArray
 from cobasim.errors import InputError
 from cobasim.loop import Loop
 from cobasim.records import write_atomically
+from cobasim.updates import mixed_chance
 from cobatrain.config import TrainConfig
 from cobatrain.learner import LanguageModelLearner
 
@@ -56,7 +57,7 @@ class Measured:
                 "level",
                 "pass_rate",
                 "rollouts",
-                *(["estimate", "attempts"] if known else []),
+                *(["estimate", "estimate_attempts"] if known else []),
             ]
         )
         for i, rate in enumerate(self.pass_rate):
@@ -98,7 +99,7 @@ class Measured:
                         "pass_rate": float(measured.mean()),
                         "low": float(np.quantile(measured, 0.1)),
                         "high": float(np.quantile(measured, 0.9)),
-                        "mixed": float((1 - measured**8 - (1 - measured) ** 8).mean()),
+                        "mixed": float(mixed_chance(measured, 8).mean()),
                     }
                 )
         return rows

@@ -58,7 +58,13 @@ class RateTable:
             if name is not None and not has(row, name):
                 raise KeyError(name)
         if evidence is None and options.same_attempts is None:
-            evidence = next((name for name in EVIDENCE if has(row, name)), None)
+            present = [name for name in EVIDENCE if has(row, name)]
+            if len(present) > 1:
+                raise InputError(
+                    f"both columns {' and '.join(present)} may hold the attempts: name one with "
+                    "--attempts"
+                )
+            evidence = present[0] if present else None
         return column, evidence
 
     def _take(self, row: Mapping[str, Any]) -> None:
