@@ -1,4 +1,4 @@
-"""Files and folders: safe names, writes that are whole or not there."""
+"""Files and folders: safe names, and writes that are complete or absent."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from urllib.parse import quote
 
 
 def folder_name(name: str) -> str:
-    """A name from outside as the name of one folder, on any system; different for different names.
+    """A folder name, safe on any system, for a name from outside; different for different names.
 
-    Letters, digits, ``-``, ``_`` and ``.`` stay, all else is percent-encoded: an import path
-    ``module:Class`` or the path of a file makes no folder of its own. What would be too long ends
-    in a hash.
+    Letters, digits, ``-``, ``_`` and ``.`` stay, all else is percent-encoded, so an import path
+    ``module:Class`` or the path of a file gives one folder. Overlong names end in a hash.
     """
     safe = quote(name, safe="", errors="surrogatepass").replace("~", "%7E")
     if safe.strip(".") == "":
@@ -26,7 +25,9 @@ def folder_name(name: str) -> str:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that a reader sees all of it or nothing: aside, then rename, both synced."""
+    """Write a file so that a reader sees all of it or nothing: under a temporary name,
+    then renamed, both synced.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(aside, "w", encoding="utf-8") as file:

@@ -74,5 +74,5 @@ def import_class(kind: str, path: str, base: type[Any]) -> type[Any]:
         raise InputError(f"{path!r} is not a subclass of {where}: derive the class from it")
     if isabstract(loaded):
         missing = ", ".join(sorted(getattr(loaded, "__abstractmethods__", ())))
-        raise InputError(f"{path!r} lacks methods that {where} asks for: {missing}")
+        raise InputError(f"{path!r} lacks methods that {where} requires: implement {missing}")
     return loaded

@@ -56,7 +56,7 @@ def one_line(error: ValidationError, known: Iterable[str] = ()) -> str:
 
 
 def read_value(text: str) -> Any:
-    """A value as it is typed: JSON where it reads as JSON, otherwise the text itself."""
+    """A value from text: JSON if the text is JSON, otherwise the text itself."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:
@@ -81,8 +81,8 @@ def split_settings(settings: Iterable[str]) -> dict[str, Any]:
 def changed(values: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
     """A copy of nested ``values``, changed by settings with dotted names: ``part.name=value``.
 
-    A part that is missing is made. Raises InputError for a setting without a name or ``=``, and
-    where a part on the way is no mapping.
+    A missing part is created. Raises InputError for a setting without a name or ``=``, or if a
+    part on the way is not a mapping.
     """
     result = copy.deepcopy(dict(values))
     for setting in settings:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-POPULATION = 1  # the prompt pool: first pass rates, features
+POPULATION = 1  # the prompt pool: initial pass rates, features
 HELDOUT = 2  # held-out prompts
 ORDER = 3  # which prompts make a batch
-ROLLOUTS = 4  # outcomes of rollouts, and the nuisance noise of their gradients
+ROLLOUTS = 4  # outcomes of rollouts, and the noise of their gradients
 DRIFT = 6  # exogenous changes of the world
 REGIME = 7  # the prompts of a new regime
 ALLOCATION = 8  # choices of allocators that draw lots

@@ -8,7 +8,7 @@ of B rollouts with m passes that is
     dr-grpo  m (B-m) / B^2           advantages r - mean (arXiv 2503.20783)
     rloo     m (B-m) / (B (B-1))     leave-one-out baseline (arXiv 2402.14740)
 
-and 0 for a group of one outcome.
+and 0 for a group that is not mixed.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ def baseline_update(
 Groups = tuple[IntArray, IntArray, IntArray]  # prompts, budgets, passes, each (m,)
 
 
-def join_groups(one: Groups, other: Groups) -> Groups:
+def join_groups(earlier: Groups, later: Groups) -> Groups:
     """The union of two rounds of rollouts, prompts in the order of their first appearance."""
-    prompts, budgets, passes = (np.concatenate(pair) for pair in zip(one, other, strict=True))
+    prompts, budgets, passes = (np.concatenate(pair) for pair in zip(earlier, later, strict=True))
     distinct, first, where = np.unique(prompts, return_index=True, return_inverse=True)
     order = np.argsort(first)
 
@@ -127,7 +127,7 @@ def expected_group_update(
     if kind != "grpo":
         share = (n - 1) / np.maximum(n, 1) if kind == "dr-grpo" else n >= 2
         return np.asarray(variance * np.maximum(share, 0.0))
-    from scipy import stats  # slow to import, and allocators that do not need it wait for it
+    from scipy import stats  # slow to import, and few allocators need it
 
     pairs, where = np.unique(np.stack([p, n]), axis=1, return_inverse=True)
     rates, sizes = pairs[0], pairs[1].astype(np.int64)

@@ -24,7 +24,7 @@ from cobasim.arrays import FloatArray, IntArray
 from cobasim.difficulty import DIFFICULTY_CLASSES, difficulty_class
 from cobasim.updates import expected_group_update, group_weights, mixed_chance
 
-_REPEATS = 3  # an allocation is timed this often
+_REPEATS = 3  # how often an allocation is timed
 
 
 @dataclass(frozen=True)

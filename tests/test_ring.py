@@ -191,7 +191,7 @@ def test_a_planted_winner_is_found_and_its_oracle_gap_measured():
     assert result["leagues"]["rollout"]["friedman"]["p_value"] < 1e-3
     text = " ".join(ring.statements(result))
     assert "best mean rank 1.00, knapsack" in text
-    assert "Never below uniform beyond the noise: knapsack (weak" in text
+    assert "Never significantly below uniform: knapsack (weak" in text
 
 
 def test_planted_noise_is_not_found():
@@ -256,7 +256,7 @@ def test_the_page_is_one_file_and_escapes(tmp_path, rows):
     page = (tmp_path / ring.REPORT).read_text()
     assert "cobasim ring &lt;script&gt;" in page
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=", page)
-    for text in (*NAMES, "Both weightings", "never below uniform", "noise 10+0"):
+    for text in (*NAMES, "Both weightings", "never significantly below uniform", "noise 10+0"):
         assert text in page
     stored = json.loads((tmp_path / ring.NUMBERS).read_text())
     assert stored["leagues"] == json.loads(json.dumps(result["leagues"]))

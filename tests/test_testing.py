@@ -128,7 +128,7 @@ class Breaches:
         ("Remembers", "deterministic", "other batches"),
         ("Clips", "infeasible", "answered"),
         ("FirstFirst", "equals", "look the same"),
-        ("Thawed", "kind", "no subclass"),
+        ("Thawed", "kind", "not a subclass"),
         ("Undecorated", "kind", "frozen=True"),
     ],
 )

@@ -1,4 +1,4 @@
-"""``cobasim allocators``: what there is to choose from."""
+"""``cobasim allocators``: all allocators, with their parameters."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def allocators(as_json: JsonFlag = False) -> None:
             default = "derived" if described["default"] is None else described["default"]
             say(f"    {described['name']} = {default}{_bounds(described)}: {described['doc']}")
     say(
-        "Each also as oracle-NAME in a simulation: shown the true pass rates.",
+        "In a simulation also as oracle-NAME, which is shown the true pass rates.",
         "Your own by import path, module:Class; a trained one as learned:FILE.",
     )
 

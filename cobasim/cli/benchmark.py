@@ -20,7 +20,7 @@ def benchmark(
     ] = "full",
     as_json: JsonFlag = False,
 ) -> None:
-    """What allocation and a simulated step cost, beside their floors, measured in one run."""
+    """What allocation and a simulated step cost, and their floors, measured in one run."""
     from cobasim.experiments.benchmark import measure
 
     result = measure(million=size == "full")

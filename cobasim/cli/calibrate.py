@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FitOptions:
-    """Which worlds are fitted, and how settings are looked for."""
+    """Which worlds are fitted, and how settings are searched."""
 
     pass_rates: PassRatesOption = None
     world: Annotated[
@@ -50,7 +50,7 @@ def calibrate(
     jobs: JobsOption = None,
     out: Annotated[str, typer.Option(help="Folder of the report.")] = "runs/calibration",
 ) -> None:
-    """Fit the worlds to real runs with uniform budgets; predict the adaptive ones unseen."""
+    """Fit the worlds to real runs with uniform budgets; predict the unseen adaptive runs."""
     from cobasim.experiments import calibration
     from cobasim.records import read_runs
 
@@ -77,7 +77,7 @@ def calibrate(
 
 
 def _table(model: Model, title: str) -> Table:
-    table = narrow_table(f"{title}: points minus uniform, and norm over its")
+    table = narrow_table(f"{title}: points minus uniform, gradient norm over uniform's")
     for column in ("allocator", "real", "predicted", "plausible", "norm", "predicted"):
         justify: Any = "left" if column == "allocator" else "right"
         table.add_column(column, justify=justify, no_wrap=True)

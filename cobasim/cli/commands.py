@@ -5,10 +5,10 @@ cobasim sweep        compare at many settings, resumable, one table
 cobasim sensitivity  which settings matter: Morris, Sobol
 cobasim calibrate    fit the worlds to real runs, and predict others
 cobasim ring         every allocator in many conditions, ranked
-cobasim reproduce    the CoBA-RL paper's tables and figures, beside the simulation's
+cobasim reproduce    the CoBA-RL paper's tables and figures, next to the simulation's
 cobasim study        questions that the CoBA paper leaves open
 cobasim allocate     budgets for a file of pass rates
-cobasim allocators   what there is to choose from
+cobasim allocators   all allocators, with their parameters
 cobasim learn        train an allocator by reinforcement learning
 cobasim benchmark    what allocation costs
 cobasim explore      the what-if app in the browser
@@ -49,5 +49,5 @@ for command in (
 
 
 def main() -> None:
-    """Entry point: every expected failure is one line, and an exit code that is not 0."""
+    """Entry point: an expected failure prints one line and exits with a code that is not 0."""
     run_app(app, kept="nothing was written")

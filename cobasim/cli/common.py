@@ -61,11 +61,11 @@ def run_app(
     *,
     kept: str = "what was recorded so far is kept",
 ) -> None:
-    """Run a command line; every expected failure is one line and an exit code that is not 0.
+    """Run a command line; an expected failure prints one line and exits with a code that is not 0.
 
     Args:
         command: the application.
-        expected: names further exceptions that are no bugs; called only after one was raised.
+        expected: names further exceptions that are not bugs; called only after one was raised.
         kept: what is kept after Ctrl-C, unless the command said so by ``interruptible``.
     """
     code = None
@@ -75,7 +75,7 @@ def run_app(
         sys.argv.append("--help")
     try:
         code = command(standalone_mode=False)
-        sys.stdout.flush()  # a full device shows here rather than at exit
+        sys.stdout.flush()  # a full device shows up here, not at exit
     except KeyboardInterrupt:
         code = INTERRUPTED
     except Interrupted as interrupted:

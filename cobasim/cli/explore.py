@@ -17,9 +17,7 @@ EXPLORER = "explorer.py"  # the app's entry, in the package cobasim_apps
 
 
 def explore(
-    runs: Annotated[
-        str, typer.Option(help="Folder in which runs are looked for, and saved.")
-    ] = "runs",
+    runs: Annotated[str, typer.Option(help="Folder where runs are found, and saved.")] = "runs",
     run: Annotated[str | None, typer.Option(help="Folder of a run to open first.")] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
     address: Annotated[
@@ -28,9 +26,7 @@ def explore(
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
     allocator: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Offer an allocator of your own, module:Class, beside ours. May be repeated."
-        ),
+        typer.Option(help="Also offer an allocator of your own, module:Class. May be repeated."),
     ] = None,
 ) -> None:
     """Open the what-if app in the browser; Ctrl-C ends it."""
@@ -77,7 +73,7 @@ def _server(address: str, port: int, browser: bool) -> dict[str, object]:
         "server.address": address,
         "server.port": port,
         "server.headless": str(not browser).lower(),
-        "server.showEmailPrompt": "false",  # it would wait for an answer at the first start
+        "server.showEmailPrompt": "false",  # otherwise it asks a question at the first start
         "server.maxUploadSize": 20,
         "browser.gatherUsageStats": "false",
         "client.showErrorDetails": "none",

@@ -19,9 +19,9 @@ def learn(
     timesteps: Annotated[int, typer.Option(min=1, help="Steps of the environment.")] = 80_000,
     weighting: Annotated[
         Literal["rollout", "prompt"],
-        typer.Option(help="What counts alike in the loss."),
+        typer.Option(help="What counts equally in the loss."),
     ] = "rollout",
-    seed: Annotated[int, typer.Option(min=0, help="Of the network and of PPO.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the network and of PPO.")] = 0,
 ) -> None:
     """Train an allocator by PPO in small simulated runs; needs the extra learn."""
     from cobasim.gym import cheap_config, train
@@ -32,7 +32,7 @@ def learn(
     if file.exists():
         raise InputError(f"{file} exists and is not overwritten: choose another --out")
     if not file.parent.is_dir():
-        raise InputError(f"{file.parent} is no folder: make it first, or choose another --out")
+        raise InputError(f"{file.parent} is not a folder: make it first, or choose another --out")
     config = cheap_config(run.plain(), weighting=weighting, **run.chosen())
     with interruptible("nothing was written"), progress_bar("steps") as progress:
         bar = progress.add_task("training", total=timesteps)

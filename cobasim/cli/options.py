@@ -70,7 +70,7 @@ WorldOption = Annotated[
     str | None, typer.Option(help="logistic, skill-chain, or module:Class of your own.")
 ]
 WeightingOption = Annotated[
-    str, typer.Option(help="What counts alike in the loss: rollout, prompt or both.")
+    str, typer.Option(help="What counts equally in the loss: rollout, prompt or both.")
 ]
 PassRatesOption = Annotated[
     str | None,

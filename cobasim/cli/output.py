@@ -32,17 +32,17 @@ def run_bar(text: str, total: int | None) -> Iterator[Callable[[int], None]]:
 
 
 def check_number(total: int, *, yes: bool) -> None:
-    """Raises InputError for very many runs, unless ``yes``."""
+    """Raise InputError for very many runs, unless ``yes``."""
     from cobasim.runs import MOST_RUNS
 
     if total > MOST_RUNS and not yes:
-        raise InputError(f"{total} runs are more than {MOST_RUNS}; add --yes to do them")
+        raise InputError(f"{total} runs are more than {MOST_RUNS}; add --yes to run them")
 
 
 def run_experiment(
     sweep: Sweep, folder: Path, *, yes: bool, jobs: int | None, measure: Measure | None = None
 ) -> list[dict[str, Any]]:
-    """Do what is missing of an experiment of one sweep, with a bar; its rows."""
+    """Run what is missing of an experiment of one sweep, with a bar; returns its rows."""
     from cobasim.experiments import claim_parts, num_runs, run_parts
 
     parts = {"": sweep}

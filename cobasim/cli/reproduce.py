@@ -1,4 +1,4 @@
-"""``cobasim reproduce``: the CoBA-RL paper's tables and figures, beside the simulation's."""
+"""``cobasim reproduce``: the CoBA-RL paper's tables and figures, next to the simulation's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cobasim.cli.output import resumable, run_bar, say, say_files
 def reproduce(
     preset: Annotated[
         str,
-        typer.Option(help="quick (a minute) or full (the paper's size, below ten minutes)."),
+        typer.Option(help="quick (a minute) or full (the paper's size, less than ten minutes)."),
     ] = "quick",
     jobs: JobsOption = None,
     out: Annotated[
@@ -32,7 +32,7 @@ def reproduce(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """The tables and figures of arXiv 2602.03048 beside the simulation's, as HTML and JSON."""
+    """The tables and figures of arXiv 2602.03048 next to the simulation's, as HTML and JSON."""
     from cobasim.experiments import reproduction
 
     chosen = reproduction.find_preset(preset)
@@ -55,7 +55,7 @@ def reproduce(
 
 def _summary_table(rows: Sequence[dict[str, Any]]) -> Table:
     table = Table(
-        title="Claims of the paper that agree / disagree / are inside the noise, and Kendall's tau",
+        title="Claims of the paper that agree / disagree / are not significant, and Kendall's tau",
         box=box.SIMPLE_HEAD,
     )
     by_result: dict[str, list[str]] = {}

@@ -94,12 +94,12 @@ def _league_table(title: str, league: dict[str, Any]) -> Table:
     per = "both weightings" if title == "both" else f"loss weighted per {title}"
     table = narrow_table(
         f"{per}, {league['conditions']} conditions\npoints at equal rollouts, ± half of a "
-        "95 % interval; b/l/i: conditions\nbeaten, lost, inside the noise; gap: to its oracle; "
-        "*: not told\napart from the best by ranks"
+        "95 % interval; b/l/n: conditions\nbeaten, lost, not significant; gap: to its oracle; "
+        "*: tied with\nthe best by rank"
     )
     table.add_column("allocator", no_wrap=True)
     for column in (
-        "mean\nrank", "minus\nuniform", "\nb/l/i", "never\nbelow", "minus\ncoba", "\nb/l/i",
+        "mean\nrank", "minus\nuniform", "\nb/l/n", "never\nbelow", "minus\ncoba", "\nb/l/n",
         "\ngap",
     ):  # fmt: skip
         table.add_column(column, justify="right", no_wrap=True)

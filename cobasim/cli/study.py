@@ -21,7 +21,8 @@ def study(
         str, typer.Option(help="quick, full, or tiny (only shows that it works).")
     ] = "quick",
     allocators: Annotated[
-        str | None, typer.Option(help="Further allocators, comma-separated, where it compares.")
+        str | None,
+        typer.Option(help="Further allocators, comma-separated, for a study that compares them."),
     ] = None,
     jobs: JobsOption = None,
     out: Annotated[

@@ -65,12 +65,12 @@ class SampleOptions:
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """Who does the runs."""
+    """Where the runs are executed."""
 
     jobs: JobsOption = None
     backend: Annotated[str, typer.Option(help="loky (processes of this machine) or ray.")] = "loky"
     ray_address: Annotated[
-        str | None, typer.Option(help="Of a running Ray cluster. Default: a local one.")
+        str | None, typer.Option(help="Address of a running Ray cluster. Default: a local one.")
     ] = None
 
     def ray(self) -> RayCluster | None:

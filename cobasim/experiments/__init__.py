@@ -1,4 +1,4 @@
-"""What is asked of many runs: each experiment a folder with its plan, its analysis and its page.
+"""Questions put to many runs: each experiment is a folder with its plan, analysis and page.
 
 In: settings of a plan. Out: numbers as JSON, and one self-contained page. Claiming a folder,
 running what is missing, and writing are the same for all of them (``frame``).

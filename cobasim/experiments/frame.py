@@ -22,7 +22,7 @@ def num_runs(parts: Mapping[str, Sweep]) -> int:
 
 
 def claim_parts(parts: Mapping[str, Sweep], out: Path) -> None:
-    """Make the folder of an experiment, or check that it is this one's, to resume there.
+    """Make the folder of an experiment, or check that it belongs to this one, to resume there.
 
     Args:
         parts: the sweeps by the name of their folder below ``out``; "" is ``out`` itself.
@@ -42,7 +42,7 @@ def run_parts(
     on_finished: Callable[[int], None] = lambda _: None,
     measure: Measure | None = None,
 ) -> list[dict[str, Any]]:
-    """Do what is missing of claimed sweeps; all their rows, with the name as column ``part``.
+    """Run what is missing of claimed sweeps; returns all rows, with the name as column ``part``.
 
     Args:
         parts, out: as for ``claim_parts``.
@@ -63,7 +63,7 @@ def run_parts(
 
 @dataclass(frozen=True)
 class Page:
-    """One self-contained page, but for the command and the versions.
+    """One self-contained page, without the command and the versions.
 
     Attributes:
         title: plain text.
@@ -82,7 +82,7 @@ def store(
     """Write the page (``NAME.html``) and the numbers (``NAME.json``); returns their paths.
 
     Args:
-        out: the folder; made if it is not there.
+        out: the folder; made if it does not exist.
         name: of the files.
         numbers: plain values; the command and the versions are added.
         page: what the page shows.

@@ -6,7 +6,7 @@ from cobasim.scores import Interval
 
 
 def half_width(interval: Interval) -> float | None:
-    """Half of the interval's width; None where there is no interval, for one seed."""
+    """Half of the interval's width; None without an interval (one seed)."""
     return None if interval.high is None else interval.high - interval.mean
 
 

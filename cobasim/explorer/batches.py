@@ -33,7 +33,7 @@ def mark_unseen(size: int, percent: float, rng: np.random.Generator) -> FloatArr
 
 
 def nearest_step(run: Run, number: int) -> StepRecord:
-    """The recorded step with budgets that is nearest to ``number``. InputError if there is none."""
+    """The recorded step with budgets that is nearest to ``number``. InputError if none has any."""
     steps = [step for step in run.steps if step.bins is not None]
     if not steps:
         raise InputError("this run has not recorded any budgets yet; choose another run")
@@ -41,7 +41,7 @@ def nearest_step(run: Run, number: int) -> StepRecord:
 
 
 def read_upload(name: str, content: bytes) -> FloatArray:
-    """Pass rates (m,) of an uploaded file. Raises InputError, naming the file as it was named."""
+    """Pass rates (m,) of an uploaded file. Raises InputError with the file's name."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / ("upload" + Path(name).suffix)
         path.write_bytes(content)

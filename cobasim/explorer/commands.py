@@ -1,4 +1,4 @@
-"""The ``cobasim`` commands that the app's widgets stand for, and what they amount to."""
+"""The ``cobasim`` commands that the app's widgets stand for, and their size."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class SimulationChoice:
 
     @cached_property
     def config(self) -> CompareConfig:
-        """The validated comparison. Raises InputError."""
+        """The validated comparison. Raises InputError if a value is invalid."""
         weightings = WEIGHTINGS if self.weighting == "both" else (self.weighting,)
         values = settle(
             "quick",

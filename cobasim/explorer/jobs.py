@@ -47,7 +47,7 @@ class Job:
 
     @property
     def running(self) -> bool:
-        """Whether the process is still there."""
+        """Whether the process is still running."""
         return self.process.poll() is None
 
     @property
@@ -137,7 +137,7 @@ class Jobs:
 
 
 def save(job: Job, name: str, runs: Path) -> Path:
-    """Copy what a job wrote to ``runs/name``, whole or not at all.
+    """Copy what a job wrote to ``runs/name``, completely or not at all.
 
     Raises InputError if the name is taken, or is not a plain folder name.
     """

@@ -13,7 +13,7 @@ from cobasim.scores import Interval, Row
 
 
 def finished_runs(runs: Sequence[Run], steps: int) -> list[Run]:
-    """The runs that came to their end, after ``steps`` steps: they spent equal rollouts."""
+    """The runs that finished all ``steps`` steps, and so spent equal rollouts."""
     return [run for run in runs if run.steps[-1].step == steps]
 
 

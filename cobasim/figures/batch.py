@@ -58,7 +58,7 @@ def prompt_budgets(outcomes: Sequence[Outcome], obs: Observation) -> go.Figure:
 
 
 def class_shares(outcomes: Sequence[Outcome], obs: Observation) -> go.Figure:
-    """Draw each difficulty class's share of the budget, beside its share of the prompts."""
+    """Draw each difficulty class's share of the budget, next to its share of the prompts."""
     size = len(DIFFICULTY_CLASSES)
     names = [text.replace(" ", "<br>") for text in DIFFICULTY_CLASSES]
     prompts = np.bincount(difficulty_class(obs.pass_rate), minlength=size) / obs.pass_rate.size

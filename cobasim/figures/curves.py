@@ -260,7 +260,7 @@ def _on_grid(curves: Sequence[Curve]) -> Bundle:
 
 
 def _band(values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Mean and half width of the 95 % interval over rows of (seeds, points); NaN = not there.
+    """Mean and half width of the 95 % interval over rows of (seeds, points); NaN = missing.
 
     At each point the seeds that have a value count; the half width is NaN with fewer than two.
     """

@@ -1,7 +1,7 @@
 """How much better than uniform budgets: by step as a reward, and at the end of a run as a score.
 
-Both runs have the same seed, so they meet the same luck: most of the noise cancels, and what is
-left is what differs from uniform.
+Both runs have the same seed and the same random draws, so most of the noise cancels and the
+difference from uniform remains.
 """
 
 from __future__ import annotations

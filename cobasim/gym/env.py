@@ -94,7 +94,7 @@ class RolloutBudgetEnv(gymnasium.Env[Any, Any]):
 
     @property
     def observed(self) -> Observation:
-        """The current batch as an allocator would be told of it. RuntimeError before a reset."""
+        """The current batch as an allocator would see it. RuntimeError before a reset."""
         if self._loop is None:
             raise RuntimeError("there is no batch yet: call reset() first")
         return self._observed

@@ -39,7 +39,7 @@ Progress = Callable[[int, float | None], None]
 
 @dataclass(frozen=True)
 class Trained:
-    """A network, and how it does beside uniform before and after training.
+    """A network, and how it compares with uniform before and after training.
 
     Attributes:
         network: as ``Network.to_json`` writes it.

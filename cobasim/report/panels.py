@@ -51,7 +51,7 @@ _KINDS: Final = (
     _Kind(
         "Difference to {baseline} along the way",
         "Accuracy minus {baseline}’s of the same seed at equal rollouts. A band that stays clear "
-        "of the zero line shows a difference beyond the noise, because pairing removes what the "
+        "of the zero line shows a significant difference, because pairing removes what the "
         "seeds share.",
         difference_to_baseline,
     ),

@@ -32,7 +32,7 @@ def run_all(
 
     Args:
         config: what to compare.
-        out: an empty folder, or one that is not there yet.
+        out: an empty folder, or one that does not exist yet.
         jobs: processes at a time; None: one per processor that this process may use. The
             numbers do not depend on it.
         on_finished: called after each run, for a progress bar.
@@ -68,12 +68,12 @@ class Comparison:
         equal = "Equal rollouts in every step"
         if free:
             equal = (
-                "Equal rollouts in every run, but for the last step's; steps of "
+                "Equal rollouts in every run, up to its last step; steps of "
                 f"{', '.join(free)} differ in cost"
             )
         lines.append(
             f"Pass rates as estimated by rule {usual!r}"
-            + (f", but for {', '.join(others)}" if others else "")
+            + (f", except {', '.join(others)}" if others else "")
             + f". {equal}; evaluation on true pass rates, never seen by an "
             "allocator."
         )

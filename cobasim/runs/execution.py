@@ -20,11 +20,11 @@ from cobasim.world import find_world
 
 @cache
 def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()  # looks through all that is loaded: once, not every run
+    return ThreadpoolController()  # searches all loaded libraries: once, not every run
 
 
 def one_thread() -> AbstractContextManager[Any]:
-    """One thread of linear algebra inside, so that numbers do not depend on how many runs go."""
+    """One thread of linear algebra inside, so that numbers do not depend on the number of jobs."""
     limiter: AbstractContextManager[Any] = _libraries().limit(limits=1)
     return limiter
 

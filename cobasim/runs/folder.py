@@ -1,6 +1,6 @@
 """Folders that runs are written to: each belongs to one plan, and has one writer at a time.
 
-A plan is a text, stored as it is: a folder is resumed by the very same text only. The lock is a
+A plan is a text, stored as it is: only the same text resumes a folder. The lock is a
 file ``.lock`` in the folder; the operating system frees it when its process ends, however it ends.
 """
 
@@ -19,7 +19,7 @@ PLAN, LOCK = "plan.json", ".lock"
 
 
 def claim_folder(out: Path, plan: str, *, kind: str, file: str = PLAN) -> None:
-    """Make a folder for a plan, or check that it belongs to this very plan, to resume there.
+    """Make a folder for a plan, or check that it belongs to this plan, to resume there.
 
     Args:
         out: the folder.
@@ -28,7 +28,7 @@ def claim_folder(out: Path, plan: str, *, kind: str, file: str = PLAN) -> None:
         file: name of the plan's file.
 
     Raises InputError if the folder belongs to another plan, holds anything else, or is being
-    written by another process at this moment.
+    written by another process.
     """
     if not _belongs(out, plan, file):
         # a folder that holds a lock is being claimed by others, or was: who has the lock may judge
@@ -43,7 +43,7 @@ def claim_folder(out: Path, plan: str, *, kind: str, file: str = PLAN) -> None:
 
 
 def _belongs(out: Path, plan: str, file: str) -> bool:
-    """Whether the folder holds this plan; False without any. Raises InputError for another."""
+    """Whether the folder holds this plan; False if it holds none. Raises InputError for another."""
     if not (out / file).exists():
         return False
     if (out / file).read_text(encoding="utf-8") != plan:

@@ -44,7 +44,7 @@ class Parameter:
 
     @classmethod
     def parse(cls, text: str) -> Parameter:
-        """``kappa=7,11,15`` or ``tau=1:64[:log][:int][:LEVELS]``. Raises InputError."""
+        """``kappa=7,11,15`` or ``tau=1:64[:log][:int][:LEVELS]``; InputError if malformed."""
         name, equals, given = text.partition("=")
         name = name.strip()
         if not equals or not name or not given.strip():

@@ -14,7 +14,7 @@ from cobasim.runs.parameters import Point
 from cobasim.settings import validated
 
 MOST_RUNS = 20_000
-"""Larger plans need a yes."""
+"""Larger plans need ``--yes``."""
 
 
 @dataclass(frozen=True)

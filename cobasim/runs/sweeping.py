@@ -1,4 +1,4 @@
-"""Doing a sweep: in parallel, safe against crashes, resumable.
+"""Running a sweep: in parallel, safe against crashes, resumable.
 
 Every finished run is one flat row, stored at once in a file of its own; the table is made of these
 files, in the order of the plan, so that an interrupted and resumed sweep ends with the same table.
@@ -52,7 +52,7 @@ def run_sweep(
     on_finished: Callable[[int], None] = lambda _: None,
     measure: Measure | None = None,
 ) -> pa.Table:
-    """Do what is missing of a plan, and write the table.
+    """Run what is missing of a plan, and write the table.
 
     Args:
         sweep: the plan.

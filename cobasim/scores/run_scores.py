@@ -62,6 +62,6 @@ def summarise(run: Run, rollouts: float | None = None) -> RunScores:
 
 
 def mean_of_known(values: Iterable[float | None]) -> float | None:
-    """Return the mean of the values that are not None; None if there is none."""
+    """Return the mean of the values that are not None; None if all are."""
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None

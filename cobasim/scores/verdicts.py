@@ -1,4 +1,4 @@
-"""Who won, if anybody can be said to have."""
+"""Who won, if there is a clear winner."""
 
 from __future__ import annotations
 

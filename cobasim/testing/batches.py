@@ -27,7 +27,7 @@ def observation(
 
 
 def degenerate_batches(low: int) -> Iterator[Batch]:
-    """Batches of one kind: one prompt, all at an end, all equal, unseen; every sort of total."""
+    """Batches of one kind: one prompt, all at an end, all equal, unseen; every kind of total."""
     batches: list[list[float]] = [
         [0.3], [0.0], [1.0], [0.0] * 7, [1.0] * 7, [0.5] * 6, [0.0, 1.0] * 4,
         [1e-300] * 3, [1.0 - 1e-16] * 3, [0.0, 0.0, 0.4, 1.0],

@@ -35,7 +35,7 @@ def check_allocator(
     """Hold an allocator to the contract of ``Allocator``.
 
     Args:
-        factory: makes the allocator (a class will do), or its name or import path.
+        factory: makes the allocator (a class works too), or its name or import path.
         low: the smallest lower bound that it must be able to work with; below it, it may also
             raise InputError.
         slack: rollouts by which equal prompts, or one prompt at two places of the batch, may

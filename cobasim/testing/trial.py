@@ -16,7 +16,7 @@ from cobasim.testing.batches import Batch, observation
 RULES: dict[str, str] = {
     "kind": "is an Allocator whose parameters are frozen",
     "budgets": "gives whole budgets within the bounds that sum to exactly the total",
-    "input": "leaves the observation as it was",
+    "input": "does not change the observation",
     "deterministic": "depends on nothing but the observation and the limits",
     "infeasible": "raises InputError for a total that the bounds do not allow",
     "equals": "gives equal budgets to prompts that look the same, up to a remainder",
@@ -56,7 +56,7 @@ class Trial:
         """It is an Allocator, and frozen."""
         kind = type(self.allocator)
         if not isinstance(self.allocator, Allocator):
-            self.fails("kind", "is no subclass of cobasim.allocation.Allocator")
+            self.fails("kind", "is not a subclass of cobasim.allocation.Allocator")
         params = vars(kind).get("__dataclass_params__")  # of the class itself, not inherited
         if params is None or not params.frozen:
             self.fails(
@@ -105,7 +105,7 @@ class Trial:
             self.fails("input", "changed the arrays of the observation in place", batch)
         self._check_budgets(batch, budgets)
         if not np.array_equal(budgets, self.ask(obs, limits)):
-            self.fails("deterministic", "gave other budgets when asked again", batch)
+            self.fails("deterministic", "gave different budgets when asked again", batch)
         self._check_equals(batch, budgets)
         shape = self.allocator.shape(obs)
         if shape is not None and not (len(shape) == 2 and min(shape) > 0.0):

@@ -135,7 +135,7 @@ def _solver_rows(seed: int) -> list[SolverRow]:
             dp_ms = median_ms(partial(allocate_coba, rates, total, "dp"), 1)
             milliseconds = {"dp": dp_ms, **milliseconds}
         slower = ""
-        for solver, own in milliseconds.items():  # each beside the one before it
+        for solver, own in milliseconds.items():  # each compared with the one before it
             ratio = milliseconds[slower] / own if slower else None
             rows.append(SolverRow(case, prompts, total, solver, own, ratio, slower))
             slower = solver

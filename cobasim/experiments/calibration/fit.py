@@ -20,7 +20,7 @@ from cobasim.runs import Point, in_parallel, point_at, points
 
 @dataclass(frozen=True)
 class Search:
-    """How settings are looked for.
+    """How settings are searched.
 
     Attributes:
         samples: size of the Sobol sample.

@@ -28,7 +28,7 @@ MOST_PLAUSIBLE = 8
 
 @dataclass(frozen=True)
 class Prediction:
-    """An adaptive run's final accuracy minus uniform's, in points: real beside predicted.
+    """An adaptive run's final accuracy minus uniform's, in points: real and predicted.
 
     Attributes:
         allocator, weighting: of the runs.

@@ -86,7 +86,7 @@ def sentence(model: Model) -> str:
 
 
 def figures(models: Sequence[Model], real: RealRuns) -> list[go.Figure]:
-    """Uniform's curves, real and fitted; and the predicted differences beside the real ones."""
+    """Uniform's curves, real and fitted; and the predicted differences next to the real ones."""
     gained = [name for name in models[0].uniform if name.startswith("heldout")]
     axes = dict.fromkeys(gained, "Held-out accuracy gained, points")
     axes |= {"failure_rate": "Failure rate, %", "mixed": "Share of mixed groups, %"}

@@ -84,9 +84,9 @@ class RealRuns:
     def of(cls, runs: Sequence[Run]) -> RealRuns:
         """Group real runs.
 
-        Raises InputError without at least two seeds of uniform; if loops differ; if a run is not
-        finished or hardly evaluated; if an adaptive run has another learning rate than most, or no
-        seed in common with uniform.
+        Raises InputError for fewer than two seeds of uniform; if loops differ; if a run is not
+        finished or has fewer than two evaluations; if an adaptive run has another learning rate
+        than most, or no seed in common with uniform.
         """
         loop = _common_loop(runs)
         every_rate = [_learning_rate(run) for run in runs]
@@ -165,7 +165,7 @@ def _check_finished(run: Run, loop: LoopConfig) -> None:
     name = f"{run.header.allocator}, seed {run.header.seed}"
     last = run.steps[-1] if run.steps else None
     if last is None or not loop.finished(last.step, last.rollouts):
-        raise InputError(f"{name}: the run is not finished")
+        raise InputError(f"{name}: the run is not finished; resume it, or leave it out")
     if accuracy_curve(run)[0].size < 2:
         raise InputError(f"{name}: fewer than two evaluations")
 
@@ -173,9 +173,9 @@ def _check_finished(run: Run, loop: LoopConfig) -> None:
 def _uniform(grouped: dict[Key, dict[int, Series]]) -> Key:
     uniform = next((key for key in grouped if key[0] == BASELINE), None)
     if uniform is None:
-        raise InputError("there is no uniform run among them: it is what the world is fitted to")
+        raise InputError("there is no uniform run: give some, the world is fitted to them")
     if len(grouped[uniform]) < 2:
-        raise InputError("at least two seeds of uniform are needed, for standard errors")
+        raise InputError("standard errors need at least two seeds of uniform, got one")
     for (allocator, weighting), group in grouped.items():
         if not group.keys() & grouped[uniform].keys():
             raise InputError(f"{allocator} per {weighting} has no seed in common with uniform")

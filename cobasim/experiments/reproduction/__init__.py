@@ -1,4 +1,4 @@
-"""The CoBA-RL paper's tables and figures, beside the same questions put to the simulation.
+"""The CoBA-RL paper's tables and figures, and the same questions put to the simulation.
 
 In: a preset and a folder. Out: reproduction.json (numbers) and reproduction.html (the report).
 It runs sweeps (``cobasim.runs``); nothing imports it but the command line.

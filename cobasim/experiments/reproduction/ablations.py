@@ -44,7 +44,7 @@ def ablations(runs: SimulatedRuns) -> dict[str, Any]:
 
     A contrast is measured in % of uniform's rise over the run, so that a world in which everything
     moves less does not look like one in which allocators differ less. A change is that under the
-    ablation minus that as it is, paired by seed; its p-value is Holm-adjusted over all changes of
+    ablation minus that without, paired by seed; its p-value is Holm-adjusted over all changes of
     this world and weighting, and None where uniform does not rise.
 
     Returns {condition: {"rise": interval, "claims": one dict per contrast}}.
@@ -100,7 +100,7 @@ def _gap(claim: Claim, values: Values) -> FloatArray:
 
 
 def conditions(tried: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Number of contrasts by status as it is and under each ablation, by world and weighting.
+    """Number of contrasts by status without and under each ablation, by world and weighting.
 
     tried: {world: {weighting: ``ablations``}}.
     """

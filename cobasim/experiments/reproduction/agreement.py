@@ -20,13 +20,15 @@ from cobasim.scores import LEVEL, as_p_values, holm, mean_interval, paired_p_val
 
 AGREES, DISAGREES, NOISE = "agrees", "disagrees", "inside the noise"
 STATUSES = (AGREES, DISAGREES, NOISE)
+STATUS_WORDS = {AGREES: "agrees", DISAGREES: "disagrees", NOISE: "not significant"}
+"""How a status reads on pages and in sentences; files keep the status itself."""
 
 Values = Mapping[Case, Mapping[int, float]]
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim of the paper beside the simulation.
+    """A claim of the paper, tested in the simulation.
 
     Attributes:
         claim: in words.
@@ -54,7 +56,7 @@ def kendall(published: Sequence[float], simulated: Sequence[float]) -> float | N
     """
     if len(published) != len(simulated):
         raise InputError(
-            f"two orders of {len(published)} and {len(simulated)} values; give equally many"
+            f"orders of {len(published)} and {len(simulated)} values: give equally many"
         )
     if len(published) < 2:
         return None
@@ -110,11 +112,11 @@ def _common_seeds(values: Values, cases: Sequence[Case]) -> list[int]:
 
 
 def judge(result: Result, values: Values) -> list[Judged]:
-    """Every claim of a table beside the simulation; Holm over the claims of this table.
+    """Every claim of a table, tested in the simulation; Holm over the claims of this table.
 
     "greater": a paired t-test; agrees or disagrees by the sign where it rejects at 5 %.
     "similar": agrees where two one-sided tests put the difference inside the margin, disagrees
-    where a test puts it outside. Otherwise inside the noise, as everything is with one seed.
+    where a test puts it outside. Otherwise it is not significant, as is everything with one seed.
     """
     tests = [
         _greater(claim, values) if claim.kind == "greater" else _similar(claim, values)

@@ -44,7 +44,7 @@ PRESETS: dict[str, Preset] = {
 
 
 def find_preset(name: str) -> Preset:
-    """The preset of this name. Raises InputError if there is none."""
+    """The preset of this name. Raises InputError if the name is unknown."""
     if name not in PRESETS:
         raise unknown_name("preset", name, PRESETS)
     return PRESETS[name]
@@ -71,7 +71,7 @@ MODELS: dict[str, Model] = {
         "middling", 1.5, "few hopeless or solved prompts, and the most to gain (best in Table 1)"
     ),
     paper.MODELS[3]: Model(
-        "hard", 1.0, "first mean pass rate 0.10: the weakest of the four in Table 1"
+        "hard", 1.0, "initial mean pass rate 0.10: the weakest of the four in Table 1"
     ),
 }
 """Chosen before any allocator was compared; the paper reports no initial pass rates."""

@@ -1,4 +1,4 @@
-"""Which of the tested reasons turns a claim round, or brings it nearer to the paper."""
+"""Which of the tested reasons reverses a claim, or brings it nearer to the paper."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cobasim.experiments.reproduction.ablations import BASE
-from cobasim.experiments.reproduction.agreement import AGREES, DISAGREES
+from cobasim.experiments.reproduction.agreement import AGREES, DISAGREES, STATUS_WORDS
 from cobasim.experiments.reproduction.plan import ABLATIONS
 from cobasim.experiments.reproduction.words import half_width, signed
 from cobasim.scores import LEVEL
@@ -14,14 +14,14 @@ from cobasim.updates import WEIGHTINGS
 
 
 def other_weighting(weighting: str) -> str:
-    """The weighting of the loss that a sweep has beside this one."""
+    """The other one of the two weightings of the loss."""
     return next(name for name in WEIGHTINGS if name != weighting)
 
 
 def reasons(
     tried: Mapping[str, Any], other: Mapping[str, Any], weighting: str
 ) -> list[dict[str, Any]]:
-    """What turns round, brings nearer or moves away each contrast, by the tests of ``ablations``.
+    """What reverses each contrast, or brings it nearer or further, by the tests of ``ablations``.
 
     Args:
         tried: ``ablations`` under ``weighting``.
@@ -60,7 +60,7 @@ def likeliest(row: Mapping[str, Any]) -> str | None:
     """The tested reason that explains most of a claim that fails; None if none does.
 
     Candidates: the other weighting, where it makes the claim agree, and ablations that bring the
-    claim nearer beyond the noise and make it agree or close at least half of the gap.
+    claim significantly nearer and make it agree or close at least half of the gap.
     """
     if row["status"] == AGREES or row["share"] is None:
         return None
@@ -74,12 +74,12 @@ def likeliest(row: Mapping[str, Any]) -> str | None:
 def _words(row: Mapping[str, Any]) -> str:
     text = (
         f"paper {signed(row['paper'])}, simulated {signed(row['mean'])}{half_width(row)} points: "
-        f"{row['status']}. "
+        f"{STATUS_WORDS[row['status']]}. "
     )
     if row["status"] == AGREES:
         lost = row["disagrees under"]
         return text + (
-            f"It is turned round by: {', '.join(lost)}." if lost else "No tested change turns it."
+            f"It is reversed by: {', '.join(lost)}." if lost else "No tested change reverses it."
         )
     turned = row["agrees under"]
     text += (
@@ -88,7 +88,7 @@ def _words(row: Mapping[str, Any]) -> str:
     nearer = sorted(row["nearer"].items(), key=lambda item: -item[1])
     if nearer:
         shown = ", ".join(f"{name} ({signed(value, 0)} %)" for name, value in nearer)
-        text += f" Nearer to the paper in units of uniform's rise, beyond the noise: {shown}."
+        text += f" Significantly nearer to the paper in units of uniform's rise: {shown}."
     else:
         text += " In units of uniform's rise none of the ablations brings it nearer."
     best = row["likeliest"]

@@ -1,8 +1,8 @@
-"""The tables and figures of arXiv 2602.03048, beside the same questions put to the simulation.
+"""The tables and figures of arXiv 2602.03048, and the same questions put to the simulation.
 
-One sweep holds all runs (``plan``). From its rows come the numbers beside the paper's
-(``tables``), how far they agree (``agreement``), what changes when a suspected reason is changed
-(``ablations``, ``reasons``), and what the weighting of the loss has to do with it (``weighting``).
+One sweep holds all runs (``plan``). From its rows come the numbers to compare with the
+paper's (``tables``), how far they agree (``agreement``), what changes when a suspected reason is
+changed (``ablations``, ``reasons``), and the part of the weighting of the loss (``weighting``).
 Only rows and solver times are stored; everything else is computed from them.
 """
 

@@ -1,4 +1,4 @@
-"""Table 4: run times of the solvers at the paper's size, beside the paper's."""
+"""Table 4: run times of the solvers at the paper's size, and the paper's."""
 
 from __future__ import annotations
 

@@ -7,7 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from cobasim.experiments.reproduction.agreement import AGREES, DISAGREES, NOISE, STATUSES
+from cobasim.experiments.reproduction.agreement import (
+    AGREES,
+    DISAGREES,
+    NOISE,
+    STATUS_WORDS,
+    STATUSES,
+)
 from cobasim.experiments.reproduction.words import signed
 from cobasim.updates import WEIGHTINGS
 from cobasim.world import WORLDS
@@ -35,12 +41,8 @@ def _words(tau: float | None, counted: Mapping[str, int]) -> str:
     total = sum(counted.values())
     if not total:
         return "not measured"
-    plural = {AGREES: "agree", DISAGREES: "disagree"}
-    parts = [
-        f"{number} of {total} {plural.get(name, name)}"
-        for name, number in counted.items()
-        if number
-    ]
+    plural = STATUS_WORDS | {AGREES: "agree", DISAGREES: "disagree"}
+    parts = [f"{number} of {total} {plural[name]}" for name, number in counted.items() if number]
     return ", ".join(parts) + ("" if tau is None else f"; tau {signed(tau)}")
 
 
@@ -67,7 +69,8 @@ def _over_all(world: str, weighting: str, rows: Sequence[Mapping[str, Any]]) -> 
     failing = [row["title"].split(":")[0] for row in mine if row[DISAGREES]]
     text = (
         f"{world} world, loss per {weighting}: of {sum(counted.values())} claims of the paper "
-        f"{counted[AGREES]} agree, {counted[DISAGREES]} disagree and {counted[NOISE]} are {NOISE}"
+        f"{counted[AGREES]} agree, {counted[DISAGREES]} disagree and {counted[NOISE]} are "
+        f"{STATUS_WORDS[NOISE]}"
     )
     text += f"; mean tau {signed(float(np.mean(taus)))}." if taus else "."
     return text + (f" Claims that disagree are in {', '.join(failing)}." if failing else "")

@@ -1,4 +1,4 @@
-"""The paper's tables and figures as the simulation gives them, beside the paper's numbers."""
+"""The paper's tables and figures in the simulation, to compare with the paper's numbers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def peak(step: StepRecord) -> tuple[float, float] | None:
 
 
 def simulated_values(result: Result, runs: SimulatedRuns) -> Values:
-    """The simulated {case: {seed: number}} of a table or figure; cases without numbers miss."""
+    """The simulated {case: {seed: number}} of a table or figure, for cases that have numbers."""
     values: dict[Case, dict[int, float]] = {}
     for case in result.numbers:
         by_seed = _by_seed(result.key, case, runs)
@@ -175,7 +175,7 @@ def largest_budget(runs: SimulatedRuns) -> dict[str, Any]:
 
 
 def alphas() -> list[dict[str, float]]:
-    """Alpha by Equations 6 and 7 at the failure rates of Figure 4's panels, beside the paper's."""
+    """Alpha by Equations 6 and 7 at the failure rates of Figure 4's panels, and the paper's."""
     reported = paper.RESULTS["figure-5"].numbers
     return [
         {

@@ -11,7 +11,7 @@ import numpy as np
 from cobasim.allocation import Limits, Observation
 from cobasim.arrays import FloatArray, IntArray
 from cobasim.difficulty import DIFFICULTY_CLASSES, difficulty_class
-from cobasim.experiments.reproduction.agreement import NOISE
+from cobasim.experiments.reproduction.agreement import NOISE, STATUS_WORDS
 from cobasim.experiments.reproduction.paper import COBA, GRPO, REFERENCE
 from cobasim.experiments.reproduction.plan import MEAN_ROLLOUTS, SPENDERS, Preset, weights_arm
 from cobasim.experiments.reproduction.rows import Combination, SimulatedRuns
@@ -145,7 +145,7 @@ def decomposition(
 def _decomposition_words(name: str, split: Mapping[str, Any]) -> str:
     def shown(part: str) -> str:
         gain = split[part]
-        noise = "" if significant(gain) else f" ({NOISE})"
+        noise = "" if significant(gain) else f" ({STATUS_WORDS[NOISE]})"
         return f"{signed(gain['mean'])}{half_width(gain)}{noise}"
 
     text = (

@@ -12,7 +12,7 @@ def signed(value: float, digits: int = 2) -> str:
 
 
 def half_width(interval: Mapping[str, Any], digits: int = 2) -> str:
-    """ " ± h" of an interval with ``mean`` and ``high``; nothing where there is none (one seed)."""
+    """ " ± h" of an interval with ``mean`` and ``high``; nothing without one (one seed)."""
     if interval["high"] is None:
         return ""
     return f" ± {interval['high'] - interval['mean']:.{digits}f}"

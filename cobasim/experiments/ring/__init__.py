@@ -1,6 +1,6 @@
-"""The ring: every allocator under equal rollouts in many conditions, ranked, with its noise.
+"""The ring: every allocator at equal rollouts in many conditions, ranked, with intervals and tests.
 
-In: a preset or conditions of one's own. Out: leagues by mean rank, paired differences, one page.
+In: a preset, or conditions. Out: leagues by mean rank, paired differences, one page.
 """
 
 from cobasim.experiments.ring.analysis import Differences, analyse, differences, league

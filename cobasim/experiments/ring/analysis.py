@@ -45,7 +45,7 @@ class Differences:
 
     @property
     def outside(self) -> NDArray[np.bool_]:
-        """Where a difference is beyond the noise."""
+        """Where a difference is significant."""
         return np.asarray(self.adjusted < LEVEL)
 
 
@@ -93,7 +93,7 @@ def analyse(outcomes: Outcomes) -> dict[str, Any]:
 
 
 def _conditions(outcomes: Outcomes) -> list[dict[str, Any]]:
-    """Settings of each condition, and what uniform made of it."""
+    """Settings of each condition, and uniform's accuracy there."""
     base = outcomes.accuracy[:, outcomes.methods.index(BASELINE)]
     return [
         {

@@ -10,7 +10,7 @@ from cobasim.runs import BASELINE
 
 
 def points(interval: Mapping[str, Any] | None) -> str:
-    """An interval of a difference in percentage points; "-" where there is none."""
+    """An interval of a difference in percentage points; "-" without one."""
     if interval is None:
         return "-"
     high = interval["high"]
@@ -19,14 +19,14 @@ def points(interval: Mapping[str, Any] | None) -> str:
 
 
 def counts(row: Mapping[str, Any], reference: str) -> str:
-    """Conditions in which a row beats, loses to, or cannot be told from ``reference``."""
+    """Conditions in which a row beats or loses to ``reference`` significantly, or neither."""
     if f"beats_{reference}" not in row:
         return "-"
     return " / ".join(str(row[f"{name}_{reference}"]) for name in ("beats", "loses", "inside"))
 
 
 def never_below(row: Mapping[str, Any]) -> str:
-    """Whether an allocator is nowhere below uniform beyond the noise; if not, in how many cases."""
+    """Whether it is never significantly below uniform; if not, in how many conditions it is."""
     if row["allocator"] == BASELINE:
         return "-"
     return "yes" if row["never_below_uniform"] else f"no: {len(row[f'below_{BASELINE}_at'])}"

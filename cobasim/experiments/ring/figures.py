@@ -35,14 +35,14 @@ def ranks(league: Mapping[str, Any], title: str) -> go.Figure:
     figure.update_xaxes(title="mean rank over conditions (1 is best)")
     figure.update_yaxes(autorange="reversed")
     per = "both weightings" if title == "both" else f"loss weighted per {label(title)}"
-    text = f"Mean rank, {per}<br><sup>band: not told apart from the best by ranks</sup>"
+    text = f"Mean rank, {per}<br><sup>band: statistically tied with the best by rank</sup>"
     return lay_out(figure, text, height=170 + 24 * len(rows)).update_layout(showlegend=False)
 
 
 def heatmap(result: Mapping[str, Any], reference: str, weighting: str) -> go.Figure:
     """Allocators x conditions of one weighting: difference to a reference in points.
 
-    A cell with a number is beyond the noise, one with a dot is inside it. Allocators are in the
+    A cell with a number is significant, one with a dot is not. Allocators are in the
     order of the league, conditions in the order of the plan.
     """
     inside = [c for c, row in enumerate(result["conditions"]) if row["weighting"] == weighting]
@@ -80,6 +80,6 @@ def heatmap(result: Mapping[str, Any], reference: str, weighting: str) -> go.Fig
     figure.update_yaxes(type="category", showgrid=False, autorange="reversed")
     title = (
         f"Minus {label(reference)}, loss weighted per {label(weighting)}"
-        "<br><sup>points of held-out accuracy at equal rollouts; a dot is inside the noise</sup>"
+        "<br><sup>points of held-out accuracy at equal rollouts; a dot: not significant</sup>"
     )
     return lay_out(figure, title, height=330 + 24 * len(names))

@@ -40,10 +40,10 @@ def page(result: Mapping[str, Any]) -> frame.Page:
 
 _NOTE = (
     "<p>Rank 1 is best, ties share. Differences: held-out accuracy in points, mean over "
-    "conditions, ± half of a 95 % interval over seeds. Beats / loses / inside: conditions beyond "
-    "the noise after correction, and the rest. Oracle gap: the same allocator shown the true pass "
-    "rates, minus itself; an oracle is shown the truth about pass rates, not about what helps, so "
-    "the gap can be negative. Spent: rollouts of a whole run over uniform's. Modelled time: a "
+    "conditions, ± half of a 95 % interval over seeds. Beats / loses / not significant: "
+    "numbers of conditions, after correction. Oracle gap: the same allocator shown the true pass "
+    "rates, minus itself; an oracle knows the pass rates, not what helps, so the gap can be "
+    "negative. Spent: rollouts of a whole run over uniform's. Modelled time: a "
     f"round {TIME.round_latency:g} s and a step {TIME.step_overhead:g} s, "
     f"{TIME.generated_per_second:g} rollouts generated and {TIME.trained_per_second:g} trained a "
     "second; every run is read at the time that all of the condition and seed reached.</p>"
@@ -55,8 +55,8 @@ def _league_table(league: Mapping[str, Any]) -> str:
     references = [name for name in REFERENCES if f"beats_{name}" in keys]
     head = ["allocator", "pass-rate rule", "mean rank"]
     for name in references:
-        head += [f"minus {name}", f"beats / loses / inside, against {name}"]
-    head += ["never below uniform beyond the noise", "minus uniform at equal modelled time"]
+        head += [f"minus {name}", f"beats / loses / not significant, against {name}"]
+    head += ["never significantly below uniform", "minus uniform at equal modelled time"]
     head += ["oracle gap", "spent", "source"]
     body = []
     for row in league["rows"]:

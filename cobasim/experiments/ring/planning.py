@@ -20,7 +20,7 @@ from cobasim.scores import WallTime, accuracy_curve, is_oracle, wall_time_curve
 
 PRESETS = ("quick", "full")
 MEASURED = "examples/pass_rates_tiny_lm.csv"
-"""Pass rates of a real, tiny language model; below the working folder, or beside the package."""
+"""Pass rates of a real, tiny language model; below the working folder, or next to the package."""
 
 SIZES: dict[str, Any] = {
     "steps": 150, "batch_size": 128, "total_budget": 2048, "weightings": ("rollout", "prompt"),
@@ -89,9 +89,9 @@ def conditions(preset: str, steps: int, pass_rates: str) -> tuple[Point, ...]:
 
 
 def measured_file(given: str | None = None) -> str:
-    """The file of measured pass rates. Raises InputError if there is none."""
-    beside = Path(__file__).parents[3] / MEASURED
-    for file in [Path(MEASURED), beside] if given is None else [Path(given)]:
+    """The file of measured pass rates. Raises InputError if it does not exist."""
+    shipped = Path(__file__).parents[3] / MEASURED
+    for file in [Path(MEASURED), shipped] if given is None else [Path(given)]:
         if file.is_file():
             return str(file)
     raise InputError(
@@ -115,14 +115,14 @@ def plan(
     Args:
         preset: "quick" or "full".
         allocators: names, uniform among them; None: all of ALLOCATORS.
-        seeds: at least two, since noise is what results are judged by; None: the preset's.
+        seeds: at least two, for the tests; None: the preset's.
         steps: policy updates of a run; learning rates are chosen for the default.
         oracles: also run each as oracle-NAME that looks at pass rates.
         pass_rates: file of the measured population; None: ``MEASURED``.
         settings: further settings of the world, the loop or allocators; conditions win.
         points: conditions; None: the preset's.
 
-    Raises InputError for bad values.
+    Raises InputError if a value is invalid.
     """
     if preset not in PRESETS:
         raise unknown_name("preset", preset, PRESETS)
@@ -139,7 +139,7 @@ def plan(
         find_allocator(name)
     seeds = SEEDS[preset] if seeds is None else seeds
     if seeds < 2:
-        raise InputError(f"a ring needs at least 2 seeds to know its noise, got {seeds}")
+        raise InputError(f"a ring needs at least 2 seeds for its tests, got {seeds}")
     steps = int(SIZES["steps"]) if steps is None else steps
     if points is None:
         points = conditions(preset, steps, measured_file(pass_rates))

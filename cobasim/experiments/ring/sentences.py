@@ -38,7 +38,7 @@ def _league(title: str, league: Mapping[str, Any]) -> str:
     else:
         text += f" (Friedman p = {test['p_value']:.1e})"
         text += (
-            f"; not told apart from it by ranks (critical difference {spread}): {_listed(near)}"
+            f"; statistically tied with it by rank (critical difference {spread}): {_listed(near)}"
             if near
             else f"; every other is further than the critical difference {spread}"
         )
@@ -47,7 +47,7 @@ def _league(title: str, league: Mapping[str, Any]) -> str:
         for row in rows
         if row["never_below_uniform"] and row["allocator"] != BASELINE
     ]
-    return f"{text}. Never below uniform beyond the noise: {_listed(safe)} (weak with few seeds)."
+    return f"{text}. Never significantly below uniform: {_listed(safe)} (weak with few seeds)."
 
 
 def _comparison(result: Mapping[str, Any]) -> str:
@@ -56,9 +56,9 @@ def _comparison(result: Mapping[str, Any]) -> str:
     if share <= 0.9995:
         cost += f", which all of them reached ({result['shortest']} spent least)"
     return (
-        f"Runs are compared at {cost}; {len(result['seeds'])} seeds, paired; noise: paired "
+        f"Runs are compared at {cost}; {len(result['seeds'])} seeds, paired; tested by paired "
         "t-tests, Benjamini-Hochberg at 5 % over all conditions and allocators. Conditions share "
-        "seeds and were chosen, not drawn: ranks speak of these conditions."
+        "seeds and were chosen, not drawn: ranks hold for these conditions only."
     )
 
 

@@ -23,7 +23,7 @@ def values_of(
 ) -> FloatArray:
     """The metric (points,), mean over seeds, in the units of ``METRICS``.
 
-    Raises InputError if a point has none.
+    Raises InputError if the metric is missing at a point.
     """
     scale = METRICS[metric][1]
     total, count = np.zeros(points), np.zeros(points)

@@ -38,8 +38,8 @@ def sample(names: Sequence[str], method: str, size: int, seed: int) -> FloatArra
         size: N.
         seed: fixes the sample.
 
-    Raises InputError for an unknown method, fewer than two settings, and a size below 2 or, with
-    sobol, one that is no power of 2.
+    Raises InputError for an unknown method, fewer than two settings, or a size below 2 (with sobol:
+    or not a power of 2).
     """
     if method not in METHODS:
         raise InputError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
@@ -106,7 +106,7 @@ def plan(
         parameters, method, size, seed: as in ``Design``.
         preset, settings, chosen: what holds at every point, as in ``Sweep``.
 
-    Raises InputError as ``sample``.
+    Raises InputError as ``sample`` does.
     """
     shares = sample([parameter.name for parameter in parameters], method, size, seed)
     points = tuple(point_at(parameters, row) for row in shares)

@@ -39,17 +39,17 @@ class Contrast:
 
     @property
     def beyond(self) -> bool:
-        """Whether the difference is beyond the noise."""
+        """Whether the difference is significant."""
         return self.p < LEVEL
 
     @property
     def above(self) -> bool:
-        """Whether it is above its reference beyond the noise."""
+        """Whether it is significantly above its reference."""
         return self.beyond and self.mean > 0
 
     @property
     def below(self) -> bool:
-        """Whether it is below its reference beyond the noise."""
+        """Whether it is significantly below its reference."""
         return self.beyond and self.mean < 0
 
     @property

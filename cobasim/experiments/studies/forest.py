@@ -12,7 +12,7 @@ from cobasim.figures import AXIS, TEXT, colour_of, label, lay_out
 
 
 def forest(contrasts: Sequence[Contrast], title: str, unit: str = "points") -> go.Figure:
-    """Differences with intervals, a panel per group; hollow where inside the noise."""
+    """Differences with intervals, a panel per group; hollow where not significant."""
     groups = list(dict.fromkeys(contrast.group for contrast in contrasts))
     names = list(dict.fromkeys(contrast.what for contrast in contrasts))[::-1]
     across = min(2, len(groups))
@@ -28,7 +28,7 @@ def forest(contrasts: Sequence[Contrast], title: str, unit: str = "points") -> g
         points = _points([contrast for contrast in contrasts if contrast.group == group])
         figure.add_trace(points, row=row + 1, col=column + 1)
     figure.add_vline(x=0, line={"color": TEXT, "width": 1})
-    title = title[0].upper() + title[1:] + "<br><sup>hollow: inside the noise</sup>"
+    title = title[0].upper() + title[1:] + "<br><sup>hollow: not significant</sup>"
     lay_out(figure, title, height=height)
     figure.update_yaxes(
         type="category", categoryorder="array", categoryarray=[label(name) for name in names]

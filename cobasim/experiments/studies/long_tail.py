@@ -30,7 +30,7 @@ CLASSES = [name.replace(" ", "_") for name in DIFFICULTY_CLASSES]
 
 
 def tail(run: Run, loop: Loop) -> dict[str, Any]:
-    """Columns by first difficulty class: never mixed, and where the prompts ended.
+    """Columns by initial difficulty class: never mixed, and where the prompts ended.
 
     ``never_CLASS``: share of the visited prompts of the class that never had a mixed group.
     ``up_CLASS``, ``down_CLASS``: share of the class that ended in a higher or a lower one.
@@ -74,7 +74,7 @@ SUBJECTS = {
 
 
 def answer(rows: Rows) -> Answer:
-    """Never mixed, and left behind, by first class, against uniform."""
+    """Never mixed, and left behind, by initial class, against uniform."""
     result = compose(
         [
             section(
@@ -97,7 +97,7 @@ def _mean(values: list[Any]) -> str:
 
 def _never(rows: Rows) -> Table:
     return Table(
-        "Visited prompts that never had a mixed group (%), by first class; means over seeds",
+        "Visited prompts that never had a mixed group (%), by initial class; means over seeds",
         ("world", "loss per", "allocator", *DIFFICULTY_CLASSES),
         [
             (*key, *(_mean([row[f"never_{name}"] for row in group]) for name in CLASSES))
@@ -107,7 +107,7 @@ def _never(rows: Rows) -> Table:
 
 
 def _ends(rows: Rows) -> Table:
-    """Transition matrices, one row per first class."""
+    """Transition matrices, one row per initial class."""
     cells = []
     for key, group in grouped(rows, *KEY).items():
         for name, text in zip(CLASSES, DIFFICULTY_CLASSES, strict=True):
@@ -115,8 +115,8 @@ def _ends(rows: Rows) -> Table:
             shown = [_mean([end[k] for end in ends]) for k in range(len(CLASSES))]
             cells.append((*key, text, *shown))
     return Table(
-        "Where prompts ended (%), by first class; means over seeds",
-        ("world", "loss per", "allocator", "first class", *DIFFICULTY_CLASSES),
+        "Where prompts ended (%), by initial class; means over seeds",
+        ("world", "loss per", "allocator", "initial class", *DIFFICULTY_CLASSES),
         cells,
     )
 
@@ -129,6 +129,6 @@ LONG_TAIL = Study(
     measure=tail,
     notes=(
         "Classes are those of Figure 7 of arXiv 2602.03048 on true pass rates (nearest "
-        "sixteenth); the pool is a quarter of the usual one, so that every prompt comes up often.",
+        "sixteenth); the pool is a quarter of the usual one, so every prompt comes up often.",
     ),
 )

@@ -92,7 +92,7 @@ NOISE = Study(
     open_to_more=False,
     notes=(
         "An epoch is pool / batch steps, and a prompt is seen once in it: a larger pool means "
-        "older estimates, fewer visits, and less memorised; the oracle at the same pool size "
-        "separates the first from the rest.",
+        "older estimates, fewer visits and less memorised. The oracle at the same pool size "
+        "separates the first effect from the others.",
     ),
 )

@@ -1,4 +1,4 @@
-"""The map: in which worlds does an allocator beat uniform beyond the noise?"""
+"""The map: in which worlds does an allocator beat uniform significantly?"""
 
 from __future__ import annotations
 
@@ -38,7 +38,12 @@ NOISES: dict[str, dict[str, float]] = {
 """Kinds of noise. With 16 rollouts a prompt the last two are about equally strong; only that of
 rollouts is averaged out by more rollouts of the same prompt."""
 
-POPULATIONS = {"math": 0.30, "easy": 0.60, "hard": 0.10, "middling": 0.375}  # mean first pass rates
+POPULATIONS = {
+    "math": 0.30,
+    "easy": 0.60,
+    "hard": 0.10,
+    "middling": 0.375,
+}  # mean initial pass rates
 AXES = ("population", "transfer", "noise kind", "pool / batch")
 KEY = ("world", "weighting", *AXES)
 
@@ -129,11 +134,11 @@ def _sentences(contrasts: Sequence[Contrast]) -> list[str]:
         most = max(part, key=lambda cell: cell.mean)
         least = min(part, key=lambda cell: cell.mean)
         lines.append(
-            f"{world} world, loss weighted per {weighting}: {name} is above uniform beyond the "
-            f"noise in {above} of {len(part)} cells, below in {below}, inside the noise "
+            f"{world} world, loss weighted per {weighting}: {name} is significantly above "
+            f"uniform in {above} of {len(part)} cells, significantly below in {below}, and neither "
             f"in {len(part) - above - below} ({part[0].n} seeds, Benjamini-Hochberg at "
-            f"{100 * LEVEL:g} % over {len(contrasts)} cells); most {most.text} ({case(most)}); "
-            f"least {least.text} ({case(least)}) points."
+            f"{100 * LEVEL:g} % over {len(contrasts)} cells); at best {most.text} ({case(most)}); "
+            f"at worst {least.text} ({case(least)}) points."
         )
     return lines
 
@@ -167,11 +172,11 @@ PHASE = Study(
     plan,
     measure=batch_of,
     notes=(
-        "Read your own case off the map. First pass rates: math 0.30 on average, heavy at both "
+        "Find your own case on the map. Initial pass rates: math 0.30 on average, heavy at both "
         "ends; easy 0.60; hard 0.10; middling 0.375 with nothing at the ends. Transfer: how much "
         "of what a prompt teaches reaches the others. Noise: usual (10 per rollout), rollout (40 "
         "per rollout: more rollouts of the same prompt average it out), prompt (10 per rollout and "
-        "20 per prompt, which they do not). Pool: batches to an epoch, that is how old the "
-        "estimates are.",
+        "20 per prompt, which they do not average out). Pool: batches in an epoch, which is how "
+        "old the estimates are.",
     ),
 )

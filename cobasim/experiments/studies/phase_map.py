@@ -39,7 +39,7 @@ class Map:
 
     @property
     def populations(self) -> list[str]:
-        """Distributions of the first pass rates."""
+        """Distributions of the initial pass rates."""
         return self.values(2)
 
     @property
@@ -66,7 +66,7 @@ class Map:
         ]
 
     def table(self) -> Table:
-        """Rows: population, noise, pool; columns: allocator and transfer; bold beyond the noise."""
+        """Rows: population, noise, pool; columns: allocator and transfer; bold if significant."""
         lines = []
         for population in self.populations:
             grids = [self.grid(name, population) for name in self.names]
@@ -77,13 +77,13 @@ class Map:
         columns = [f"{name}, transfer {t}" for name in self.names for t in self.transfers]
         return Table(
             f"{self.world} world, loss weighted per {self.weighting}: minus uniform, points (bold: "
-            "beyond the noise)",
-            ("first pass rates", "noise", "pool", *columns),
+            "significant)",
+            ("initial pass rates", "noise", "pool", *columns),
             lines,
         )
 
     def figure(self) -> go.Figure:
-        """Small multiples: coloured cells are beyond the noise, those with a cross are not."""
+        """Small multiples: coloured cells are significant, those with a cross are not."""
         names, populations = self.names, self.populations
         figure = make_subplots(
             len(names), len(populations), shared_xaxes=True, shared_yaxes=True,
@@ -100,8 +100,8 @@ class Map:
         figure.data[0].showscale = True
         title = (
             f"Minus uniform, points: {label(self.world)} world, loss weighted per "
-            f"{label(self.weighting)}<br><sup>coloured: beyond the noise (Benjamini-Hochberg, "
-            "5 %); crosses: inside it; pool in batches</sup>"
+            f"{label(self.weighting)}<br><sup>coloured: significant (Benjamini-Hochberg, "
+            "5 %); crosses: not; pool in batches</sup>"
         )
         lay_out(figure, title, height=150 + len(names) * (60 + 24 * len(self.places)))
         figure.update_xaxes(type="category", showgrid=False)
@@ -131,7 +131,7 @@ class Map:
         )  # fmt: skip
 
     def _crosses(self, grid: Grid) -> go.Scatter:
-        """The cells inside the noise, with their interval."""
+        """The cells that are not significant, with their interval."""
         inside = [
             (transfer, row, cell.text)
             for row, line in zip(self._rows, grid, strict=True)
@@ -144,6 +144,6 @@ class Map:
             customdata=[[text] for _, _, text in inside],
             mode="markers",
             marker={"color": "rgba(128,128,128,0.6)", "size": 5, "symbol": "x-thin-open"},
-            hovertemplate="inside the noise: %{customdata[0]} points<extra></extra>",
+            hovertemplate="not significant: %{customdata[0]} points<extra></extra>",
             showlegend=False,
         )

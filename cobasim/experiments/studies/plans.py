@@ -10,8 +10,8 @@ from cobasim.experiments.studies.study import Options
 from cobasim.runs import Point, Sweep
 
 RATES = {"logistic": 4e-3, "skill-chain": 5e-2}
-"""Learning rates at which uniform alone rises by about 10 points in 120 steps, the least that it
-rises in 500 steps with the defaults."""
+"""Learning rates at which uniform rises by about 10 points in 120 steps, the least that it rises
+in 500 steps with the defaults."""
 
 BOTH_WORLDS: list[Point] = [
     {"world": world, "learning_rate": rate} for world, rate in RATES.items()

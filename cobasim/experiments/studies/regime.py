@@ -1,4 +1,4 @@
-"""A world that changes: half way, a share of the prompts is replaced by a new, hard cluster."""
+"""A world that changes: halfway, a share of the prompts is replaced by a new, hard cluster."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RIVALS = ("uniform", "knapsack", "coba", "coba-explore-first", "linear-decay", "
 
 
 def plan(options: Options) -> dict[str, Sweep]:
-    """Half way, a share of all prompts is replaced by a new, hard cluster."""
+    """Halfway, a share of all prompts is replaced by a new, hard cluster."""
     half = options.size.steps // 2
     settings = {"regime_step": half, "eval_every": max(half // 12, 1)}
     shares = axis("regime_share", options.pick((0.3,), (0.1, 0.3)))
@@ -180,7 +180,7 @@ REGIME = Study(
     plan,
     measure=curves,
     notes=(
-        "Half way, a share of the pool and of the held-out prompts is replaced by a new, hard "
+        "Halfway, a share of the pool and of the held-out prompts is replaced by a new, hard "
         "cluster. The estimates of the replaced prompts are then wrong until their next visit.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Doing a study: its folder, and what is missing in it."""
+"""Running a study: its folder, and the runs that are missing there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PLAN = "study-plan.json"
 
 
 def claim(study: Study, options: Options, out: Path) -> dict[str, Sweep]:
-    """Make the folder of a study, or check that it is this one's; its sweeps, claimed too.
+    """Make the folder of a study, or check that it belongs to this study; returns its sweeps.
 
     Every point is checked before anything is made. Raises InputError if the folder holds another
     study or anything else, and for further allocators where the study takes none.
@@ -45,7 +45,7 @@ def run_study(
     jobs: int | None = None,
     on_finished: Callable[[int], None] = lambda _: None,
 ) -> tuple[list[dict[str, Any]], Answer]:
-    """Do what is missing of a claimed study; its rows, and the answer they give.
+    """Run what is missing of a claimed study; returns its rows and the answer they give.
 
     Args:
         study, options, out, parts: as for, and from, ``claim``.

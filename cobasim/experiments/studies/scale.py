@@ -150,7 +150,7 @@ def _figure(rows: Rows) -> go.Figure:
 
 SCALE = Study(
     "scale",
-    "What does allocation cost for 10^3 to 10^6 prompts, beside a simulated and a real step?",
+    "What does allocation cost for 10^3 to 10^6 prompts, next to a simulated and a real step?",
     answer,
     compute=measure,
     open_to_more=False,

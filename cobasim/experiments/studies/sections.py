@@ -17,7 +17,7 @@ MOST_NAMED = 4
 
 READING = (
     "How to read it: points are percentage points; differences are paired by seed ({seeds} seeds) "
-    "and given with their 95 % intervals; above and below mean beyond the noise (paired t-tests at "
+    "and given with their 95 % intervals; above and below mean significantly so (paired t-tests at "
     "5 %, Holm-corrected within each world and weighting of the loss); all runs spend equal "
     "rollouts."
 )
@@ -54,8 +54,9 @@ def compose(parts: Sequence[Section], *, figures: Sequence[go.Figure] = ()) -> A
     above = sum(contrast.above for contrast in contrasts)
     below = sum(contrast.below for contrast in contrasts)
     count = (
-        f"Of {len(contrasts)} comparisons {above} are above and {below} below their reference "
-        f"beyond the noise, {len(contrasts) - above - below} are inside it."
+        f"Of {len(contrasts)} comparisons, {above} are significantly above and {below} "
+        "significantly below their reference; "
+        f"{len(contrasts) - above - below} are not significant."
     )
     seeds = sorted({contrast.n for contrast in contrasts})
     reading = READING.format(seeds=" to ".join(map(str, seeds[:: len(seeds) - 1 or 1])))
@@ -68,7 +69,7 @@ def compose(parts: Sequence[Section], *, figures: Sequence[go.Figure] = ()) -> A
 
 
 def sentence(part: Section) -> str:
-    """What is above, below, or inside the noise of its reference, in each world and weighting."""
+    """What is significantly above or below its reference, or neither, by world and weighting."""
     texts = []
     for group in dict.fromkeys(contrast.group for contrast in part.contrasts):
         members = [contrast for contrast in part.contrasts if contrast.group == group]
@@ -78,7 +79,7 @@ def sentence(part: Section) -> str:
 
 
 def _outcome(contrasts: Sequence[Contrast]) -> str:
-    """The largest differences of one group, and how many are inside the noise."""
+    """The largest differences of one group, and how many are not significant."""
     texts = []
     for kind in ("above", "below"):
         ranked = sorted(
@@ -93,7 +94,7 @@ def _outcome(contrasts: Sequence[Contrast]) -> str:
     if inside:
         widest = max(inside, key=lambda contrast: abs(contrast.mean))
         texts.append(
-            f"{len(inside)} of {len(contrasts)} inside the noise (the largest "
+            f"{len(inside)} of {len(contrasts)} not significant (the largest "
             f"{_quoted(widest.what)} {widest.text})"
         )
     return "; ".join(texts)

@@ -51,7 +51,7 @@ class Options:
         return SIZES[self.preset]
 
     def pick(self, quick: Any, full: Any, tiny: Any = None) -> Any:
-        """What depends on the preset but is no size; "tiny" is as "quick" by default."""
+        """A value, other than a size, for each preset; "tiny" is as "quick" by default."""
         if self.preset == "tiny" and tiny is not None:
             return tiny
         return full if self.preset == "full" else quick
@@ -71,7 +71,7 @@ def grouped(rows: Rows, *columns: str) -> dict[tuple[Any, ...], list[Row]]:
 
 @dataclass(frozen=True)
 class Table:
-    """Text cells, ready to be shown."""
+    """A table of texts, ready to be shown."""
 
     title: str
     columns: Sequence[str]
@@ -103,7 +103,7 @@ class Study:
         question: in one line.
         answer: rows -> Answer, pure.
         plan: sweeps by name of the part; their rows get a column ``part``.
-        compute: for what is not a sweep: rows, made here and now.
+        compute: makes the rows of a study that is not a sweep.
         measure: further columns of each run's row.
         open_to_more: whether ``Options.allocators`` take part.
         notes: what a reader must know (mappings, limits).

@@ -1,4 +1,4 @@
-"""The words that studies are written in: everything that a file of one study needs from here."""
+"""The imports of a study: everything that the file of one study needs from other rooms."""
 
 from cobasim.experiments.intervals import half_width, signed
 from cobasim.experiments.studies.contrasts import Contrast, against, name_of

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from cobasim.experiments.reproduction.agreement import AGREES, DISAGREES, NOISE
+from cobasim.experiments.reproduction.agreement import AGREES, DISAGREES, NOISE, STATUS_WORDS
 from cobasim.experiments.reproduction.paper import REFERENCE
 from cobasim.experiments.reproduction.rows import Combination
 from cobasim.figures import STYLES, colour_of
 from cobasim.report import ABSENT, escape
 
 _MARKS: Final = {AGREES: ("#009e73", "✓"), DISAGREES: ("#d55e00", "✗"), NOISE: ("#8c8c8c", "·")}
-"""Colour (Okabe and Ito) and sign of a status; the word is always beside them."""
+"""Colour (Okabe and Ito) and sign of a status; the word always follows them."""
 
 
 def combinations(content: Mapping[str, Any]) -> list[Combination]:
@@ -57,8 +57,8 @@ def interval(values: Mapping[str, Any] | None, sign: str = "", digits: int = 2) 
 
 def status(name: str) -> str:
     """The status of a claim, in colour, sign and word."""
-    colour, sign = _MARKS[name]
-    return f'<span class="unit"><b style="color:{colour}">{sign}</b> {escape(name)}</span>'
+    (colour, sign), word = _MARKS[name], escape(STATUS_WORDS[name])
+    return f'<span class="unit"><b style="color:{colour}">{sign}</b> {word}</span>'
 
 
 def judged(claim: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Figures: the paper's numbers beside the simulation's, and the simulated reference runs."""
+"""Figures: the paper's numbers next to the simulation's, and the simulated reference runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cobasim.records import Run
 from cobasim.report import draw, section
 
 Cells = Mapping[Case, tuple[float, float]]
-"""Case -> (number, half of its interval; 0 where there is none)."""
+"""Case -> (number, half of its interval; 0 without one)."""
 
 
 def beside_figure(result: Mapping[str, Any], combinations: Sequence[Combination]) -> go.Figure:

@@ -42,7 +42,7 @@ def reasons_section(content: Mapping[str, Any]) -> str:
         '<section id="reasons"><h2>What is not reproduced, and what would change it</h2>'
         "<p>Every claim of Tables 1 to 3 on the reference model that involves CoBA or plain GRPO. "
         "Each suspected reason is tested alone, by runs of its own (table below); reasons that "
-        "change nothing are listed too. “Nearer” and “turns” are tests over seeds, "
+        "change nothing are listed too. “Nearer” and “reversed” are tests over seeds, "
         "Holm-corrected. Nearer is measured in units of uniform’s rise over the run, so that a "
         "world in which everything moves less does not count as nearer. A change that brings a "
         "claim nearer is a candidate, not proof of the cause in the paper’s models.</p>"
@@ -58,7 +58,7 @@ def _lists(rows: Sequence[Mapping[str, Any]]) -> str:
     parts = []
     for text, status in (
         ("Not reproduced", DISAGREES),
-        ("Undecided: inside the noise", NOISE),
+        ("Undecided: not significant", NOISE),
         ("Reproduced, and what would overturn it", AGREES),
     ):
         items = "".join(
@@ -84,7 +84,7 @@ def ablations_section(content: Mapping[str, Any]) -> str:
         + questions
         + "<p>Each column changes one thing. Below the difference in points: the same in % of "
         "uniform’s rise over the run, and its change from the first column, paired by seed and "
-        "bold where it is beyond the noise (Holm over all changes of a table).</p>"
+        "bold where it is significant (Holm over all changes of a table).</p>"
         + "".join(parts)
         + "</section>"
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from cobasim.difficulty import DIFFICULTY_CLASSES
-from cobasim.experiments.reproduction.agreement import NOISE
+from cobasim.experiments.reproduction.agreement import NOISE, STATUS_WORDS
 from cobasim.experiments.reproduction.page import cells
 from cobasim.experiments.reproduction.plan import Preset
 from cobasim.experiments.reproduction.weighting import SIGNALS, known_batch, significant
@@ -90,7 +90,7 @@ def _gain_table(decomposition: Mapping[str, Any]) -> str:
 
 
 def _against_zero(gain: Mapping[str, Any]) -> str:
-    text = NOISE
+    text = STATUS_WORDS[NOISE]
     if significant(gain):
         text = "above zero" if gain["mean"] > 0 else "below zero"
     return f'<span class="unit">{text}</span>'
