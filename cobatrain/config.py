@@ -40,7 +40,7 @@ class ModelConfig(Frozen):
     path: str
     tiny: TinyConfig | None = None
     system: str | None = None  # system message of the chat template
-    device: str = "auto"  # auto: cuda where there is one, else cpu
+    device: str = "auto"  # auto: cuda if available, else cpu
     dtype: Literal["float32", "bfloat16"] = "float32"  # of the weights that are trained
 
 
@@ -111,7 +111,7 @@ def load_config(source: str | Path, settings: Iterable[str] = (), **chosen: Any)
     Args:
         source: path, or name.
         settings: ``a.b=value`` changes; values are read as JSON, else as text.
-        chosen: changes of top-level keys; None leaves a key as it is.
+        chosen: changes of top-level keys; None leaves a key unchanged.
 
     Raises InputError for a missing or malformed file and for an unknown or invalid setting.
     """
@@ -140,7 +140,7 @@ def stored_config(run: Path) -> TrainConfig:
     """The config that a run was started with. Raises InputError if it is not a training run."""
     header = read_header(run)
     if header.source != "train":
-        raise InputError(f"{run} is a simulated run; expected one of cobatrain")
+        raise InputError(f"{run} is a simulated run; give a run of cobatrain")
     return validated(TrainConfig, dict(header.config))
 
 

@@ -1,4 +1,4 @@
-"""A fresh measurement of the pass rates of all training prompts, beside a run's estimates."""
+"""A fresh measurement of the pass rates of all training prompts, next to a run's estimates."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def measure(
 ) -> Measured:
     """Sample every training prompt ``rollouts`` times with the run's own sampling settings.
 
-    The seeds come from a stream of their own, so nothing of the run is sampled again.
+    The seeds come from a separate stream, so nothing of the run is sampled again.
 
     Args:
         learner: with the policy's weights.
@@ -156,6 +156,6 @@ def check_new(path: Path) -> None:
 
 
 def write(measured: Measured, path: Path) -> None:
-    """Write the table of ``to_csv``, whole or not at all."""
+    """Write the table of ``to_csv``, completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, measured.to_csv())

@@ -1,4 +1,4 @@
-"""Child processes: started fresh, spoken to in messages, ended with their parent.
+"""Child processes: started fresh, controlled by messages, ended with their parent.
 
 A `Child` runs one function, named by import path, in a new Python interpreter. Nothing is forked
 (the parent may hold a GPU) and the parent's main module is not imported again. Parent and child
@@ -13,7 +13,7 @@ How a child ends:
 
 - `close`, or the parent's normal exit: a last message ends the child's loop. After `patience`
   seconds its process group gets SIGKILL, and so does whatever the child left behind in it.
-- The parent is killed: the child sees the connection end or, if it is busy, a thread of its own
+- The parent is killed: the child sees the connection end or, if it is busy, a watching thread
   notices within half a second that its parent changed. It kills its process group.
 - The child dies or is late: the parent's call raises `ChildDied` or `ChildLate`. The caller then
   ends it with `kill`.
@@ -50,7 +50,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, NoReturn
 
 STALL_SECONDS = 30
-"""A message that makes no progress for so long, once begun, is given up."""
+"""Seconds without progress after which a message, once begun, is given up."""
 
 _PARENT_POLL_SECONDS = 0.5
 _FAREWELL = b""  # the parent's last message; a connection that ends without it: the parent died
@@ -63,7 +63,7 @@ _DECODERS: dict[str, Callable[[bytes], Any]] = {"pickle": pickle.loads, "json": 
 
 
 class ChildError(RuntimeError):
-    """A child did not do what it was asked to."""
+    """A child failed to answer or to take a message."""
 
 
 class ChildDied(ChildError):
@@ -191,7 +191,7 @@ class Child:
             return None
 
     def close(self) -> None:
-        """End the child, politely first, then by SIGKILL; may be called twice."""
+        """End the child: by a last message, then by SIGKILL; may be called twice."""
         self._finalizer()
 
     def kill(self) -> int:
@@ -210,7 +210,7 @@ def wait_for_any(children: Sequence[Child], timeout: float) -> list[Child]:
 def _end(
     process: subprocess.Popen[bytes], connection: Connection, folder: Path | None, patience: float
 ) -> None:
-    """Say goodbye, wait `patience` seconds, kill the child's whole group, tidy up."""
+    """Send the last message, wait `patience` seconds, kill the child's whole group, clean up."""
     with contextlib.suppress(OSError):
         os.set_blocking(connection.fileno(), False)  # a child that hangs may not take it
         connection.send_bytes(_FAREWELL)
@@ -241,7 +241,7 @@ class Parent:
     def __init__(self, connection: Connection, answers: str) -> None:
         self.connection = connection
         self.died = False
-        """Whether the connection broke, or ended without a farewell."""
+        """Whether the connection broke, or ended without the parent's last message."""
         self._encode = _ENCODERS[answers]
 
     def __iter__(self) -> Iterator[Any]:
@@ -274,7 +274,7 @@ def _watch(parent: int, folder: Path | None) -> None:
 
 
 def _end_orphans(folder: Path | None) -> NoReturn:
-    """Tidy up after a parent that cannot."""
+    """Clean up after a parent that was killed."""
     _remove(folder)
     with contextlib.suppress(PermissionError):  # a guarded reward worker may not, and is alone
         os.killpg(os.getpgrp(), signal.SIGKILL)

@@ -42,7 +42,7 @@ def scalars(record: StepRecord) -> dict[str, float]:
 
 
 def check(names: Sequence[str]) -> None:
-    """Raise InputError for a tracker that is not installed."""
+    """Raise InputError if a tracker is not installed."""
     for name in names:
         if importlib.util.find_spec(name) is None:
             raise InputError(
@@ -61,7 +61,7 @@ def tracking(names: Sequence[str], run: Path) -> Iterator[Callable[[StepRecord],
         names: of TRACKERS.
         run: the run's folder; a resumed run continues in the same place.
 
-    Raises InputError for a tracker that is not installed.
+    Raises InputError if a tracker is not installed.
     """
     check(names)
     opened: list[tuple[Track, Close]] = []

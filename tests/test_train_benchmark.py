@@ -125,7 +125,7 @@ def test_command_prints_every_figure(settings, engine, monkeypatch, capsys):
 
 def test_nothing_to_measure_is_refused(settings, monkeypatch):
     monkeypatch.setattr(Task, "score", lambda self, prompts, texts: np.zeros(len(texts)))
-    with pytest.raises(InputError, match="both outcomes"):
+    with pytest.raises(InputError, match="no group was mixed"):
         measure(load_config("tiny", settings), steps=1, warm_up=1, pairs=1)
     with pytest.raises(InputError, match="at least 1"):
         measure(load_config("tiny", settings), steps=0)

@@ -215,7 +215,7 @@ def test_bad_models_and_prompts_are_refused(config, tmp_path, model):
         (broken / name).unlink()
     with pytest.raises(InputError, match="tokenizer"):
         trainer.train(config(f"model.path={broken}"), tmp_path / "a")
-    with pytest.raises(InputError, match="no folder"):
+    with pytest.raises(InputError, match="not a folder"):
         trainer.train(
             config(f"model.path={tmp_path / 'nowhere'}", "model.tiny=null"), tmp_path / "b"
         )

@@ -1,10 +1,10 @@
-"""What the trainer costs beside generation and the model itself, measured in one run.
+"""What the trainer costs in addition to generation and the model, measured in one run.
 
 In: a config. Out: medians of the phases of a step, and their limits. Keeps nothing on disk.
 
 Real steps of the training loop, records and samples included, with the engine, task and model of
-a config. Every prompt is given a drawn pass rate beforehand, so that the allocator meets what it
-meets after the first epoch: known prompts and unequal budgets. Held-out evaluation is left out;
+a config. Every prompt is given a drawn pass rate beforehand, so that the allocator sees what it
+sees after the first epoch: known prompts and unequal budgets. Held-out evaluation is left out;
 a checkpoint is timed by itself and charged at the rate at which the config saves.
 
 Departure: forward and backward are timed by hooks around the model's ``forward`` and around

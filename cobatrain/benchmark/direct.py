@@ -1,4 +1,4 @@
-"""What the learner adds to generation: the same requests, made directly of the engine's library."""
+"""What the learner adds to generation, against the same requests to the engine's library."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def direct_ratio(
     ratios = []
     for number in range(pairs + 1):
         times = {}
-        # alternating which comes first, so that a change of the machine's speed affects both alike
+        # alternating which comes first, so that a change of the machine's speed affects both
         order = (True, False) if number % 2 else (False, True)
         for ours in order:
             engine.sync(learner.model)  # drops cached prefixes, as before every step

@@ -1,4 +1,4 @@
-"""The figures of the benchmark, with the limits that they are held against."""
+"""The figures of the benchmark, and their limits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class StepSeconds:
 
     @property
     def rest(self) -> float:
-        """What no phase names."""
+        """Time outside the named phases."""
         return self.whole - self.generate - self.model - self.allocate - self.sync - self.reward
 
 
@@ -61,7 +61,7 @@ class Overheads:
     sync_ms: float
     reward_ms: float
     rest_ms: float
-    """Advantages, padding, loss, optimiser, records, Python: what nothing above names."""
+    """Advantages, padding, loss, optimiser, records, Python: everything not named above."""
     checkpoint_ms: float
     checkpoint_ms_per_step: float
     """``checkpoint_ms`` over ``checkpoint.every``: what a step is charged."""
@@ -141,5 +141,5 @@ class Overheads:
         return figures
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, with the limits that they are held against."""
+        """Plain values, with their limits."""
         return {**asdict(self), "limits": LIMITS}

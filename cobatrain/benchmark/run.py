@@ -52,8 +52,8 @@ def measure(
         ratio = direct_ratio(learner, loop, allocator, pairs)
     if not any(step.model for step in timed):
         raise InputError(
-            "no group had both outcomes, so the model was never trained and there is nothing to "
-            "measure: take a model that solves some of the prompts"
+            "no group was mixed, so the model was never trained and there is nothing to measure: "
+            "give a model that solves some of the prompts"
         )
     return Overheads.summarise(config, timed, checkpoint, ratio)
 

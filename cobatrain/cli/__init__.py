@@ -4,12 +4,12 @@
     cobatrain train CONFIG       train; the tiny model is made first if it is missing
     cobatrain resume DIR         resume from the newest checkpoint
     cobatrain evaluate CONFIG    held-out accuracy of a model, or of a run (give its folder)
-    cobatrain measure CONFIG     its pass rates on all training prompts, beside a run's estimates
+    cobatrain measure CONFIG     its pass rates on all training prompts, next to a run's estimates
     cobatrain compare CONFIG     allocators x weightings x seeds, resumable, with table and report
-    cobatrain benchmark CONFIG   what a step costs beside generation and the model itself
+    cobatrain benchmark CONFIG   what a step costs in addition to generation and the model
 
 Bad input gives one line on standard error and exit code 2. CONFIG is a YAML file, or the name of
-one that ships: tiny, tiny-compare, qwen3-1.7b, qwen2.5-7b.
+a shipped one: tiny, tiny-compare, qwen3-1.7b, qwen2.5-7b.
 
 In: command lines. Out: tables, JSON, exit codes. Only here is anything printed.
 """

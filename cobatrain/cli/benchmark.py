@@ -23,7 +23,7 @@ def benchmark(
     settings: Settings = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """What a step costs beside generation and the model's forward and backward."""
+    """What a step costs in addition to generation and the model's forward and backward."""
     from cobatrain import trainer
     from cobatrain.benchmark import measure
     from cobatrain.config import load_config

@@ -45,5 +45,5 @@ def checkpoint_of(config: str, run: str | None) -> Path | None:
         return None
     checkpoint = newest_checkpoint(Path(folder))
     if checkpoint is None:
-        raise InputError(f"{folder} has no checkpoint yet")
+        raise InputError(f"{folder} has no checkpoint yet; train further, or give another run")
     return checkpoint

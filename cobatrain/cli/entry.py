@@ -28,14 +28,14 @@ for command in (
 
 
 def main() -> None:
-    """Entry point: every expected failure is one line and an exit code that is not 0."""
+    """Entry point: an expected failure prints one line and exits with a code that is not 0."""
     # before torch is imported: threads that spin while they wait starve a second process
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     run_app(app, expected=_expected)
 
 
 def _expected() -> tuple[type[Exception], ...]:
-    """Failures of a run that are told in one line; their classes need torch."""
+    """Failures of a run that are reported in one line; their classes need torch."""
     from cobatrain.comparison import RunFailed
     from cobatrain.engines import EngineError
     from cobatrain.learner import SyncError

@@ -25,7 +25,7 @@ def measure(
     ] = None,
     settings: Settings = None,
 ) -> None:
-    """Pass rates of all training prompts, measured afresh, beside a run's estimates."""
+    """Pass rates of all training prompts, measured afresh, next to a run's estimates."""
     from cobatrain import measurement, trainer
     from cobatrain.config import load_config
 

@@ -26,9 +26,11 @@ def train(
         str | None, typer.Option(help="A name of `cobasim allocators`, or module:Class.")
     ] = None,
     weighting: Annotated[
-        str | None, typer.Option(help="Weight in the loss: rollout, token or prompt.")
+        str | None, typer.Option(help="What counts equally in the loss: rollout, token or prompt.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Fixes everything.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the run; it fixes prompts and outcomes.")
+    ] = None,
     settings: Settings = None,
     out: Annotated[str | None, typer.Option(help="New folder of the run; runs/train-TIME.")] = None,
 ) -> None:

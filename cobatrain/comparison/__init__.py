@@ -1,7 +1,7 @@
 """The real comparison: allocators x weightings x seeds on one task, resumable, scored as cobasim's.
 
 In: a plan and a folder. Out: a run folder for each run, the table, verdicts and the report.
-Every run is a process of its own (``cobatrain train``), so that nothing leaks from one to the next.
+Every run is a separate process (``cobatrain train``), so nothing leaks from one to the next.
 """
 
 from cobasim.runs import BASELINE, NUMBERS, PLAN, REPORT

@@ -32,7 +32,7 @@ class PlannedRun(NamedTuple):
 class Plan:
     """One config, changed in allocator, weighting and seed only.
 
-    Raises InputError if one of these lists is empty or names something twice.
+    Raises InputError if one of these lists is empty or has a repeated entry.
     """
 
     config: TrainConfig
@@ -46,10 +46,10 @@ class Plan:
             if not named:
                 raise InputError(f"{kind}: name at least one")
             if len(set(named)) < len(named):
-                raise InputError(f"{kind}: one is named twice in {', '.join(map(str, named))}")
+                raise InputError(f"{kind}: name each once, not twice: {', '.join(map(str, named))}")
 
     def source(self, weighting: str, allocator: str) -> str:
-        """The weighting whose run is used for ``weighting``, mostly itself.
+        """The weighting whose run is used for ``weighting``; usually the same.
 
         With groups of one size, per rollout and per prompt are the same loss, so uniform runs
         once for both. Per token is another loss, and so is every weighting when the total does
@@ -93,10 +93,10 @@ def run_directory(out: Path, weighting: str, allocator: str, seed: int) -> Path:
 
 
 def claim(plan: Plan, out: Path) -> None:
-    """Make the folder of a comparison, or check that it holds this very plan.
+    """Make the folder of a comparison, or check that it holds this plan.
 
-    Raises InputError for a folder of another plan, or of something else, or that another process
-    is writing to.
+    Raises InputError if the folder holds another plan or something else, or if another process is
+    writing to it.
     """
     values = plan.to_json()
     text = json.dumps(values, indent=1) + "\n"

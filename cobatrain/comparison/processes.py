@@ -1,4 +1,4 @@
-"""The runs of a comparison, each a process of its own.
+"""The runs of a comparison, each in a separate process.
 
 A finished run is not run again; one that was stopped resumes from its checkpoint.
 """
@@ -79,7 +79,7 @@ class _Processes:
         command = self._command(run, folder)
         if command is None:
             return
-        # in a session of its own: a Ctrl-C reaches it once, through ``stop``
+        # in its own session: a Ctrl-C reaches it once, through ``stop``
         process = subprocess.Popen(
             [sys.executable, "-m", "cobatrain", *command],
             env={"OMP_NUM_THREADS": "1"} | os.environ,

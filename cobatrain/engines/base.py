@@ -1,4 +1,4 @@
-"""What every rollout engine promises, and the half that all engines share.
+"""What every rollout engine promises, and the part that all engines share.
 
 An engine turns prompts and budgets into token rollouts. It holds its own copy of the policy's
 weights, which `Engine.sync` overwrites after every update of the training model.

@@ -1,9 +1,9 @@
-"""Any engine in a process of its own, which ends when its parent does.
+"""Any engine in a separate process, which ends when its parent does.
 
-Why a process: under torchrun vLLM must not meet the trainer's process group; a crash of the engine
+Why a process: under torchrun vLLM must not see the trainer's process group; a crash of the engine
 becomes an `EngineError` and does not end the trainer; and the engine gets its own threads and GPUs.
 
-How the two talk, and how the child ends, is that of `cobatrain.processes`. Weights go through a
+`cobatrain.processes` defines how the two talk and how the child ends. Weights go through a
 safetensors file in a folder in shared memory, which is removed with the child.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _CLOSE_SECONDS = 10.0
 _LOG_LINES = 20  # of the child's log, in an error
-# What torchrun tells the trainer about its process group must not reach the engine.
+# What torchrun says about the trainer's process group must not reach the engine.
 _TORCHRUN_VARIABLES = (
     "RANK",
     "WORLD_SIZE",
@@ -98,7 +98,7 @@ class SubprocessEngine(BaseEngine):
         self._call("sleep", ())
 
     def close(self) -> None:
-        """End the child, politely first, then by SIGKILL; may be called twice."""
+        """End the child: by a last message, then by SIGKILL; may be called twice."""
         if self._broken is None:
             self._broken = CLOSED
         self._child.close()

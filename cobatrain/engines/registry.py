@@ -20,7 +20,7 @@ def make_engine(config: EngineConfig, model_path: str | Path) -> Engine:
     """Start the engine that `config` describes on the model folder `model_path`.
 
     Raises:
-        ValueError: the folder is no model folder.
+        ValueError: the folder is not a model folder.
         EngineError: the engine's package is missing (the message gives the install command and the
             fallback), or it did not start.
     """

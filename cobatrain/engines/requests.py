@@ -1,4 +1,4 @@
-"""What an engine is asked for: prompts, budgets, seeds; checked once, before any engine sees it."""
+"""A request to an engine: prompts, budgets, seeds; checked once, before any engine sees it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What an engine gives back: sampled completions, token by token."""
+"""The answer of an engine: sampled completions, token by token."""
 
 from dataclasses import dataclass
 

@@ -2,7 +2,7 @@
 
 Not `generate()`: it draws the whole batch from torch's one global generator, so a rollout would
 depend on its neighbours in the batch and could not be repeated alone, and it takes one
-num_return_sequences for all prompts. Here every rollout owns a stream of uniforms,
+num_return_sequences for all prompts. Here every rollout has its own stream of uniforms,
 np.random.default_rng([seed of its prompt, rollout index]), turned into tokens by the inverse
 cumulative distribution.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Completion:
-    """One rollout, as far as it is sampled."""
+    """One rollout, as sampled so far."""
 
     tokens: list[int] = field(default_factory=list)
     log_probs: list[float] = field(default_factory=list)
@@ -109,7 +109,7 @@ def sample(
 
 @dataclass
 class _State:
-    """A batch between two tokens; one row for each rollout that goes on."""
+    """A batch between two tokens; one row for each unfinished rollout."""
 
     cache: Any
     mask: torch.Tensor

@@ -1,6 +1,6 @@
 """vLLM inside this process: per-prompt n, per-rollout seeds, and weight sync.
 
-`SubprocessEngine` runs this same class in a process of its own, so both modes give the same tokens.
+`SubprocessEngine` runs this same class in a separate process, so both modes give the same tokens.
 vLLM's own engine process (VLLM_ENABLE_V1_MULTIPROCESSING=1) is not used: if the trainer is killed
 it lives on, and on a CPU it needs one more process and a serialised copy of every message.
 
@@ -52,12 +52,12 @@ class VllmEngine(BaseEngine):
     """`Engine` on vLLM in this process; see the module.
 
     Starting it sets a few environment variables (VLLM_*, LD_PRELOAD, LOCAL_WORLD_SIZE); the global
-    random states are left as they were. One engine per process at a time.
+    random states are left unchanged. One engine per process at a time.
 
     Raises:
         ValueError: not a model folder.
         EngineError: vllm is missing, or did not start; or torch.distributed is already in use
-            here, whose process group vLLM would take for its own (use a subprocess then).
+            here, whose process group vLLM would take for its own (then set engine.subprocess).
     """
 
     def __init__(self, config: EngineConfig, model_path: str | Path) -> None:
@@ -124,7 +124,7 @@ class VllmEngine(BaseEngine):
         return _collect(outputs, asked, request)
 
     def _sampling_params(self, request: Request, i: int) -> Any:
-        """What vLLM is told about prompt i."""
+        """The request to vLLM for prompt i."""
         from vllm import SamplingParams
 
         sampling = request.sampling

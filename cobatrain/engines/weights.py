@@ -38,8 +38,8 @@ def named_weights(
 def check_names(given: set[str], stored: set[str]) -> None:
     """Raise ValueError unless the given weights are those of the engine's model.
 
-    lm_head.weight may be missing on one side (tied embeddings). Engines only warn about weights
-    they were not given and keep the old ones, hence this check.
+    lm_head.weight may be missing on one side (tied embeddings). Engines only warn about missing
+    weights and keep the old ones, which is why this check exists.
     """
     optional = {"lm_head.weight"}
     missing, unknown = stored - given - optional, given - stored - optional

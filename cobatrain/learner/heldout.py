@@ -29,7 +29,7 @@ def evaluate_heldout(
         chosen = [prompts[int(i)] for i in picked]
         request = SampleRequest(
             prompts=chosen,
-            numbers=picked + (number << 40),  # data sets have seeds of their own
+            numbers=picked + (number << 40),  # each data set has its own seeds
             budgets=np.full(count, settings.samples, dtype=np.int64),
             sampling=sampling,
             stream=EVALUATION,

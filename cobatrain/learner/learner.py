@@ -39,7 +39,7 @@ class LanguageModelLearner:
         config: the run.
         tokens: what ``prompt_tokens`` gave for the task; made here if not given.
         reference: the policy that the KL term holds on to; needed if ``update.kl_coef`` is above 0.
-        parallel: the other ranks, each with a learner like this one and an engine of its own. The
+        parallel: the other ranks, each with its own learner and engine. The
             rollouts of a step are dealt to them whatever the budgets, and every method but
             ``generate`` is collective: all ranks must go through the same steps.
 
@@ -116,7 +116,7 @@ class LanguageModelLearner:
         )
 
     def measure(self, prompts: IntArray, rollouts: int) -> IntArray:
-        """Passes (m,) of ``rollouts`` fresh completions of each train prompt; nothing is learnt."""
+        """Passes (m,) of ``rollouts`` fresh completions of each train prompt; no learning."""
         budgets = np.full(len(prompts), rollouts, dtype=np.int64)
         rewards = self._sampler.rewards(self._request(prompts, budgets, MEASUREMENT))
         passes: IntArray = passed(rewards).sum(axis=1)
@@ -162,7 +162,7 @@ class LanguageModelLearner:
         return evaluate_heldout(self._sampler, self.task, self.config, self.step)
 
     def state_dict(self) -> dict[str, Any]:
-        """Step, optimiser and schedule; the model's weights are stored beside them.
+        """Step, optimiser and schedule; the model's weights are stored separately.
 
         The optimiser's tensors are whole, on rank 0 only: any number of processes can resume.
         """

@@ -19,7 +19,7 @@ VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 def load_policy(config: TrainConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Model and tokenizer of a local folder, the model on its device and in eval mode.
 
-    Raises InputError for a folder without config, weights or tokenizer.
+    Raises InputError if the folder lacks the config, weights or tokenizer.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -36,7 +36,7 @@ def load_policy(config: TrainConfig) -> tuple[PreTrainedModel, PreTrainedTokeniz
     except (OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(
-            f"{path} is no folder with a causal language model and its tokenizer in the Hugging "
+            f"{path} is not a folder with a causal language model and its tokenizer in the Hugging "
             f"Face format: {reason}"
         ) from None
     device = config.model.device

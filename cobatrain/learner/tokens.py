@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def prompt_tokens(
     task: Task, tokenizer: PreTrainedTokenizerBase, config: TrainConfig
 ) -> dict[str, list[int]]:
-    """Token ids of every prompt of a task by its text, with the chat template if there is one.
+    """Token ids of every prompt of a task by its text, with the chat template if it has one.
 
     Raises InputError for a prompt that has no tokens, or that leaves no room for a completion of
     ``sampling.max_tokens``.

@@ -36,7 +36,7 @@ def save_checkpoint(
     state: Mapping[str, Any],
     meta: Mapping[str, Any],
 ) -> Path:
-    """Write the checkpoint of ``step`` below the run's folder, whole or not at all.
+    """Write the checkpoint of ``step`` below the run's folder, completely or not at all.
 
     ``weights`` is what ``whole_weights`` gives. Raises CheckpointError if it cannot be written.
     """

@@ -15,7 +15,7 @@ def balance(budgets: ArrayLike, world: int) -> IntArray:
     Column sums are the budgets; row sums differ by at most 1, whatever the budgets, so a group may
     be split over ranks. Rollouts are dealt in turn rather than in blocks: each prompt, and so each
     response length, is spread as evenly as it can be, at the price that several ranks read the
-    same prompt. Raises InputError.
+    same prompt. Raises InputError if a value is invalid.
     """
     if world < 1:
         raise InputError(f"the number of ranks must be at least 1, got {world}")
@@ -37,6 +37,6 @@ def first_rollouts(assignment: IntArray) -> IntArray:
     """The number, within its group, of each rank's first rollout of each prompt: (world, m).
 
     For seeds per rollout: rank r makes rollouts first .. first + assignment[r, i] - 1 of prompt i,
-    so that no two ranks use one seed.
+    so no two ranks use the same seed.
     """
     return np.cumsum(assignment, axis=0) - assignment

@@ -1,4 +1,4 @@
-"""What a rank says to the others: gather, sum, fail together.
+"""What ranks do together: gather, sum, fail.
 
 Gradients are *summed* over ranks: the loss weights of ``cobatrain.update`` are shares of the whole
 batch, over all ranks.

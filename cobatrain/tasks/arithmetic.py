@@ -1,6 +1,6 @@
 """The built-in arithmetic ladder: `12+7=` -> `19`, graded by operation and number of digits.
 
-What is held out is operand pairs, not questions. The operand space of a level is split once by a
+Operand pairs are held out, not questions. The operand space of a level is split once by a
 seeded permutation, with 7+12 and 12+7 (and 7*12 and 12*7) on the same side. So train and held-out
 are disjoint by construction, and a held-out sum is never seen with its operands swapped.
 """

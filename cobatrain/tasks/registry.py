@@ -47,7 +47,7 @@ def _problem(error: Mapping[str, Any], model: type[Any]) -> str:
 def make_task(config: TaskConfig | Mapping[str, Any], seed: int) -> Task:
     """The task of a config; the same config and seed give the same task.
 
-    Raises InputError for anything wrong with the config or the data behind it.
+    Raises InputError if the config or the data behind it cannot be used.
     """
     if isinstance(config, Mapping):
         config = parse_task_config(config)

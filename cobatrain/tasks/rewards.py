@@ -26,7 +26,7 @@ class CustomRewardConfig(Frozen):
     function: str = Field(description="import path, `package.module:function`")
     on_error: Literal["raise", "zero"] = Field(
         default="raise",
-        description="when it raises, hangs, crashes or gives no number in [0, 1]: stop, or give 0",
+        description="if it raises, hangs, crashes or returns no number in [0, 1]: stop, or give 0",
     )
     time_limit: float = Field(default=10.0, gt=0, description="seconds of wall time per response")
     workers: int = Field(default=2, ge=1)
@@ -54,7 +54,7 @@ def check_lengths(prompts: Sequence[Prompt], texts: Sequence[str]) -> None:
 
 
 def checked_reward(value: object, name: str) -> float:
-    """The value as a float; RewardError, naming the function, if it is no number in [0, 1]."""
+    """The value as a float; RewardError, naming the function, if it is not a number in [0, 1]."""
     if not isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating)):
         raise RewardError(
             f"{name} returned {type(value).__name__}: a reward is one number in [0, 1]"

@@ -59,7 +59,7 @@ class Task:
         return [(usable[i].text, usable[i].answer) for i in rng.integers(len(usable), size=n)]
 
     def fingerprint(self) -> str:
-        """Hash of all texts and answers in order, by which a checkpoint knows its task."""
+        """Hash of all texts and answers in order, by which a checkpoint recognises its task."""
         digest = hashlib.sha256()
         parts = [("train", self.train), *sorted(self.heldout.items())]
         for name, prompts in parts:

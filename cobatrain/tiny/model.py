@@ -52,7 +52,7 @@ def build_tiny(
     """Make an untrained tiny model and its tokenizer, save both to `path`, and return them.
 
     The defaults give 1.05M parameters. Float32. Initialised from `seed` alone; torch's global
-    random state is left as it was.
+    random state is left unchanged.
 
     Raises:
         ValueError: hidden is not a multiple of heads, or its heads are of odd size.

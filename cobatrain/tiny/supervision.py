@@ -1,7 +1,7 @@
 """Supervised warm-up of the tiny model.
 
-It stops at a chosen pass rate, so that reinforcement learning starts from prompts that are solved
-sometimes.
+It stops at a chosen pass rate, so that reinforcement learning starts from prompts that are
+sometimes solved.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ def open_learner(
     one), which ``Loop.load_state_dict`` takes. The engine has the policy's weights. With
     ``parallel`` every rank has a learner, and the policy is replicated or sharded over them.
 
-    Raises InputError, before an engine is started, if the config cannot be used; EngineError and
-    PeerError.
+    Raises InputError, before an engine is started, if the config cannot be used; EngineError if the
+    engine fails; PeerError if another rank fails.
     """
     ranks = parallel or Single()
     _check_engine(config, ranks.world)
@@ -95,6 +95,6 @@ def _check_engine(config: TrainConfig, world: int) -> None:
         )
     if world > 1 and engine.tensor_parallel_size > 1:
         raise InputError(
-            "engine.tensor_parallel_size must be 1 with several processes: every rank has an "
-            "engine on a GPU of its own"
+            "engine.tensor_parallel_size must be 1 with several processes: every rank has its "
+            "own engine on its own GPU"
         )

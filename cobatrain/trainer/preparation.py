@@ -19,7 +19,7 @@ PROBE = 256  # examples that the pass rate is measured on
 def prepare(config: TrainConfig, *, say: Callable[[str], None] = lambda _: None) -> Path:
     """Make the tiny model of a config and warm it up on the task's train side.
 
-    The folder appears whole, under its name, when the model is ready. Raises InputError if the
+    The folder appears under its name only when the model is complete. Raises InputError if the
     config has no ``model.tiny``, or the folder exists already.
     """
     from cobatrain.tiny import WarmUp, build_tiny, save, warm_up

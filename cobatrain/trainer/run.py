@@ -47,7 +47,7 @@ def train(
         resume: continue from the newest whole checkpoint, or from the start if there is none. The
             number of processes need not be the same.
         on_step: gets each record once it is on disk; on rank 0 only.
-        say: gets a line about what takes long before the first step.
+        say: gets a line about slow work before the first step.
 
     What was recorded and saved before a failure stays. Raises:
         InputError: the config or the folder cannot be used, or another process writes the folder.

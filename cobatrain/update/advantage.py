@@ -58,7 +58,7 @@ def advantages(rewards: ArrayLike, group: ArrayLike, kind: str = "grpo") -> Floa
     """The advantage of every rollout (n,), from the rewards of its own group.
 
     ``rewards`` (n,) finite numbers; ``group`` (n,) integers naming the prompt of each rollout, in
-    any order and of any size. Groups of one outcome (and so groups of one rollout) give exactly
+    any order and of any size. Groups of equal rewards (and so groups of one rollout) give exactly
     0.0, with every kind. Raises InputError for an unknown kind, for shapes that disagree, and for
     rewards that are not finite.
     """
@@ -82,7 +82,7 @@ def _centred(
 ) -> tuple[FloatArray, FloatArray]:
     """(reward - group mean) in units of the group's range (n,), and that range (g,).
 
-    The range decides exactly whether a group has one outcome; a std of equal floats need not be 0.
+    The range decides exactly whether all rewards are equal; a std of equal floats need not be 0.
     """
     order = np.argsort(index, kind="stable")
     starts = np.cumsum(sizes) - sizes

@@ -23,7 +23,8 @@ def micro_batches(lengths: ArrayLike, max_tokens: int, slack: float = 0.1) -> li
     next rollout is shorter than (1 - ``slack``) of its longest: a full micro-batch of short
     rollouts can be a quarter padding otherwise. With ``slack`` 1 this has the fewest micro-batches
     of all splits of the sorted list. Each index appears in exactly one. The limit is exceeded only
-    by a single rollout that is longer than it, which then stands alone. Raises InputError.
+    by a single rollout that is longer than it, which then stands alone. Raises
+    InputError if a value is invalid.
     """
     if max_tokens < 1:
         raise InputError(f"the tokens of a micro-batch must be at least 1, got {max_tokens}")

@@ -1,4 +1,4 @@
-"""NaN and Inf are found before a step is taken on them."""
+"""Finding NaN and Inf before a step is taken on them."""
 
 from __future__ import annotations
 

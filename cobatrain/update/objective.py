@@ -35,7 +35,7 @@ class Objective:
         """The weighted loss of one micro-batch, a number with gradient.
 
         ``old`` are log-probs from before the first step; None: the engine's or, if this is the only
-        step, the model's own of this very pass (what a pass of its own would give).
+        step, the model's own from this pass (a separate pass would give the same).
         """
         config, mask = self.config, micro.mask
         new, entropy = self.log_probs(self.model, micro)

@@ -71,7 +71,8 @@ def update(
     A mean over nothing (nothing had signal, no reference, ...) is None. With no signal at all the
     step is still taken, with a gradient of zero, as it would be without ``skip_no_signal``.
 
-    Raises NonFiniteError (on all ranks) and InputError.
+    Raises NonFiniteError (on all ranks) if a loss or gradient is not finite, and InputError if an
+    argument is invalid.
     """
     parallel = parallel or Single()
     if config.kl_coef > 0 and reference is None:

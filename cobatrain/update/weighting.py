@@ -34,8 +34,9 @@ WEIGHTINGS: dict[str, Callable[[IntArray, IntArray, IntArray], FloatArray]] = {
 }
 """Weightings by name: (group index (n,), group sizes (g,), lengths (n,)) -> rollout weights (n,).
 
-``rollout``: every rollout alike, 1/n; a prompt's say grows with its budget. ``token``: every token
-alike (DAPO, arXiv 2503.14476). ``prompt``: every prompt alike, 1/M, shared by its B_i rollouts.
+``rollout``: every rollout alike, 1/n; a prompt's weight grows with its budget. ``token``: every
+token alike (DAPO, arXiv 2503.14476). ``prompt``: every prompt alike, 1/M, shared by its B_i
+rollouts.
 """
 
 
@@ -58,7 +59,8 @@ def rollout_weights(group: ArrayLike, lengths: ArrayLike, weighting: str) -> Flo
     """The share of every rollout in the loss (n,); it sums to 1.
 
     ``group`` (n,) integers, ``lengths`` (n,) sampled tokens of each rollout, at least 1. M, for
-    ``prompt``, counts the prompts that have a rollout in this batch. Raises InputError.
+    ``prompt``, counts the prompts that have a rollout in this batch. Raises InputError if an
+    argument is invalid.
     """
     check_weighting(weighting)
     index, sizes = group_index(group)
@@ -82,8 +84,8 @@ def token_weights(
     That is rollout_weights / lengths (the mean over the tokens inside a rollout), so that
     sum(weights * lengths) is 1. With ``constant_length`` every rollout is divided by that constant
     instead of by its own length (Dr.GRPO, arXiv 2503.20783), and the sum is then the weighted mean
-    length / constant_length. Raises InputError, also for a constant together with ``token``, which
-    normalises by tokens already.
+    length / constant_length. Raises InputError if an argument is invalid, or for a constant with
+    ``token``, which normalises by tokens already.
     """
     check_weighting(weighting, constant_length)
     shares = rollout_weights(group, lengths, weighting)

@@ -47,7 +47,7 @@ class Columns:
 
 
 def value_of(row: Mapping[str, Any], column: str) -> Any:
-    """The value under a dotted name, letter case ignored. Raises KeyError."""
+    """The value under a dotted name, ignoring case. Raises KeyError if missing."""
     value: Any = row
     for part in column.split("."):
         if isinstance(value, str) and value.lstrip()[:1] == "{":  # a struct saved as JSON text
@@ -77,7 +77,7 @@ def has(row: Mapping[str, Any], column: str) -> bool:
 def columns_of(file: Path, row: Mapping[str, Any], source: FileSource) -> Columns:
     """The columns to read, named by the source or recognised from a row.
 
-    Raises InputError that lists the row's columns.
+    Raises InputError, with the row's columns, if they are not found.
     """
     given = [name for name in (source.problem, source.answer, source.level) if name]
     missing = [name for name in given if not has(row, name)]

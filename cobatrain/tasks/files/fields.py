@@ -45,7 +45,7 @@ def read_problem(row: dict[str, Any], columns: Columns) -> Problem:
 def answer_text(value: Any) -> str:
     """A reference answer as text: 142.0 is "142", a list is joined by commas.
 
-    Raises ValueError for an empty answer or one that is no string, number or list of these.
+    Raises ValueError if the answer is empty, or not a string, number or list of these.
     """
     if isinstance(value, bool) or value is None:
         raise ValueError("empty answer" if value is None else "the answer is true or false")
@@ -76,7 +76,7 @@ def _problem_text(value: Any) -> tuple[str, str | None]:
             role = message.get("role") if isinstance(message, dict) else None
             content = message.get("content") if isinstance(message, dict) else None
             if not isinstance(content, str) or role not in ("user", "system"):
-                raise BadRow("the prompt is no list of user and system messages")
+                raise BadRow("the prompt is not a list of user and system messages")
             if role == "user":
                 users.append(content)
             else:

@@ -16,7 +16,7 @@ def data_files(path: Path, split: str | None) -> list[Path]:
 
     Folders: what `save_to_disk` writes (one split, or several with `dataset_dict.json`), and a
     downloaded dataset repository (`<split>*.parquet|jsonl|json|csv|arrow` in it or in `data/`).
-    Raises InputError if there is none, or several splits and no choice.
+    Raises InputError if there is no data file, or if there are several splits and none is chosen.
     """
     if path.is_file():
         if path.suffix not in READERS:

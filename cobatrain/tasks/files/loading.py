@@ -35,9 +35,9 @@ def load(
 ) -> Loaded:
     """Reads a source; `name` is the level of prompts without one.
 
-    Raises InputError for a missing or unreadable file, missing columns, no rows, and, unless
-    `on_bad_row` is "skip", for malformed rows (all counted, the first five named by file and line
-    or row number).
+    Raises InputError if the file is missing or unreadable, columns are missing, there are no rows
+    or, unless `on_bad_row` is "skip", rows are malformed (all counted, the first five named by
+    file and line or row number).
     """
     first: dict[tuple[str, str], tuple[str, Problem]] = {}  # of each (problem, answer)
     bad: list[str] = []
@@ -48,8 +48,8 @@ def load(
             if isinstance(problem, BadRow):
                 bad.append(f"{file}, {where}: {problem}")
             else:
-                said = (problem.text, problem.answer)
-                first.setdefault(said, (f"{file.name} {where}", problem))
+                question = (problem.text, problem.answer)
+                first.setdefault(question, (f"{file.name} {where}", problem))
     if rows == 0:
         raise InputError(f"{source.path} has no rows")
     if bad and on_bad_row == "error":

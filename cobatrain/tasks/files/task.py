@@ -30,7 +30,7 @@ def make_files(config: FilesConfig, seed: int) -> Task:
 
     A train problem that is also held out is removed from train (`counts["overlap"]`), or an error.
     Reward: 1 where math-verify finds the response's final answer equal to the reference, else 0.
-    Raises InputError as `load` does, and if nothing is left to train on.
+    Raises InputError as `load` does, or if nothing is left to train on.
     """
     if "heldout" in config.heldout and config.heldout_size:
         raise InputError("`heldout` names both a file and what heldout_size holds out: rename it")

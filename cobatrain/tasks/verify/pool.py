@@ -40,11 +40,11 @@ Item = tuple[Prompt, str]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one item."""
+    """The outcome of one item."""
 
     reward: float = 0.0
     failure: Literal["timeouts", "errors", "crashes"] | None = None
-    """Why there is no reward: a limit of time ended it, the judge raised, or the worker died."""
+    """Why there is no reward: a time limit ended it, the judge raised, or the worker died."""
     why: str = ""
     """The same, as the end of a sentence that starts with the judge's name."""
 
@@ -178,7 +178,7 @@ class Pool:
         try:
             reply: dict[str, Any] = worker.child.receive(self._limits.wall_seconds)
         except ChildError:
-            worker.child.wait(1.0)  # it is ending: let it, for the sake of its exit code
+            worker.child.wait(1.0)  # it is ending: wait, to get its exit code
             return None
         return reply
 
@@ -196,7 +196,7 @@ class Pool:
         worker.ready = True
 
     def _lost(self, worker: _Worker) -> Verdict:
-        """The verdict on what a worker was at when it died or was late."""
+        """The verdict on the item that a worker had when it died or was late."""
         code = self._discard(worker)
         if -code in _TIME_SIGNALS:
             return Verdict(failure="timeouts", why="exceeded its time limit")

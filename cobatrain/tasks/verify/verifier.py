@@ -33,7 +33,7 @@ class VerifierStats:
     judged: int = 0
     """Of these, sent to a worker; the others were decided by string work."""
     timeouts: int = 0
-    """Ended by a limit of time."""
+    """Ended by a time limit."""
     errors: int = 0
     """The judge raised (or ran out of memory)."""
     crashes: int = 0
