@@ -13,6 +13,7 @@ from rich.table import Table
 
 from cobasim.allocation import SOLVERS
 from cobasim.cli.common import JsonFlag
+from cobasim.cli.reading import ReadingOptions, tell
 
 if TYPE_CHECKING:
     from cobasim.arrays import FloatArray, IntArray
@@ -56,11 +57,12 @@ def allocate(
     file: Annotated[
         str,
         typer.Argument(
-            help="Pass rates: .json (a list), .csv or .parquet (a column pass_rate), .npy, or - "
-            "for standard input."
+            help="Pass rates: csv, tsv, txt, json, jsonl, npy, npz, parquet or arrow, also .gz; a "
+            "dataset folder; - for standard input. A column pass_rate, or see --column."
         ),
     ],
     limits: LimitOptions,
+    reading: ReadingOptions,
     state: StateOptions,
     parameters: ParameterOptions,
     allocator: Annotated[str, typer.Option(help="See `cobasim allocators`.")] = "coba",
@@ -69,24 +71,35 @@ def allocate(
 ) -> None:
     """Budgets for a file of pass rates: how many rollouts each prompt should get."""
     from cobasim.allocation import Limits, prepare
-    from cobasim.data import read_pass_rates
+    from cobasim.data import read_measured
 
-    rates = read_pass_rates(file)
+    measured = read_measured(file, reading.options())
+    tell(measured)
     given = {name: value for name, value in asdict(parameters).items() if value is not None}
-    obs, built = prepare(rates, allocator=allocator, solver=solver, **asdict(state), **given)
+    obs, built = prepare(
+        measured.pass_rate,
+        attempts=measured.attempts,
+        allocator=allocator,
+        solver=solver,
+        **asdict(state),
+        **given,
+    )
     budgets = built(obs, Limits(limits.total_budget, limits.low, limits.high))
     shape = built.shape(obs)
     if as_json:
         alpha, beta = (None, None) if shape is None else shape
         total = int(budgets.sum())
         content = {"budgets": budgets.tolist(), "alpha": alpha, "beta": beta, "total": total}
+        if not measured.whole:
+            content["rows"] = measured.rows.tolist()
         print(json.dumps(content))
         return
     title = f"{allocator}: {budgets.sum()} rollouts over {budgets.size} prompts"
-    Console().print(_table(title, rates, budgets))
+    Console().print(_table(title, measured.pass_rate, budgets))
     if shape is not None:
         print(f"preference density: Beta({shape[0]:.2f}, {shape[1]:.2f})")
-    print("budgets in the order of the file: add --json")
+    order = "in the order of the file" if measured.whole else "with their rows, counted from 0"
+    print(f"budgets {order}: add --json")
 
 
 def _table(title: str, rates: FloatArray, budgets: IntArray) -> Table:

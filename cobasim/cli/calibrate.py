@@ -15,6 +15,7 @@ from rich.table import Table
 from cobasim.cli.common import command_text, interruptible, progress_bar
 from cobasim.cli.options import JobsOption, PassRatesOption, SeedsOption
 from cobasim.cli.output import narrow_table, say, say_files
+from cobasim.cli.reading import ReadingOptions, tell
 
 if TYPE_CHECKING:
     from cobasim.experiments.calibration import Model
@@ -34,7 +35,6 @@ class FitOptions:
     samples: Annotated[int, typer.Option(min=2, help="Settings tried for each model.")] = 128
     refine: Annotated[int, typer.Option(min=0, help="Steps of refinement after that.")] = 60
     seeds: SeedsOption = 4
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the sample and the bootstrap.")] = 0
 
     @property
     def worlds(self) -> list[str]:
@@ -47,27 +47,33 @@ def calibrate(
         list[str], typer.Argument(help="Folders of real runs, or archives of them (.jsonl.gz).")
     ],
     fit: FitOptions,
+    reading: ReadingOptions,
     jobs: JobsOption = None,
     out: Annotated[str, typer.Option(help="Folder of the report.")] = "runs/calibration",
 ) -> None:
     """Fit the worlds to real runs with uniform budgets; predict the unseen adaptive runs."""
     from cobasim.experiments import calibration
     from cobasim.records import read_runs
+    from cobasim.runs import measured_pool
 
+    rates = reading.options()
+    tell(measured_pool(fit.pass_rates, rates))
     real = calibration.RealRuns.of(read_runs([Path(run) for run in runs]))
     names = list(fit.model or calibration.MODELS)
-    how = calibration.Search(samples=fit.samples, refine=fit.refine, seed=fit.seed)
+    how = calibration.Search(samples=fit.samples, refine=fit.refine, seed=reading.seed)
     models = []
     with interruptible("nothing was written"), progress_bar("settings") as progress:
         for world in fit.worlds:
             for name in names:
-                fitted = calibration.FittedWorld(world, name, pass_rates=fit.pass_rates)
+                fitted = calibration.FittedWorld(
+                    world, name, pass_rates=fit.pass_rates, reading=rates
+                )
                 bar = progress.add_task(f"{world}, {name}", total=fit.samples + fit.refine)
                 advance: Callable[[int], None] = partial(progress.advance, bar)
                 problem = calibration.Problem(real, fitted, fit.seeds or 4)
                 models.append(calibration.calibrate(problem, how, jobs=jobs, on_progress=advance))
     report, numbers = calibration.store(
-        models, real, Path(out), command=command_text(), pass_rates=fit.pass_rates
+        models, real, Path(out), command=command_text(), pass_rates=fit.pass_rates, reading=rates
     )
     console = Console()
     for model in models:

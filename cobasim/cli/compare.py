@@ -15,6 +15,7 @@ from cobasim.cli.common import JsonFlag, command_text, interruptible, progress_b
 from cobasim.cli.comparison_tables import comparison_tables
 from cobasim.cli.options import ComparedOptions, JobsOption, RunOptions
 from cobasim.cli.output import say, say_files
+from cobasim.cli.reading import ReadingOptions
 
 if TYPE_CHECKING:
     from cobasim.records import Run
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 def compare(
     compared: ComparedOptions,
     run: RunOptions,
+    reading: ReadingOptions,
     preset: Annotated[
         str,
         typer.Option(
@@ -43,7 +45,7 @@ def compare(
     from cobasim.settings import validated
 
     began = time.perf_counter()
-    values = runs.settle(preset, run.plain(), **compared.chosen(), **run.chosen())
+    values = runs.settle(preset, run.plain(), **compared.chosen(reading), **run.chosen())
     config = runs.with_pool(validated(runs.CompareConfig, values))
     folder = Path(out or f"runs/compare-{datetime.now():%Y%m%d-%H%M%S}")
     runs.claim_new_folder(folder)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from cobasim.cli.reading import ReadingOptions, tell
 from cobasim.errors import unknown_name
 
 
@@ -114,15 +115,31 @@ class ComparedOptions:
     seeds: SeedsOption = None
     weighting: WeightingOption = "both"
     pass_rates: PassRatesOption = None
+    first_beliefs: Annotated[
+        str | None,
+        typer.Option(
+            help="What estimators know at the start: unseen (nothing), or measured (each prompt "
+            "was tried as often as in the file). Default: measured if the file has attempts."
+        ),
+    ] = None
 
-    def chosen(self) -> dict[str, Any]:
-        """Values for ``settle``; None: not chosen."""
+    def chosen(self, reading: ReadingOptions) -> dict[str, Any]:
+        """Values for ``settle``; None: not chosen. Says what was read of the file of pass rates."""
+        from cobasim.runs import measured_pool
+
         names = None if self.allocators is None else allocator_list(self.allocators)
+        pool = measured_pool(self.pass_rates, reading.options())
+        tell(pool)
+        beliefs = self.first_beliefs
+        if beliefs is None and pool is not None and pool.attempts is not None:
+            beliefs = "measured"
         return {
             "allocators": names,
             "weightings": weighting_list(self.weighting),
             "seeds": self.seeds,
             "pass_rates": self.pass_rates,
+            "reading": reading.given(),
+            "first_beliefs": beliefs,
         }
 
 

@@ -24,6 +24,7 @@ from cobasim.cli.options import (
     plain_settings,
 )
 from cobasim.cli.output import narrow_table, resumable, run_experiment, say, say_files
+from cobasim.cli.reading import ReadingOptions, tell
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class RingOptions:
 
 def ring(
     options: RingOptions,
+    reading: ReadingOptions,
     jobs: JobsOption = None,
     out: ResumeOption = "runs/ring",
     yes: YesFlag = False,
@@ -58,9 +60,11 @@ def ring(
 ) -> None:
     """Every allocator in many conditions at equal rollouts: ranks, differences, tests, one page."""
     from cobasim.experiments import ring as rings
-    from cobasim.runs import TABLE
+    from cobasim.runs import TABLE, measured_pool
 
     began = time.perf_counter()
+    if options.pass_rates is not None:
+        tell(measured_pool(options.pass_rates, reading.options()))
     plan = rings.plan(
         options.preset,
         None if options.allocators is None else allocator_list(options.allocators),
@@ -68,6 +72,7 @@ def ring(
         steps=options.steps,
         oracles=options.oracles,
         pass_rates=options.pass_rates,
+        reading=reading.given(),
         settings=plain_settings(options.settings),
     )
     folder = Path(out)

@@ -23,6 +23,7 @@ from cobasim.cli.options import (
     YesFlag,
 )
 from cobasim.cli.output import check_number, duration, resumable, run_bar, say, say_files, short
+from cobasim.cli.reading import ReadingOptions
 from cobasim.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def sweep(
     sample: SampleOptions,
     compared: ComparedOptions,
     run: RunOptions,
+    reading: ReadingOptions,
     workers: WorkerOptions,
     preset: Annotated[str, typer.Option(help="As for compare.")] = "quick",
     out: ResumeOption = "runs/sweep",
@@ -96,7 +98,7 @@ def sweep(
     from cobasim import runs
 
     ray = workers.ray()
-    given = compared.chosen() | run.chosen()
+    given = compared.chosen(reading) | run.chosen()
     parameters, held = sample.parsed()
     points = runs.points(parameters, sample.method, samples=sample.samples, seed=sample.sample_seed)
     chosen = {name: value for name, value in given.items() if value is not None}

@@ -65,6 +65,14 @@ class RateOptions(Frozen):
         return self
 
     @property
+    def flags(self) -> list[str]:
+        """The words of a command line that give these options."""
+        words: list[str] = []
+        for name, value in self.model_dump(exclude_defaults=True).items():
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+        return words
+
+    @property
     def notation(self) -> Notation:
         """How numbers are written."""
         return Notation(self.percent, self.decimal_comma)

@@ -16,6 +16,7 @@ from cobasim.allocation import (
     make_allocator,
     own_parameters,
 )
+from cobasim.data import RateOptions
 from cobasim.errors import InputError, unknown_name
 from cobasim.loop import LoopConfig
 from cobasim.runs.config import ORACLE, RunConfig
@@ -36,6 +37,7 @@ class CompareConfig(Frozen):
     first_seed: Annotated[int, Field(ge=0)] = 0
     parameters: dict[str, Any] = {}  # of allocators; each gets those that it takes
     pass_rates: str | None = None  # file of measured pass rates: the pool of prompts
+    reading: RateOptions = RateOptions()  # how that file is read
     # allocator whose budgets weigh the prompts in the loss; None: those that are spent
     weigh_as: str | None = None
     loop: LoopConfig = LoopConfig()
@@ -143,6 +145,7 @@ def plan(config: CompareConfig) -> Iterator[RunConfig]:
                     parameters=own_parameters(name.removeprefix(ORACLE), config.parameters),
                     seed=seed,
                     pass_rates=config.pass_rates,
+                    reading=config.reading,
                     weigh_as=config.weigh_as,
                     loop=config.loop,
                     world=config.world.model_copy(update={"weighting": weighting}),
@@ -155,9 +158,9 @@ def with_pool(config: CompareConfig) -> CompareConfig:
     Raises InputError, before anything runs, if the file cannot be used or the batch is larger
     than the pool.
     """
-    rates = measured_pool(config.pass_rates)
-    if rates is not None:
-        world = config.world.model_copy(update={"num_prompts": rates.size})
+    pool = measured_pool(config.pass_rates, config.reading)
+    if pool is not None:
+        world = config.world.model_copy(update={"num_prompts": pool.pass_rate.size})
         config = config.model_copy(update={"world": world})
     if config.loop.batch_size > config.world.num_prompts:
         raise InputError(

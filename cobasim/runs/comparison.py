@@ -39,11 +39,11 @@ def run_all(
 
     Raises InputError if another process is writing to the folder.
     """
-    rates = measured_pool(config.pass_rates)
+    pool = measured_pool(config.pass_rates, config.reading)
     configs = list(plan(config))
     out.mkdir(parents=True, exist_ok=True)
     with writing(out):
-        for _ in in_parallel(execute, [(run, out, rates) for run in configs], jobs=jobs):
+        for _ in in_parallel(execute, [(run, out, pool) for run in configs], jobs=jobs):
             on_finished()
     return [read_run(run_directory(out, run)) for run in configs]
 
@@ -105,6 +105,7 @@ def store_comparison(result: Comparison, out: Path, *, command: str) -> list[Pat
     settings = worlds | config.loop.model_dump(mode="json") | config.parameters
     if config.pass_rates is not None:
         settings["pass_rates"] = config.pass_rates
+        settings |= config.reading.model_dump(mode="json", exclude_defaults=True)
     with writing(out):
         write_numbers(out / NUMBERS, result.to_json(), command=command)
         write_report(

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from cobasim.allocation import find_allocator, make_allocator
+from cobasim.data import RateOptions
 from cobasim.errors import InputError
 from cobasim.loop import LoopConfig
 from cobasim.settings import Frozen
@@ -22,6 +23,7 @@ class RunConfig(Frozen):
     parameters: dict[str, Any] = {}
     seed: Annotated[int, Field(ge=0)] = 0
     pass_rates: str | None = None  # file of measured pass rates behind the pool of prompts
+    reading: RateOptions = RateOptions()  # how that file is read
     # allocator whose budgets weigh the prompts in the loss; None: those that are spent
     weigh_as: str | None = None
     loop: LoopConfig = LoopConfig()

@@ -25,7 +25,7 @@ def execute_row(config: RunConfig, measure: Measure | None = None) -> dict[str, 
     from cobasim.scores import summarise
 
     began = time.perf_counter()
-    loop, records = simulate(config, measured_pool(config.pass_rates))
+    loop, records = simulate(config, measured_pool(config.pass_rates, config.reading))
     finished_run = Run(run_header(config), tuple(records), Path())
     scores = asdict(summarise(finished_run))
     return {

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import plotly.graph_objects as go
 
+from cobasim.data import RateOptions
 from cobasim.experiments import frame
 from cobasim.experiments.calibration.model import Model
 from cobasim.experiments.calibration.real_runs import RealRuns
@@ -22,7 +23,13 @@ GREY = "#777777"
 
 
 def store(
-    models: Sequence[Model], real: RealRuns, out: Path, *, command: str, pass_rates: str | None
+    models: Sequence[Model],
+    real: RealRuns,
+    out: Path,
+    *,
+    command: str,
+    pass_rates: str | None,
+    reading: RateOptions,
 ) -> list[Path]:
     """Write the self-contained page (HTML) and the numbers (JSON) below ``out``; their paths.
 
@@ -32,17 +39,22 @@ def store(
         out: the folder.
         command: what was run.
         pass_rates: file of the initial policy's pass rates, if there was one.
+        reading: how it was read.
     """
     loop = real.loop.model_dump(mode="json")
     numbers = {
         "loop": loop,
         "real_seeds": {f"{a}/{w}": sorted(seeds) for (a, w), seeds in real.series.items()},
         "models": [model.to_json() for model in models],
-        "compare": [ready_command(model, real.loop, pass_rates) for model in models],
+        "compare": [ready_command(model, real.loop, pass_rates, reading) for model in models],
     }
     parts = [f"<p><b>{escape(title(model))}.</b> {escape(sentence(model))}</p>" for model in models]
     parts += [drawing(figure) for figure in figures(models, real)]
-    page = frame.Page("Calibration", parts, loop | {"pass rates": pass_rates})
+    page = frame.Page(
+        "Calibration",
+        parts,
+        loop | {"pass rates": pass_rates, **reading.model_dump(mode="json", exclude_defaults=True)},
+    )
     return frame.store(out, NAME, numbers, page, command=command)
 
 
@@ -51,12 +63,14 @@ def title(model: Model) -> str:
     return f"{model.settings['world']}, {model.name}"
 
 
-def ready_command(model: Model, loop: LoopConfig, pass_rates: str | None) -> str:
+def ready_command(
+    model: Model, loop: LoopConfig, pass_rates: str | None, reading: RateOptions
+) -> str:
     """The ``cobasim compare`` command that continues with a fitted world."""
     words = ["cobasim", "compare", "--steps", str(loop.steps)]
     words += ["--batch-size", str(loop.batch_size), "--total-budget", str(loop.total_budget)]
     if pass_rates is not None:
-        words += ["--pass-rates", pass_rates]
+        words += ["--pass-rates", pass_rates, *reading.flags, "--first-beliefs", "unseen"]
     for name, value in model.settings.items():
         text = f"{value:.4g}" if isinstance(value, float) else str(value)
         words += ["--world", text] if name == "world" else ["--set", f"{name}={text}"]

@@ -61,8 +61,8 @@ class Problem:
 
     def simulate(self, point: Mapping[str, Any], keys: Sequence[Key], seeds: int) -> Simulated:
         """Runs of the world at a point of the box, with the real runs' loop and allocators."""
-        rates = measured_pool(self.world.pass_rates)
-        size = {} if rates is None else {"num_prompts": rates.size}
+        pool = measured_pool(self.world.pass_rates, self.world.reading)
+        size = {} if pool is None else {"num_prompts": pool.pass_rate.size}
         simulated: Simulated = {}
         for allocator, weighting in keys:
             per = "prompt" if weighting == "prompt" else "rollout"
@@ -75,8 +75,9 @@ class Problem:
                     loop=self.real.loop,
                     world=world,
                     pass_rates=self.world.pass_rates,
+                    reading=self.world.reading,
                 )
-                _, records = simulate(config, rates)
+                _, records = simulate(config, pool)
                 simulated.setdefault((allocator, weighting), []).append(Series.of(records))
         return simulated
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cobasim.data import RateOptions
 from cobasim.errors import unknown_name
 from cobasim.runs import Parameter
 
@@ -39,6 +40,7 @@ class FittedWorld:
             tell it from ``noise``.
         fixed: settings of the world that are not fitted.
         pass_rates: file of the initial policy's measured pass rates; None: the world's population.
+        reading: how that file is read.
 
     Raises InputError for an unknown world or model.
     """
@@ -47,6 +49,7 @@ class FittedWorld:
     model: str = "with forgetting and prompt noise"
     fixed: Mapping[str, Any] = field(default_factory=dict)
     pass_rates: str | None = None
+    reading: RateOptions = field(default_factory=RateOptions)
 
     def __post_init__(self) -> None:
         if self.world not in BOX:

@@ -107,6 +107,7 @@ def plan(
     steps: int | None = None,
     oracles: bool = True,
     pass_rates: str | None = None,
+    reading: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
     points: Sequence[Point] | None = None,
 ) -> Sweep:
@@ -119,6 +120,7 @@ def plan(
         steps: policy updates of a run; learning rates are chosen for the default.
         oracles: also run each as oracle-NAME that looks at pass rates.
         pass_rates: file of the measured population; None: ``MEASURED``.
+        reading: fields of ``RateOptions``: how that file is read.
         settings: further settings of the world, the loop or allocators; conditions win.
         points: conditions; None: the preset's.
 
@@ -148,6 +150,8 @@ def plan(
     chosen = SIZES | {
         "allocators": names, "seeds": seeds, "steps": steps, "eval_every": max(1, steps // 15),
     }  # fmt: skip
+    if reading:
+        chosen["reading"] = dict(reading)
     return Sweep("quick", SETTINGS | dict(settings or {}), chosen, tuple(points))
 
 
