@@ -77,6 +77,11 @@ class Comparison:
             + f". {equal}; evaluation on true pass rates, never seen by an "
             "allocator."
         )
+        if self.config.loop.first_beliefs == "measured":
+            lines.append(
+                "Beliefs start from as many attempts as the file has, their outcomes drawn anew; "
+                "those rollouts are not counted."
+            )
         return lines
 
     def to_json(self) -> dict[str, Any]:
