@@ -6,7 +6,7 @@ room registers ``cobasim/RolloutBudget-v0``; it loads neither stable-baselines3 
 
 from cobasim.gym.env import ENV_ID, RolloutBudgetEnv, observation_dict, register
 from cobasim.gym.learn import Trained, train
-from cobasim.gym.settings import cheap_config
+from cobasim.gym.settings import UnknownKeyword, cheap_config
 
 register()
 
@@ -14,6 +14,7 @@ __all__ = [
     "ENV_ID",
     "RolloutBudgetEnv",
     "Trained",
+    "UnknownKeyword",
     "cheap_config",
     "observation_dict",
     "register",

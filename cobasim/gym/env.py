@@ -20,7 +20,7 @@ from cobasim.allocation.methods.learned import (
 )
 from cobasim.arrays import FloatArray
 from cobasim.errors import InputError, unknown_name
-from cobasim.gym.settings import SMALL, run_config
+from cobasim.gym.settings import SMALL, UnknownKeyword, run_config
 from cobasim.loop import Loop
 from cobasim.records import StepRecord
 from cobasim.runs import RunConfig
@@ -51,10 +51,12 @@ class RolloutBudgetEnv(gymnasium.Env[Any, Any]):
         config: a RunConfig, or a dict of its fields; its allocator is not used. None: a small
             world of 2048 prompts, with M = 64, B_total = 1024 and 100 steps.
         form: "prompts" or "rates".
+        render_mode: None; there is nothing to render.
         **settings: flat names of world and loop settings, which change ``config``.
 
     ``reset(seed=n)`` starts the world of seed n; without a seed a new one is drawn. Raises
-    InputError for an unknown form or setting, or a bad value.
+    InputError for an unknown form or a bad value, and UnknownKeyword (an InputError and a
+    TypeError, which libraries expect) for an unknown setting or another render mode.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}
@@ -64,8 +66,12 @@ class RolloutBudgetEnv(gymnasium.Env[Any, Any]):
         config: RunConfig | dict[str, Any] | None = None,
         *,
         form: str = "prompts",
+        render_mode: str | None = None,
         **settings: Any,
     ) -> None:
+        if render_mode is not None:
+            raise UnknownKeyword(f"there is nothing to render: render_mode {render_mode!r}")
+        self.render_mode = None
         if form not in FORMS:
             raise unknown_name("form", form, FORMS)
         self.form = form
@@ -114,7 +120,8 @@ class RolloutBudgetEnv(gymnasium.Env[Any, Any]):
     def step(self, action: NDArray[np.float32]) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Spend the step's budget by ``action``, and learn from it.
 
-        Raises RuntimeError before a reset, and InputError for an action with NaN or infinity.
+        Raises RuntimeError before a reset, and InputError for an action of another shape, or with
+        NaN or infinity.
         """
         loop = self._loop
         if loop is None:
@@ -129,6 +136,12 @@ class RolloutBudgetEnv(gymnasium.Env[Any, Any]):
 
     def _preferences(self, action: NDArray[np.float32]) -> FloatArray:
         """One preference per prompt, (m,)."""
+        shape = np.shape(action)
+        if shape != self.action_space.shape:
+            raise InputError(
+                f"an action of form {self.form!r} has the shape {self.action_space.shape}, got "
+                f"{shape}"
+            )
         given = np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
         if not np.isfinite(given).all():
             raise InputError("an action must be finite numbers, got NaN")
@@ -167,4 +180,4 @@ def observation_dict(obs: Observation) -> dict[str, Any]:
 def register() -> None:
     """Register the environment with Gymnasium under ENV_ID; a second call changes nothing."""
     if ENV_ID not in gymnasium.registry:
-        gymnasium.register(id=ENV_ID, entry_point=RolloutBudgetEnv)
+        gymnasium.register(id=ENV_ID, entry_point="cobasim.gym.env:RolloutBudgetEnv")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cobasim.errors import InputError
+from cobasim.errors import InputError, unknown_name
 from cobasim.loop import LoopConfig
 from cobasim.runs import RunConfig
 from cobasim.settings import validated
@@ -25,10 +25,14 @@ CHEAP: dict[str, dict[str, Any]] = {
 five times its learning rate in a fifth of its steps."""
 
 
+class UnknownKeyword(InputError, TypeError):
+    """A keyword that the environment does not take."""
+
+
 def run_config(values: Mapping[str, Any], settings: Mapping[str, Any]) -> RunConfig:
     """The RunConfig of ``values`` (its fields), changed by flat names of the world and the loop.
 
-    Raises InputError for an unknown name or a bad value.
+    Raises UnknownKeyword for an unknown name, InputError for a bad value.
     """
     changed = dict(values)
     for name, value in settings.items():
@@ -37,7 +41,8 @@ def run_config(values: Mapping[str, Any], settings: Mapping[str, Any]) -> RunCon
                 changed[part] = dict(changed.get(part, {})) | {name: value}
                 break
         else:
-            raise InputError(f"unknown setting {name!r} of the world or the loop")
+            known = [*WorldConfig.model_fields, *LoopConfig.model_fields]
+            raise UnknownKeyword(str(unknown_name("setting", name, known)))
     return validated(RunConfig, changed)
 
 
