@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from cobasim.allocation import Limits, Observation
+from cobasim.allocation import Limits
 from cobasim.explorer import budgets_csv
 from cobasim.figures import class_shares, marginal_gains, preferences, prompt_budgets
 from cobasim.whatif import Outcome, outcome_table, what_if
 from cobasim_apps.allocators import allocator_help, parameter_sliders
-from cobasim_apps.batch_source import batch_source
+from cobasim_apps.batch_source import Batch, batch_source
 from cobasim_apps.elements import BIND, chart, shown_errors
 from cobasim_apps.options import allocator_names
 
@@ -21,15 +21,16 @@ def page() -> None:
     st.title("One batch: who gets how many rollouts?")
     left, right = st.columns([1, 3], gap="medium")
     with left:
-        obs = batch_source()
+        batch = batch_source()
     with right:
-        if obs is not None:
+        if batch is not None:
             with shown_errors():
-                _answer(obs)
+                _answer(batch)
 
 
-def _answer(obs: Observation) -> None:
+def _answer(batch: Batch) -> None:
     """What each chosen allocator does with the batch."""
+    obs = batch.observation
     size = obs.pass_rate.size
     names = st.multiselect(
         "Allocators",
@@ -44,7 +45,7 @@ def _answer(obs: Observation) -> None:
     if not names:
         st.info("Choose at least one allocator.")
         return
-    outcomes = what_if(obs, limits, names, parameters)
+    outcomes = what_if(obs, limits, names, parameters, attempts_known=batch.attempts_known)
     limits = limits.for_batch(size)
     st.dataframe(outcome_table(outcomes), hide_index=True, key="summary")
     st.caption(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import streamlit as st
 
 from cobasim.allocation import Observation
 from cobasim.arrays import FloatArray
+from cobasim.data import MeasuredRates
 from cobasim.errors import InputError
-from cobasim.explorer import estimate_rates, mark_unseen, nearest_step
+from cobasim.explorer import estimated, mark_unseen, nearest_step
 from cobasim.records import find_runs, read_run
-from cobasim.whatif import observation_of_bins
+from cobasim.whatif import knows_attempts, observation_of_bins
 from cobasim.world import POPULATIONS, draw_pass_rates
 from cobasim_apps.elements import BIND, shown_errors
 from cobasim_apps.options import options
@@ -25,7 +28,15 @@ SOURCES = {
 }
 
 
-def batch_source() -> Observation | None:
+@dataclass(frozen=True)
+class Batch:
+    """A batch, and whether the attempts behind its estimates are known."""
+
+    observation: Observation
+    attempts_known: bool = True
+
+
+def batch_source() -> Batch | None:
     """The batch as the widgets describe it; None where a message says why there is none."""
     source = st.selectbox(
         "Source of pass rates", list(SOURCES), format_func=SOURCES.__getitem__, key="source",
@@ -36,35 +47,49 @@ def batch_source() -> Observation | None:
     return None
 
 
-def _drawn(source: str) -> Observation | None:
+def _drawn(source: str) -> Batch | None:
     """A batch drawn at random, or from a file."""
     size = int(st.number_input("Prompts in the batch, M", 1, MOST_PROMPTS, 512, key="M", bind=BIND))
     seed = int(st.number_input("Random seed", 0, 10**6, 0, key="seed", bind=BIND))
     rng = np.random.default_rng([seed, size])
     if source == "population":
         name = st.selectbox("Population", list(POPULATIONS), key="population", bind=BIND)
-        rates = _estimated(draw_pass_rates(rng, size, name), rng)
+        rates, attempts = _estimated(draw_pass_rates(rng, size, name), rng)
     elif source == "beta":
         a = st.slider("Beta a", 0.1, 10.0, 1.0, 0.1, key="a", bind=BIND)
         b = st.slider("Beta b", 0.1, 10.0, 2.0, 0.1, key="b", bind=BIND)
-        rates = _estimated(rng.beta(a, b, size), rng)
+        rates, attempts = _estimated(rng.beta(a, b, size), rng)
     else:
-        uploaded = uploaded_pass_rates("upload")
-        if uploaded is None:
+        measured = uploaded_pass_rates("upload")
+        if measured is None:
             st.info("Upload a file, or choose another source.")
             return None
-        rates = uploaded
-        if rates.size > size:
-            rates = rng.choice(rates, size, replace=False)
-            st.caption(f"{size} of {uploaded.size:,} prompts, drawn at random with the seed.")
-        else:
-            st.caption(f"All {rates.size:,} prompts of the file.")
+        rates, attempts = _of_file(measured, size, rng)
     unseen = st.slider("Unseen prompts (%)", 0, 100, 0, key="unseen", bind=BIND)
-    attempts = mark_unseen(rates.size, unseen, rng)
-    return _observation(rates, attempts, failure_rate=1.0 - float(rates.mean()))
+    attempts = mark_unseen(attempts, unseen, rng)
+    return Batch(_observation(rates, attempts, failure_rate=1.0 - float(rates.mean())))
 
 
-def _estimated(true: FloatArray, rng: np.random.Generator) -> FloatArray:
+def _of_file(
+    measured: MeasuredRates, size: int, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
+    """Rates and attempts (m,) of a file, or of a part of it; m at most ``size``."""
+    rates, attempts = measured.pass_rate, measured.attempts
+    if attempts is None:
+        number = st.number_input(
+            "Rollouts per pass-rate estimate", 1, 100_000, 16, key="behind_upload", bind=BIND,
+            help="The file does not say. Allocators such as signal weigh it.",
+        )  # fmt: skip
+        attempts = np.full(rates.shape, float(number))
+    if rates.size > size:
+        chosen = rng.choice(rates.size, size, replace=False)
+        st.caption(f"{size} of {rates.size:,} prompts, drawn at random with the seed.")
+        return rates[chosen], attempts[chosen]
+    st.caption(f"All {rates.size:,} prompts of the file.")
+    return rates, attempts
+
+
+def _estimated(true: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     rollouts = st.select_slider(
         "Rollouts per pass-rate estimate",
         ["exact", "4", "8", "16", "32", "64"],
@@ -73,10 +98,10 @@ def _estimated(true: FloatArray, rng: np.random.Generator) -> FloatArray:
         bind=BIND,
         help="Each estimate is the pass count of this many rollouts. exact: the true pass rates.",
     )
-    return estimate_rates(true, None if rollouts == "exact" else int(rollouts), rng)
+    return estimated(true, None if rollouts == "exact" else int(rollouts), rng)
 
 
-def _recorded() -> Observation | None:
+def _recorded() -> Batch | None:
     """A step of a recorded run."""
     folder = options().runs
     paths = find_runs(folder) if folder.is_dir() else []
@@ -100,7 +125,11 @@ def _recorded() -> Observation | None:
         f"{obs.pass_rate.size} prompts of step {step.step}, each at the middle of its pass-rate "
         "bin: records keep counts, not prompts."
     )
-    return _observation(obs.pass_rate, obs.attempts, failure_rate=step.smoothed_failure_rate)
+    known = knows_attempts(step.bins)
+    if not known:
+        st.caption("This run does not record how many attempts are behind its estimates.")
+    seen = _observation(obs.pass_rate, obs.attempts, failure_rate=step.smoothed_failure_rate)
+    return Batch(seen, attempts_known=known)
 
 
 def _observation(

@@ -5,13 +5,14 @@ and dropped.
 """
 
 from cobasim.data.columns import has, likely_columns, names_of, value_of
-from cobasim.data.files import READERS, data_files, ending_of, read_rows
+from cobasim.data.files import COMPRESSED, READERS, data_files, ending_of, read_rows
 from cobasim.data.measured import MeasuredRates
 from cobasim.data.options import RateOptions
 from cobasim.data.pass_rates import read_measured, read_pass_rates
 from cobasim.data.rows import UNNAMED, BadRow, Row
 
 __all__ = [
+    "COMPRESSED",
     "READERS",
     "UNNAMED",
     "BadRow",

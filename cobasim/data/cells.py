@@ -38,20 +38,20 @@ def is_missing(value: Any) -> bool:
 def number(value: Any, notation: Notation = Notation()) -> float:
     """A plain number. Raises ValueError with what is wrong and what would help."""
     if isinstance(value, bool):
-        raise ValueError(f"{value} is no number")
+        raise ValueError(f"{value} is not a number")
     if isinstance(value, int | float):
         return _finite(float(value), value)
     if not isinstance(value, str):
-        raise ValueError(f"{_short(value)} is no number")
+        raise ValueError(f"{_short(value)} is not a number")
     text = value.strip()
     if "," in text:
         if not notation.decimal_comma:
             raise ValueError(f"{text!r} has a comma; if it is a decimal comma, add --decimal-comma")
         if "." in text or text.count(",") > 1:
-            raise ValueError(f"{text!r} is no number with a decimal comma")
+            raise ValueError(f"{text!r} is not a number with a decimal comma")
         text = text.replace(",", ".")
     if not _PLAIN.fullmatch(text):
-        raise ValueError(f"{value!r} is no number")
+        raise ValueError(f"{value!r} is not a number")
     return _finite(float(text), value)
 
 
@@ -59,7 +59,7 @@ def count(value: Any, notation: Notation = Notation()) -> float:
     """A whole number of at least 0. Raises ValueError."""
     given = number(value, notation)
     if given < 0 or given != math.floor(given):
-        raise ValueError(f"{_short(value)} is no count: expected a whole number of at least 0")
+        raise ValueError(f"{_short(value)} is not a count: expected a whole number of at least 0")
     return given
 
 

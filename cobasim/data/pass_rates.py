@@ -25,7 +25,7 @@ def read_measured(source: str, options: RateOptions | None = None) -> MeasuredRa
         options: which columns hold what; None: a column ``pass_rate``, or numbers without a name.
 
     Raises InputError, with file and line, if anything cannot be read as it says it is: a row of the
-    wrong width, a value that is no number, a rate outside [0, 1], a missing value (unless
+    wrong width, a value that is not a number, a rate outside [0, 1], a missing value (unless
     ``options.missing`` says otherwise), a missing or repeated column.
     """
     options = options or RateOptions()

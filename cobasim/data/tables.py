@@ -260,4 +260,4 @@ def _notes(rates: FloatArray, attempts: FloatArray | None) -> tuple[str, ...]:
     if not odd.any():
         return ()
     rows = number_of(int(np.count_nonzero(odd)), "row")
-    return (f"in {rows} rate x attempts is no whole number: are the attempts right?",)
+    return (f"in {rows} rate x attempts is not a whole number: are the attempts right?",)

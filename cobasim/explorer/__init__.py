@@ -6,7 +6,7 @@ Knows nothing of Streamlit; the pages in ``apps`` are its only users.
 
 from cobasim.explorer.batches import (
     budgets_csv,
-    estimate_rates,
+    estimated,
     mark_unseen,
     nearest_step,
     read_upload,
@@ -33,7 +33,7 @@ __all__ = [
     "comparison_csv",
     "comparison_rows",
     "describe_run",
-    "estimate_rates",
+    "estimated",
     "finished_runs",
     "has_column",
     "last_samples",

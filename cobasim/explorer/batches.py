@@ -6,30 +6,35 @@ import csv
 import io
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from cobasim.allocation import Observation
 from cobasim.arrays import FloatArray
-from cobasim.data import read_pass_rates
+from cobasim.data import MeasuredRates, RateOptions, read_measured
 from cobasim.errors import InputError
 from cobasim.records import Run, StepRecord
 from cobasim.whatif import Outcome
 
+EXACT = 1e6  # attempts that a true pass rate is presented with
 
-def estimate_rates(true: FloatArray, rollouts: int | None, rng: np.random.Generator) -> FloatArray:
-    """Estimates (m,) from pass counts of ``rollouts`` rollouts per prompt; None: the true rates."""
+
+def estimated(
+    true: FloatArray, rollouts: int | None, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
+    """Estimates and attempts (m,) from ``rollouts`` rollouts per prompt; None: the true rates."""
     if rollouts is None:
-        return true
-    return np.asarray(rng.binomial(rollouts, true) / rollouts)
+        return true, np.full(true.shape, EXACT)
+    return rng.binomial(rollouts, true) / rollouts, np.full(true.shape, float(rollouts))
 
 
-def mark_unseen(size: int, percent: float, rng: np.random.Generator) -> FloatArray:
-    """Attempts (size,): 0 for so many percent of the prompts, drawn at random, and 1 for others."""
-    attempts = np.ones(size)
-    attempts[rng.permutation(size)[: round(size * percent / 100)]] = 0.0
-    return attempts
+def mark_unseen(attempts: FloatArray, percent: float, rng: np.random.Generator) -> FloatArray:
+    """Attempts (m,) with 0 for so many percent of the prompts, drawn at random."""
+    marked = attempts.copy()
+    marked[rng.permutation(marked.size)[: round(marked.size * percent / 100)]] = 0.0
+    return marked
 
 
 def nearest_step(run: Run, number: int) -> StepRecord:
@@ -40,13 +45,13 @@ def nearest_step(run: Run, number: int) -> StepRecord:
     return min(steps, key=lambda step: abs(step.step - number))
 
 
-def read_upload(name: str, content: bytes) -> FloatArray:
-    """Pass rates (m,) of an uploaded file. Raises InputError with the file's name."""
+def read_upload(name: str, content: bytes, reading: RateOptions | None = None) -> MeasuredRates:
+    """Pass rates of an uploaded file. Raises InputError, naming the file as it was named."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / ("upload" + Path(name).suffix)
+        path = Path(folder) / ("upload" + "".join(Path(name).suffixes[-2:]))
         path.write_bytes(content)
         try:
-            return read_pass_rates(str(path))
+            return replace(read_measured(str(path), reading), source=name)
         except InputError as error:
             raise InputError(str(error).replace(str(path), name)) from None
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cobasim.errors import InputError
+from cobasim.explorer import guard
 from cobasim.records import STEPS_FILE
 from cobasim.runs import ROWS
 
@@ -92,11 +93,18 @@ class Job:
 
 
 class Jobs:
-    """All jobs of this server, by token. They end with it."""
+    """All jobs of this server, by token. They end with it, also if it is killed."""
 
     def __init__(self) -> None:
         self.known: dict[str, Job] = {}
         self.root = Path(tempfile.mkdtemp(prefix="cobasim-explore-"))
+        self._guard = subprocess.Popen(
+            [sys.executable, "-I", guard.__file__, str(self.root)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         atexit.register(self.close)
 
     def start(self, arguments: list[str], *, total: int = 1, steps_each: int = 0) -> Job:
@@ -120,6 +128,7 @@ class Jobs:
                 stderr=errors,
                 start_new_session=True,
             )
+        (folder / guard.PID).write_text(str(process.pid))
         self.known[token] = Job(token, arguments, folder, process, total, steps_each)
         return self.known[token]
 
@@ -134,6 +143,9 @@ class Jobs:
         for job in [*self.known.values()]:
             self.forget(job)
         shutil.rmtree(self.root, ignore_errors=True)
+        if self._guard.stdin is not None:
+            self._guard.stdin.close()
+        self._guard.wait()
 
 
 def save(job: Job, name: str, runs: Path) -> Path:
