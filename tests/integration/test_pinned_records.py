@@ -5,7 +5,7 @@ before the rooms were made (format of 0.1.0), and a digest of each run. On the m
 that wrote it the digests must be equal; elsewhere numbers agree to 12 digits, since linear algebra
 rounds differently there. Write it anew, after a change that is meant, with
 
-    python tests/test_pinned_records.py
+    python tests/integration/test_pinned_records.py
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from cobasim.loop import run
 from cobasim.records import StepRecord
 from cobasim.runs import RunConfig, build_loop, one_thread
 
-FILE = Path(__file__).parent / "data" / "pinned-records.jsonl.gz"
+FILE = Path(__file__).parents[1] / "data" / "pinned-records.jsonl.gz"
 LOOP = {"steps": 12, "batch_size": 16, "total_budget": 128, "eval_every": 4}
 WORLD = {"num_prompts": 96, "num_heldout": 64, "learning_rate": 0.02}
 ALLOCATORS = ("uniform", "coba", "knapsack", "signal", "signal-skip", "dapo", "reinforce-ada")

@@ -1,4 +1,4 @@
-"""Screenshots of the app's pages: ``python tests/screenshots.py RUNS docs/images``.
+"""Screenshots of the app's pages: ``python tests/support/screenshots.py RUNS docs/images``.
 
 RUNS: a folder with runs (and a sweep named ``sweep``) to show. Needs streamlit, playwright and
 chromium.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from app_browser import CHROMIUM, Server, settled
 from playwright.sync_api import sync_playwright
-from test_app_browser import CHROMIUM, Server, settled
 
 
 def main(runs: Path, out: Path, opened: list[str]) -> None:

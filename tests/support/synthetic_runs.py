@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
 from cobasim.records import Run, RunHeader, RunWriter, StepRecord, bin_counts, read_run
@@ -103,3 +105,12 @@ def curve_run(tmp_path, points, allocator="uniform", seed=0, **head) -> Run:
         for step, (rollouts, accuracy) in enumerate(points)
     )
     return Run(header(allocator, seed, **head), records, tmp_path)
+
+
+def strict_json(text: str) -> object:
+    """What a strict reader makes of a line: NaN and infinity are no JSON."""
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)

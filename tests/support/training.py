@@ -8,7 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+import yaml
+
 from cobasim.records import read_run
+from cobatrain.parallel import Single, checkpoints
 
 TINY = {"hidden": 64, "layers": 2, "heads": 2, "target_pass_rate": 0.4, "examples": 20000}
 SMALL = [
@@ -36,8 +39,6 @@ def plain(run: Path) -> list[dict]:
 
 
 def weights(run: Path) -> bytes:
-    from cobatrain.parallel import checkpoints
-
     return (checkpoints(run)[-1] / "model.safetensors").read_bytes()
 
 
@@ -47,8 +48,6 @@ def command(*arguments: str) -> list[str]:
 
 def started(config, out: Path) -> list[str]:
     path = out.with_suffix(".yaml")
-    import yaml
-
     path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
     return command("train", str(path), "--out", str(out))
 
@@ -59,3 +58,15 @@ def wait_for(path: Path, lines: int, process: subprocess.Popen) -> None:
         assert time.monotonic() < deadline
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
         time.sleep(0.02)
+
+
+class Peers(Single):
+    """Two ranks of which the other says what it is told to."""
+
+    world = 2
+
+    def __init__(self, said):
+        self.said = said
+
+    def gather(self, value):
+        return [value, self.said]

@@ -9,67 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from importlib import import_module
 from pathlib import Path
 
 import pytest
+from children import environment, gone
 
 from cobatrain.processes import Child, ChildDied, ChildLate, ChildSettings, wait_for_any
-
-SERVICES = """
-import os, pickle, signal, subprocess, sys, time
-
-def echo(parent):
-    for message in parent:
-        parent.send(message)
-
-def oddities(parent):
-    for message in parent:
-        if message == "exit":
-            sys.exit(7)
-        if message == "sleep":
-            time.sleep(1000)
-        if message == "print":
-            print("said on standard output", flush=True)
-        if message == "allocate":
-            try:
-                parent.send(len(bytearray(1 << 40)))
-            except MemoryError:
-                parent.send("refused")
-        elif message == "grandchild":
-            parent.send(subprocess.Popen(["sleep", "1000"]).pid)
-        elif message == "signals":
-            handler = signal.getsignal(signal.SIGINT)
-            shell = "import signal; print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
-            inherited = subprocess.check_output([sys.executable, "-c", shell], text=True)
-            parent.send([handler is signal.default_int_handler, inherited.strip() == "False"])
-        else:
-            parent.send(os.getpid())
-
-def lingers(parent):
-    for message in parent:
-        parent.send(os.getpid())
-    time.sleep(1000)
-
-class Bomb:
-    def __reduce__(self):
-        return os.mkdir, ("made-by-a-pickle",)
-
-def hostile(parent):
-    for message in parent:
-        parent.connection.send_bytes(pickle.dumps(Bomb()))
-"""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def services(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("services")
-    (folder / "child_services.py").write_text(SERVICES)
-    sys.path.insert(0, str(folder))
-    try:
-        yield import_module("child_services")
-    finally:
-        sys.path.remove(str(folder))
 
 
 def start(service: str = "oddities", **settings) -> Child:
@@ -79,20 +24,6 @@ def start(service: str = "oddities", **settings) -> Child:
 def ask(child: Child, message: object) -> object:
     child.send(message)
     return child.receive(60.0)
-
-
-def gone(pid: int, seconds: float = 10.0) -> bool:
-    """Whether the process ends within the time (a zombie has ended)."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        if state == "Z":
-            return True
-        time.sleep(0.05)
-    return False
 
 
 @pytest.mark.parametrize("answers", ["pickle", "json"])
@@ -105,7 +36,7 @@ def test_messages_of_any_size_come_back_in_order(answers):
     assert [child.receive(60.0) for _ in range(20)] == list(range(20))
     child.close()
     child.close()
-    assert gone(child.pid)
+    assert gone(child.pid, 10.0)
     with pytest.raises(ChildDied):
         child.send("too late")
 
@@ -221,7 +152,7 @@ if ending != "exit":
 def test_a_child_ends_with_its_parent(service, ending, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", PARENT, service, str(tmp_path), ending],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        env=environment(),
         stdout=subprocess.PIPE,
         text=True,
         timeout=60,
@@ -246,7 +177,7 @@ def test_ctrl_c_works_in_children_of_a_background_job():
     """A shell starts background jobs with SIGINT ignored, which processes inherit."""
     done = subprocess.run(
         ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-c", IGNORED],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        env=environment(),
         stdout=subprocess.PIPE,
         text=True,
         timeout=60,

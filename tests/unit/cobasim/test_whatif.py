@@ -1,49 +1,14 @@
-"""One batch under several allocators, in numbers and figures; chances and updates of groups."""
+"""One batch under several allocators, in numbers and figures."""
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy import special
 
 from cobasim import figures
 from cobasim.allocation import Limits, Observation, one_shot
-from cobasim.updates import UPDATES, expected_group_update, group_update, mixed_chance
+from cobasim.updates import expected_group_update
 from cobasim.whatif import observation_of_bins, outcome_table, what_if
-
-
-@given(
-    st.sampled_from(UPDATES),
-    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 40)), min_size=1, max_size=12),
-)
-def test_expected_update_is_the_mean_over_the_binomial(kind, pairs):
-    p, n = (np.array(column) for column in zip(*pairs, strict=True))
-    found = expected_group_update(p, n.astype(int), kind)
-    for rate, size, value in zip(p, n, found, strict=True):
-        passes = np.arange(size + 1)
-        moves, _ = group_update(passes, np.full(size + 1, size), kind)
-        chances = special.comb(size, passes) * rate**passes * (1 - rate) ** (size - passes)
-        assert value == pytest.approx(chances @ moves, abs=1e-9)
-
-
-@given(st.floats(0, 1), st.integers(0, 300))
-def test_the_chance_of_a_mixed_group_is_exact(rate, size):
-    p = Fraction(rate)
-    exact = 1 - p**size - (1 - p) ** size if size else Fraction(0)
-    (chance,) = mixed_chance(np.array([rate]), np.array([size]))
-    assert chance == pytest.approx(float(exact), rel=1e-12, abs=0)
-    if rate in (0, 1) or size <= 1:
-        assert chance == 0
-
-
-def test_the_chance_of_a_mixed_group_does_not_cancel_for_rare_passes():
-    rates = np.array([0.0, 1e-300, 1e-20, 1e-9, 0.5, 1.0])
-    chances = mixed_chance(rates, 2)
-    np.testing.assert_allclose(chances, 2 * rates * (1 - rates), rtol=1e-15)
 
 
 @pytest.fixture

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("transformers", reason="transformers is not installed")
 pytest.importorskip("yaml", reason="pyyaml is not installed")
 
 from cobasim.errors import InputError
-from cobatrain.comparison import Plan
 from cobatrain.config import CONFIGS, TrainConfig, difference, load_config
-from cobatrain.evaluation import pass_at_k, summarise
-from cobatrain.update import token_weights
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
@@ -103,56 +95,3 @@ def test_files_that_are_no_configs(tmp_path, text):
         load_config(path)
     with pytest.raises(InputError, match="one of qwen"):
         load_config(tmp_path / "missing.yaml")
-
-
-@given(st.integers(1, 7), st.data())
-def test_pass_at_k_is_the_share_of_subsets_with_a_success(samples, data):
-    correct = data.draw(st.integers(0, samples))
-    k = data.draw(st.integers(1, samples))
-    subsets = list(combinations([1] * correct + [0] * (samples - correct), k))
-    expected = np.mean([any(subset) for subset in subsets])
-    assert pass_at_k(samples, np.array([correct]), k)[0] == pytest.approx(expected)
-
-
-def test_evaluation_scores():
-    rewards = np.array([[1, 1, 0, 0], [0, 0, 0, 0], [1, 1, 1, 1]], dtype=float)
-    scores = summarise(rewards, ["a", "b", "a"], at=(2,))
-    assert scores["accuracy"] == pytest.approx(0.5)
-    assert scores["low"] < 0.5 < scores["high"]
-    assert scores["pass_at"] == pytest.approx({"1": 0.5, "2": (5 / 6 + 0 + 1) / 3, "4": 2 / 3})
-    assert scores["levels"] == pytest.approx({"a": 0.75, "b": 0.0})
-
-
-def runs(weightings, *settings):
-    return set(Plan(load_config("tiny", settings), ("uniform", "coba"), weightings, (0,)).runs())
-
-
-def test_uniform_runs_once_only_where_weightings_cannot_differ():
-    both = ("rollout", "prompt")
-    coba = {(weighting, "coba", 0) for weighting in both}
-    assert runs(both) == coba | {("rollout", "uniform", 0)}
-    assert runs(both[::-1]) == coba | {("prompt", "uniform", 0)}
-    # 500 rollouts over 64 prompts: groups of 7 and 8
-    uneven = {(weighting, "uniform", 0) for weighting in both}
-    assert runs(both, "loop.total_budget=500") == coba | uneven
-    # per token, long responses weigh more
-    token = {("token", name, 0) for name in ("uniform", "coba")}
-    assert runs((*both, "token")) == coba | {("rollout", "uniform", 0)} | token
-
-
-def test_groups_of_one_size_weigh_the_same_per_rollout_and_per_prompt():
-    lengths = np.array([3, 1, 4, 1, 5, 9])
-    even, uneven = np.array([0, 0, 1, 1, 2, 2]), np.array([0, 0, 0, 1, 2, 2])
-    for group, alike in ((even, True), (uneven, False)):
-        one, other = (token_weights(group, lengths, name) for name in ("rollout", "prompt"))
-        assert np.allclose(one, other) == alike
-    assert not np.allclose(*(token_weights(even, lengths, name) for name in ("rollout", "token")))
-
-
-@pytest.mark.parametrize(
-    ("allocators", "weightings"),
-    [((), ("rollout",)), (("coba",), ()), (("coba", "coba"), ("rollout",))],
-)
-def test_comparisons_of_nothing_are_refused(allocators, weightings):
-    with pytest.raises(InputError, match=r"at least one|twice"):
-        Plan(load_config("tiny"), allocators, weightings, (0,))

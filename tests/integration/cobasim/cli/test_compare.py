@@ -1,39 +1,24 @@
-"""`cobasim compare`: the same numbers whatever the jobs, paired, nothing overwritten or lost."""
+"""``cobasim compare``: the same numbers whatever the jobs, paired, nothing overwritten or lost."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import check_one_line
+from repository import MEASURED
 
-from cobasim import cli, runs
-from cobasim.allocation import ALLOCATORS, PEERS
-from cobasim.errors import InputError
+from cobasim import runs
 from cobasim.records import find_runs, read_run
-from cobasim.runs import PRESETS, CompareConfig, plan, settle
-from cobasim.settings import validated
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "pass_rates_tiny_lm.csv"
 TINY = [
     "compare", "--allocators", "uniform,coba,oracle-knapsack", "--seeds", "2", "--steps", "12",
     "--batch-size", "32", "--total-budget", "512", "--set", "num_prompts=100",
     "--set", "num_heldout=60",
 ]  # fmt: skip
-
-
-def call(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["cobasim", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    captured = capsys.readouterr()
-    return int(stop.value.code or 0), captured.out, captured.err
 
 
 def without_times(numbers: dict) -> dict:
@@ -42,12 +27,10 @@ def without_times(numbers: dict) -> dict:
     return numbers
 
 
-def test_numbers_do_not_depend_on_the_number_of_jobs(tmp_path, monkeypatch, capsys):
+def test_numbers_do_not_depend_on_the_number_of_jobs(tmp_path, cobasim):
     found = []
     for jobs in ("1", "2"):
-        code, out, _ = call(
-            monkeypatch, capsys, *TINY, "--json", "--jobs", jobs, "--out", str(tmp_path / jobs)
-        )
+        code, out, _ = cobasim(*TINY, "--json", "--jobs", jobs, "--out", str(tmp_path / jobs))
         assert code == 0
         found.append(without_times(json.loads(out)))
     assert found[0] == found[1]
@@ -55,9 +38,9 @@ def test_numbers_do_not_depend_on_the_number_of_jobs(tmp_path, monkeypatch, caps
     assert {row["weighting"] for row in found[0]["rows"]} == {"rollout", "prompt"}
 
 
-def test_table_report_numbers_and_runs_are_left_behind(tmp_path, monkeypatch, capsys):
+def test_table_report_numbers_and_runs_are_left_behind(tmp_path, cobasim):
     out = tmp_path / "new" / "folder"
-    code, text, errors = call(monkeypatch, capsys, *TINY, "--out", str(out))
+    code, text, errors = cobasim(*TINY, "--out", str(out))
     assert (code, errors) == (0, "")
     for word in ("uniform", "coba", "oracle-knapsack", "baseline", "rollout %", "prompt %"):
         assert word in text
@@ -85,25 +68,25 @@ def test_table_report_numbers_and_runs_are_left_behind(tmp_path, monkeypatch, ca
     assert reported == pytest.approx(np.mean(differences))
 
 
-def test_an_existing_folder_is_never_overwritten(tmp_path, monkeypatch, capsys):
+def test_an_existing_folder_is_never_overwritten(tmp_path, cobasim):
     (tmp_path / "precious").write_text("data")
-    code, _, errors = call(monkeypatch, capsys, *TINY, "--out", str(tmp_path))
+    code, _, errors = cobasim(*TINY, "--out", str(tmp_path))
     assert code == 2
     assert "never overwritten" in errors
     assert (tmp_path / "precious").read_text() == "data"
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_measured_pass_rates_are_where_the_simulated_prompts_start(tmp_path, monkeypatch, capsys):
-    code, out, _ = call(
-        monkeypatch, capsys, "compare", "--pass-rates", str(EXAMPLE), "--allocators",
+def test_measured_pass_rates_are_where_the_simulated_prompts_start(tmp_path, cobasim):
+    code, out, _ = cobasim(
+        "compare", "--pass-rates", str(MEASURED), "--allocators",
         "uniform", "--seeds", "1", "--steps", "1", "--weighting", "rollout", "--json",
         "--batch-size", "64", "--total-budget", "1024", "--out", str(tmp_path / "x"),
     )  # fmt: skip
     assert code == 0
     assert json.loads(out)["config"]["world"]["num_prompts"] == 4096
     (run,) = [read_run(path) for path in find_runs(tmp_path / "x")]
-    measured = np.genfromtxt(EXAMPLE, delimiter=",", names=True, dtype=None, encoding="utf-8")
+    measured = np.genfromtxt(MEASURED, delimiter=",", names=True, dtype=None, encoding="utf-8")
     mean = np.clip(measured["pass_rate"], 1e-3, 1 - 1e-3).mean()
     assert run.steps[0].evaluation["pool"] == pytest.approx(mean)
 
@@ -137,28 +120,23 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_clear_line_and_leaves_nothing(case, tmp_path, monkeypatch, capsys):
+def test_bad_input_is_one_clear_line_and_leaves_nothing(case, tmp_path, cobasim):
     arguments, expected = BAD[case]
     out = tmp_path / "out"
-    code, text, errors = call(monkeypatch, capsys, "compare", *arguments, "--out", str(out))
-    assert code == 2
-    assert text == ""
-    assert errors.startswith("error: ")
-    assert errors.count("\n") == 1
+    code, text, errors = cobasim("compare", *arguments, "--out", str(out))
+    check_one_line(code, text, errors)
     assert expected in errors
     assert not out.exists()
 
 
-def test_an_unwritable_place_is_one_line(monkeypatch, capsys):
-    code, _, errors = call(monkeypatch, capsys, *TINY, "--out", "/proc/nothing/here")
-    assert code == 2
-    assert errors.startswith("error: ")
-    assert errors.count("\n") == 1
-    assert "/proc/nothing" in errors
+def test_an_unwritable_place_is_one_line(cobasim):
+    answer = cobasim(*TINY, "--out", "/proc/nothing/here")
+    check_one_line(*answer)
+    assert "/proc/nothing" in answer.err
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch, cobasim):
     real = os.write
 
     def full(descriptor: int, data: bytes) -> int:
@@ -168,7 +146,7 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(os, "write", full)
     out = tmp_path / "out"
-    code, _, errors = call(monkeypatch, capsys, *TINY, "--jobs", "1", "--out", str(out))
+    code, _, errors = cobasim(*TINY, "--jobs", "1", "--out", str(out))
     assert code == 2
     assert errors.startswith("error: No space left on device")
     assert errors.count("\n") == 1
@@ -177,89 +155,8 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
     assert run.steps[-1].step == 4  # whole lines only
 
 
-def test_a_plan_pairs_seeds_and_gives_each_allocator_its_own_parameters():
-    values = settle("quick", {"kappa": 15, "tau": 3, "transfer": 0.2}, seeds=2)
-    configs = list(plan(validated(CompareConfig, values)))
-    assert len(configs) == 2 * 2 * len(PRESETS["quick"]["allocators"])
-    for one in configs:
-        assert one.world.transfer == 0.2
-        own = {"uniform": {}, "knapsack": {}, "coba": {"kappa": 15, "tau": 3}}
-        assert one.parameters == own.get(one.allocator, one.parameters)
-    worlds = {one.world.model_copy(update={"weighting": "rollout"}) for one in configs}
-    assert len(worlds) == 1
-
-
-def test_the_presets_together_run_every_allocator_and_the_papers_oracles():
-    names = PRESETS["paper"]["allocators"]
-    own = set(ALLOCATORS) - set(PEERS)
-    assert own <= set(names)
-    assert {f"oracle-{name}" for name in own if name != "uniform"} <= set(names)
-    assert set(PEERS) | {"uniform", "coba", "knapsack"} == set(PRESETS["peers"]["allocators"])
-    config = validated(CompareConfig, settle("paper", {}))
-    assert (config.loop.steps, config.seeds, config.loop.batch_size) == (500, 16, 512)
-    assert config.world.num_prompts == 17_000
-
-
-def test_settings_reach_only_what_knows_them():
-    with pytest.raises(InputError, match="unknown setting 'kappa'"):
-        settle("quick", {"kappa": 15}, allocators=("uniform", "knapsack"))
-
-
-@pytest.mark.slow
-def test_after_kill_9_runs_are_readable_up_to_the_last_whole_line(tmp_path):
-    out = tmp_path / "killed"
-    command = [
-        sys.executable, "-m", "cobasim", "compare", "--seeds", "1", "--steps", "100000",
-        "--allocators", "coba", "--weighting", "rollout", "--jobs", "1", "--out", str(out),
-    ]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        steps = out / "rollout" / "coba" / "seed-000" / "steps.jsonl"
-        deadline = time.monotonic() + 60
-        while not (steps.exists() and steps.stat().st_size > 20_000):
-            assert time.monotonic() < deadline
-            assert process.poll() is None
-            time.sleep(0.05)
-        growing = read_run(steps.parent)  # while the run goes on
-        process.send_signal(signal.SIGKILL)
-        process.wait(30)
-    finally:
-        process.kill()
-    run = read_run(steps.parent)
-    assert len(run.steps) >= len(growing.steps) > 10
-    assert [record.step for record in run.steps] == list(range(len(run.steps)))
-
-
-@pytest.mark.slow
-def test_ctrl_c_keeps_what_was_recorded_and_says_so(tmp_path):
-    out = tmp_path / "stopped"
-    command = [
-        sys.executable, "-m", "cobasim", "compare", "--seeds", "4", "--steps", "100000",
-        "--allocators", "uniform,coba", "--jobs", "2", "--out", str(out),
-    ]  # fmt: skip
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    try:
-        deadline = time.monotonic() + 90
-        while not list(out.glob("*/*/*/steps.jsonl")):
-            assert time.monotonic() < deadline
-            assert process.poll() is None
-            time.sleep(0.1)
-        time.sleep(1.0)
-        os.killpg(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == 130
-    assert f"error: interrupted; the steps recorded so far are kept in {out}" in errors
-    assert "Traceback" not in errors
-    assert all(read_run(path).steps for path in find_runs(out))
-
-
-def test_verdict_words_come_with_every_weighting(tmp_path, monkeypatch, capsys):
-    code, out, _ = call(monkeypatch, capsys, *TINY, "--json", "--out", str(tmp_path / "v"))
+def test_verdict_words_come_with_every_weighting(tmp_path, cobasim):
+    code, out, _ = cobasim(*TINY, "--json", "--out", str(tmp_path / "v"))
     assert code == 0
     assert set(json.loads(out)["verdicts"]) == {"rollout", "prompt"}
     assert runs.REPORT == "report.html"

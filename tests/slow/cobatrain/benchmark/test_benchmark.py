@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 
 import numpy as np
@@ -13,20 +12,19 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("transformers", reason="transformers is not installed")
 pytest.importorskip("yaml", reason="pyyaml is not installed")
 
-from cobasim.errors import InputError  # noqa: E402
-from cobatrain import cli  # noqa: E402
-from cobatrain.benchmark import measure  # noqa: E402
-from cobatrain.config import load_config  # noqa: E402
-from cobatrain.engines import HfEngine  # noqa: E402
-from cobatrain.tasks import Task  # noqa: E402
-from cobatrain.tiny import build_tiny  # noqa: E402
-
-pytestmark = pytest.mark.slow
+from cobasim.errors import InputError
+from cobatrain.benchmark import measure
+from cobatrain.config import load_config
+from cobatrain.engines import HfEngine
+from cobatrain.tasks import Task
+from cobatrain.tiny import build_tiny
 
 SMALL = [
     "loop.batch_size=8", "loop.total_budget=64", "task.train_size=400", "task.heldout_size=50",
     "sampling.max_tokens=5", "engine.name=transformers",
 ]  # fmt: skip
+
+
 PHASES = ("generate_ms", "forward_backward_ms", "allocate_ms", "sync_ms", "reward_ms", "rest_ms")
 
 
@@ -99,18 +97,13 @@ def test_the_models_time_is_the_models(settings, monkeypatch):
 
 
 @pytest.mark.parametrize("engine", ["transformers", "vllm"])
-def test_command_prints_every_figure(settings, engine, monkeypatch, capsys):
+def test_command_prints_every_figure(settings, engine, cobatrain):
     if engine == "vllm":
         pytest.importorskip("vllm", reason="vllm is not installed")
-    command = ["cobatrain", "benchmark", "tiny", "--steps", "2", "--json"]
-    for setting in (*settings, f"engine.name={engine}"):
-        command += ["--set", setting]
-    monkeypatch.setattr(sys, "argv", command)
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert not stop.value.code
-    printed = capsys.readouterr().out
-    found = json.loads(printed[printed.index("{") :])
+    chosen = [word for text in (*settings, f"engine.name={engine}") for word in ("--set", text)]
+    answer = cobatrain("benchmark", "tiny", "--steps", 2, "--json", *chosen)
+    assert answer.code == 0
+    found = json.loads(answer.out[answer.out.index("{") :])
     assert (found["engine"], found["prompts"], found["rollouts"]) == (engine, 8, 64)
     for name in (*PHASES, "checkpoint_ms", "checkpoint_ms_per_step", "tokens"):
         assert found[name] > 0, name

@@ -16,17 +16,14 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("transformers", reason="transformers is not installed")
 pytest.importorskip("yaml", reason="pyyaml is not installed")
 
-from safetensors.numpy import load_file  # noqa: E402
-from training import command, plain, started, wait_for  # noqa: E402
+from safetensors.numpy import load_file
+from training import SMALL, Peers, command, plain, started, wait_for
 
-from cobasim.errors import InputError  # noqa: E402
-from cobasim.records import read_run  # noqa: E402
-from cobatrain import trainer  # noqa: E402
-from cobatrain.engines import EngineConfig  # noqa: E402
-from cobatrain.engines.process import engine_environment  # noqa: E402
-from cobatrain.parallel import PeerError, Single, checkpoints, together  # noqa: E402
-
-pytestmark = pytest.mark.slow
+from cobasim.errors import InputError
+from cobasim.records import read_run
+from cobatrain import trainer
+from cobatrain.config import load_config
+from cobatrain.parallel import checkpoints
 
 UNEVEN = ("loop.steps=6", "loop.total_budget=199", "loop.batch_size=12", "loop.window=2",
           "checkpoint.every=2", "loop.eval_every=3", "task.train_size=36")  # fmt: skip
@@ -69,17 +66,13 @@ def same_run(one: Path, other: Path) -> None:
 @pytest.fixture(scope="module")
 def alone(model, tmp_path_factory):
     """Runs on one process, by their settings."""
-    from training import SMALL
-
-    from cobatrain.config import load_config
-
     known = {}
 
     def run(*settings: str) -> Path:
         if settings not in known:
             known[settings] = tmp_path_factory.mktemp("alone") / "run"
-            one = load_config("tiny", [*SMALL, f"model.path={model}", *UNEVEN, *settings])
-            trainer.train(one, known[settings])
+            chosen = load_config("tiny", [*SMALL, f"model.path={model}", *UNEVEN, *settings])
+            trainer.train(chosen, known[settings])
         return known[settings]
 
     return run
@@ -194,40 +187,3 @@ def test_what_cannot_run_on_several_processes_is_refused(config, tmp_path, monke
         done = subprocess.run(command(name, "tiny"), capture_output=True, text=True)
         assert done.returncode == 2
         assert "one process" in done.stderr.splitlines()[-1]
-
-
-@pytest.mark.parametrize(
-    ("given", "config", "devices"),
-    [
-        ({"LOCAL_RANK": "1", "WORLD_SIZE": "2", "CUDA_VISIBLE_DEVICES": "4,6"}, {}, "6"),
-        ({"LOCAL_RANK": "3", "MASTER_ADDR": "x"}, {}, "3"),
-        ({"LOCAL_RANK": "1"}, {"visible_devices": "0,1"}, "0,1"),
-        ({"CUDA_VISIBLE_DEVICES": "4,6"}, {}, "4,6"),
-        ({}, {}, None),
-    ],
-)
-def test_an_engine_gets_the_gpu_of_its_rank_and_nothing_of_its_group(given, config, devices):
-    found = engine_environment(EngineConfig(**config), given)
-    assert found.get("CUDA_VISIBLE_DEVICES") == devices
-    assert not {"LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR"} & found.keys()
-
-
-class Peers(Single):
-    """Two ranks of which the other says what it is told to."""
-
-    world = 2
-
-    def __init__(self, said):
-        self.said = said
-
-    def gather(self, value):
-        return [value, self.said]
-
-
-def test_together_fails_everywhere_or_nowhere():
-    assert together(Single(), lambda: 3) == 3
-    assert together(Peers(None), lambda: 3) == 3
-    with pytest.raises(PeerError, match="rank 1 failed: full"):
-        together(Peers("full"), lambda: 3)
-    with pytest.raises(ZeroDivisionError):
-        together(Peers("full"), lambda: 1 // 0)

@@ -1,26 +1,23 @@
+"""Pass rates from files and standard input: exact numbers, or the file and the reason."""
+
 import io
 import json
 import struct
 import sys
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from command_line import feed_standard_input
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from repository import MEASURED
 
 from cobasim.data import read_pass_rates
 from cobasim.errors import InputError
 
 RATES = [0.0, 0.0625, 1 / 3, 1e-300, 1 - 1e-16, 1.0]
-EXAMPLE = Path(__file__).parents[1] / "examples" / "pass_rates_tiny_lm.csv"
-
-
-def standard_input(monkeypatch, content):
-    data = content.encode() if isinstance(content, str) else content
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8"))
 
 
 def csv_of(rates, header="pass_rate"):
@@ -59,13 +56,13 @@ def test_every_format_gives_back_the_very_numbers(rates, tmp_path_factory):
     ],
 )
 def test_standard_input(text, monkeypatch):
-    standard_input(monkeypatch, text)
+    feed_standard_input(monkeypatch, text)
     assert read_pass_rates("-").tolist() == RATES
 
 
 def test_the_example_of_the_repository():
-    rates = read_pass_rates(str(EXAMPLE))
-    assert rates.size == len(EXAMPLE.read_text().splitlines()) - 1
+    rates = read_pass_rates(str(MEASURED))
+    assert rates.size == len(MEASURED.read_text().splitlines()) - 1
     assert 0 < rates.mean() < 1
 
 
@@ -104,7 +101,6 @@ def saved(save, *arrays, **named):
 
 
 GOOD_PARQUET = parquet(pass_rate=[0.5, 0.25])
-
 BAD_FILES = {
     # name: (content, what the message must say)
     "empty.json": (b"", "malformed JSON at line 1"),
@@ -234,7 +230,7 @@ def test_what_is_not_there(tmp_path):
     ],
 )
 def test_standard_input_that_cannot_be_used(text, message, monkeypatch):
-    standard_input(monkeypatch, text)
+    feed_standard_input(monkeypatch, text)
     with pytest.raises(InputError, match=message):
         read_pass_rates("-")
 

@@ -1,24 +1,20 @@
-"""What the app does without widgets: its commands, batches, tables, jobs and folders of runs."""
+"""What the app does without widgets: its batches, tables, and folders of runs."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from simulation_choice import CHOICE
 from synthetic_runs import write_run, write_runs
 
 from cobasim.allocation import Limits, Observation
 from cobasim.errors import InputError
 from cobasim.explorer import (
     Job,
-    Jobs,
     SimulationChoice,
-    SweepChoice,
     budgets_csv,
     comparison_csv,
     comparison_rows,
@@ -32,50 +28,8 @@ from cobasim.explorer import (
     shortened,
     state,
 )
-from cobasim.runs import read_table
 from cobasim.scores import comparison_table
 from cobasim.whatif import what_if
-
-CHOICE = SimulationChoice(
-    allocators=("uniform", "oracle-coba"),
-    weighting="both",
-    seeds=2,
-    options={
-        "steps": 3, "world": "skill-chain", "batch_size": 16, "total_budget": 200, "low": 1,
-        "high": 40,
-    },
-    settings={
-        "num_prompts": 64, "population": "hard", "transfer": 0.25, "learning_rate": 0.003,
-        "kappa": 15.0,
-    },
-)  # fmt: skip
-
-
-def run_command(arguments, out):
-    command = [sys.executable, "-m", "cobasim", *arguments, "--jobs", "1", "--out", str(out)]
-    subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-
-
-# --- commands --------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_the_command_of_a_simulation_runs_what_the_page_says(tmp_path):
-    run_command(CHOICE.arguments, tmp_path / "out")
-    told = json.loads((tmp_path / "out" / "comparison.json").read_text())["config"]
-    assert told == CHOICE.config.model_dump(mode="json")
-    assert CHOICE.config.num_runs == 8
-    assert CHOICE.total_steps == 24
-    assert CHOICE.visits == 24 * 16
-
-
-@pytest.mark.slow
-def test_the_command_of_a_sweep_runs_what_the_page_says(tmp_path):
-    choice = SweepChoice(("tau=2,8", "low=0,2"), ("uniform", "coba"), 1, 2, "logistic")
-    run_command(choice.arguments, tmp_path / "out")
-    names, rows = read_table(tmp_path / "out")
-    assert sorted(names) == ["low", "tau"]
-    assert len(rows) == choice.num_runs == 4 * 2 * 2
 
 
 @pytest.mark.parametrize(
@@ -87,9 +41,6 @@ def test_an_impossible_simulation_is_refused_before_it_starts(change, words):
     choice = SimulationChoice(("coba",), "rollout", 1, options, CHOICE.settings)
     with pytest.raises(InputError, match=words):
         _ = choice.config
-
-
-# --- batches ---------------------------------------------------------------------------------
 
 
 def test_estimates_are_pass_counts_and_some_prompts_are_unseen():
@@ -125,9 +76,6 @@ def test_budgets_as_csv_have_one_row_per_prompt():
         assert sum(int(row[name]) for row in rows) == 48
 
 
-# --- tables ----------------------------------------------------------------------------------
-
-
 def test_a_comparison_is_shown_and_exported_with_the_same_numbers(tmp_path):
     rows = comparison_table(write_runs(tmp_path, {"uniform": 0.1, "coba": 0.15}, 3), "uniform")
     shown = comparison_rows(rows)
@@ -137,9 +85,6 @@ def test_a_comparison_is_shown_and_exported_with_the_same_numbers(tmp_path):
         assert row["allocator"] == line["allocator"]
         assert row["held-out (%)"].startswith(f"{100 * float(line['heldout']):.2f} ±")
         assert (row["minus uniform (points)"] == "") == (line["difference"] == "")
-
-
-# --- folders of runs and jobs ----------------------------------------------------------------
 
 
 def test_a_run_is_finished_running_stopped_or_unreadable(tmp_path):
@@ -173,20 +118,3 @@ def test_save_refuses_names_that_lead_elsewhere(tmp_path):
     save(job, "good", tmp_path / "runs")
     with pytest.raises(InputError, match="already exists"):
         save(job, "good", tmp_path / "runs")
-
-
-@pytest.mark.slow
-def test_a_failed_job_says_why_and_leaves_nothing_behind():
-    jobs = Jobs()
-    job = jobs.start(["compare", "--steps", "none"])
-    job.process.wait(60)
-    assert job.state == "finished"
-    assert "steps" in job.error()
-    jobs.close()
-    assert not jobs.root.exists()
-
-
-def test_the_explorer_needs_no_streamlit():
-    code = "import sys, cobasim.explorer; print('streamlit' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"

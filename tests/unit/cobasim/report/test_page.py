@@ -1,3 +1,5 @@
+"""The report: one page that loads nothing, says what was found, and escapes."""
+
 import errno
 import os
 import re

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -196,10 +194,3 @@ def test_the_observation_for_tests():
     assert set(RULES) == {
         "kind", "budgets", "input", "deterministic", "infeasible", "equals", "order",
     }  # fmt: skip
-
-
-def test_hypothesis_is_not_needed():
-    code = "import sys, cobasim.testing; print([n for n in ('hypothesis', 'pytest', 'pydantic') "
-    code += "if n in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"

@@ -1,78 +1,14 @@
-"""The synthetic world: starts where it says, learns by the formulas it names, drifts as told."""
+"""Simulated policies learn by the formulas they name."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.special import logit
+from small_worlds import build, train
 
-from cobasim.allocation import Kept, make_allocator
-from cobasim.difficulty import difficulty_class, transition_counts
-from cobasim.loop import Loop, LoopConfig
-from cobasim.updates import UPDATES, group_update, group_weights
-from cobasim.world import WORLDS, LogisticPolicy, SkillChainPolicy, WorldConfig, draw_pass_rates
-from cobasim.world.prompts import RATE_FLOOR
-
-SMALL = {"num_prompts": 300, "num_heldout": 200}
-
-
-def build(world: str = "logistic", seed: int = 0, rates=None, **settings):
-    return WORLDS[world](WorldConfig(world=world, **(SMALL | settings)), seed, rates)
-
-
-def train(policy, steps: int, budget: int = 16, size: int = 64, seed: int = 5):
-    rng = np.random.default_rng(seed)
-    for _ in range(steps):
-        prompts = rng.choice(policy.num_prompts, size, replace=False)
-        policy.rollout(prompts, np.full(size, budget))
-        policy.update()
-
-
-# -- the update of one group --------------------------------------------------------------
-
-
-@given(st.integers(2, 60), st.data())
-def test_group_update_is_the_policy_gradient_of_its_advantages(size, data):
-    """mean_j A_j (r_j - p) for each kind of advantage, whatever p is."""
-    passes = data.draw(st.integers(0, size))
-    p = data.draw(st.floats(0.01, 0.99))
-    rewards = np.array([1.0] * passes + [0.0] * (size - passes))
-    centred = rewards - rewards.mean()
-    spread = rewards.std()
-    advantages = {
-        "grpo": centred / spread if spread > 0 else 0 * centred,
-        "dr-grpo": centred,
-        "rloo": np.array([r - (rewards.sum() - r) / (size - 1) for r in rewards], dtype=float),
-    }
-    for kind in UPDATES:
-        update, square = group_update(np.array([passes]), np.array([size]), kind)
-        assert update[0] == pytest.approx(np.mean(advantages[kind] * (rewards - p)), abs=1e-12)
-        assert square[0] == pytest.approx(np.mean(advantages[kind] ** 2), abs=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("kind", "expected"),
-    [
-        ("dr-grpo", lambda n, p: (n - 1) / n * p * (1 - p)),
-        ("rloo", lambda n, p: p * (1 - p)),
-    ],
-)
-def test_expected_update_has_its_closed_form(kind, expected):
-    """E[update] = (N-1)/N grad p (Dr.GRPO) and grad p (RLOO), with grad p = p (1-p)."""
-    rng = np.random.default_rng(0)
-    for n, p in ((2, 0.3), (8, 0.1), (16, 0.6)):
-        passes = rng.binomial(n, p, 200_000)
-        update, _ = group_update(passes, np.full(passes.shape, n), kind)
-        error = update.std() / np.sqrt(update.size)
-        assert abs(update.mean() - expected(n, p)) < 5 * error
-
-
-def test_weights_sum_to_one_and_mean_what_they_say():
-    budgets = np.array([2, 6, 8])
-    np.testing.assert_allclose(group_weights(budgets, "rollout"), [2 / 16, 6 / 16, 8 / 16])
-    np.testing.assert_allclose(group_weights(budgets, "prompt"), [1 / 3] * 3)
+from cobasim.allocation import Kept
+from cobasim.world import WORLDS
 
 
 def test_with_uniform_budgets_the_weightings_are_one():
@@ -82,45 +18,6 @@ def test_with_uniform_budgets_the_weightings_are_one():
         train(policy, 20)
         final[weighting] = policy.all_pass_rates()
     np.testing.assert_array_equal(final["rollout"], final["prompt"])
-
-
-# -- where prompts start ------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("world", WORLDS)
-@pytest.mark.parametrize("transfer", [0.0, 0.4, 1.0])
-def test_prompts_start_exactly_at_their_first_pass_rates(world, transfer):
-    rates = np.random.default_rng(1).random(300)
-    policy = build(world, rates=rates, transfer=transfer)
-    np.testing.assert_allclose(policy.pass_rates(np.arange(300)), rates, rtol=1e-9)
-
-
-@pytest.mark.parametrize("world", WORLDS)
-def test_measured_zero_and_one_start_just_inside(world):
-    policy = build(world, rates=np.array([0.0, 0.25, 1.0]), num_heldout=50)
-    np.testing.assert_allclose(
-        policy.pass_rates(np.arange(3)), [RATE_FLOOR, 0.25, 1 - RATE_FLOOR], rtol=1e-9
-    )
-
-
-def test_default_population_is_like_a_7b_model_on_mathematics():
-    rates = draw_pass_rates(np.random.default_rng(0), 200_000, "math")
-    assert rates.mean() == pytest.approx(0.30, abs=0.01)
-    assert (rates < 0.05).mean() > 0.2  # heavy at both ends
-    assert (rates > 0.9).mean() > 0.05
-    assert rates.min() > 0
-    assert rates.max() < 1
-
-
-@pytest.mark.parametrize("world", WORLDS)
-def test_the_hard_set_is_harder_by_its_shift(world):
-    policy = build(world, hard_shift=1.5)
-    rates = policy.all_pass_rates()
-    shift = logit(rates[policy.sets["heldout"]]) - logit(rates[policy.sets["hard"]])
-    np.testing.assert_allclose(shift, 1.5, rtol=1e-6)
-
-
-# -- learning -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("world", WORLDS)
@@ -255,26 +152,6 @@ def test_gradient_norm_is_clipped():
     assert moved[1] > 0.01
 
 
-def test_noise_has_the_variance_that_advantages_imply():
-    """Per parameter: noise^2 / d * sum_i w_i^2 mean(A_i^2) / B_i."""
-    config = {"optimiser": "sgd", "learning_rate": 1.0, "clip_norm": 1e9, "noise": 30.0}
-    prompts, budgets = np.arange(40), np.tile([4, 12], 20)
-    deltas, expected = [], []
-    for seed in range(60):
-        moved = {}
-        for noise in (0.0, config["noise"]):
-            policy = build(seed=seed, **(config | {"noise": noise}))
-            passes = policy.rollout(prompts, budgets)
-            policy.update()
-            moved[noise] = policy.theta.copy()
-        deltas.append(moved[30.0] - moved[0.0])
-        _, square = group_update(passes, budgets, "grpo")
-        weights = budgets / budgets.sum()
-        expected.append(30.0**2 / 32 * (weights**2 * square / budgets).sum())
-    ratio = np.mean(np.square(deltas)) / np.mean(expected)
-    assert ratio == pytest.approx(1.0, abs=0.15)
-
-
 @pytest.mark.parametrize("world", WORLDS)
 def test_gradient_norms_are_those_of_single_prompts(world):
     policy = build(world)
@@ -299,153 +176,3 @@ def test_lengths_have_mean_one_and_are_counted_over_all_rounds():
     spent = 4 * uneven.lengths[first].sum() + 2 * uneven.lengths[again].sum()
     assert uneven.update()["tokens"] == pytest.approx(spent)
     np.testing.assert_array_equal(even.all_pass_rates(), uneven.all_pass_rates())
-
-
-# -- drift ----------------------------------------------------------------------------------
-
-
-def norms(budget: int, **settings) -> float:
-    """Mean squared gradient norm of nuisance alone, over seeds, without clipping."""
-    found = []
-    for seed in range(12):
-        policy = build(seed=seed, transfer=0.0, interference=0.0, memorisation=0.0, **settings)
-        prompts = np.arange(100)
-        policy.rollout(prompts, np.full(100, budget))
-        found.append(policy.update()["grad_norm"] ** 2)
-    return float(np.mean(found))
-
-
-def test_more_rollouts_average_out_a_rollouts_nuisance_and_not_a_prompts():
-    rates = np.full(300, 0.5)
-    per_rollout = [norms(n, rates=rates, noise=100.0) for n in (16, 256)]
-    per_prompt = [norms(n, rates=rates, noise=0.0, prompt_noise=100.0) for n in (16, 256)]
-    assert per_rollout[0] / per_rollout[1] == pytest.approx(16, rel=0.3)
-    assert per_prompt[0] / per_prompt[1] == pytest.approx(1, rel=0.3)
-
-
-@pytest.mark.parametrize("world", WORLDS)
-def test_what_is_forgotten_at_once_never_reaches_unseen_prompts(world):
-    start = build(world).evaluate()["heldout"]
-    kept, lost = build(world), build(world, forgetting=1.0)
-    for policy in (kept, lost):
-        train(policy, 5)
-    assert kept.evaluate()["heldout"] > start
-    assert lost.evaluate()["heldout"] == pytest.approx(start, abs=1e-12)
-
-
-@pytest.mark.parametrize("world", WORLDS)
-def test_harm_lowers_every_pass_rate_and_only_where_there_is_nuisance(world):
-    prompts = np.arange(300)
-    rates = []
-    for harm, noise in ((0.0, 50.0), (1.0, 50.0), (100.0, 50.0), (0.0, 0.0), (100.0, 0.0)):
-        policy = build(world, harm=harm, noise=noise, learning_rate=0.05)
-        policy.rollout(prompts, np.full(300, 8))
-        policy.update()
-        rates.append(policy.pass_rates(prompts))
-    none, some, much, quiet, unharmed = rates
-    assert (much < some).all()
-    assert (some < none).all()
-    np.testing.assert_array_equal(quiet, unharmed)
-
-
-@pytest.mark.parametrize("world", WORLDS)
-def test_walk_moves_difficulties_and_nothing_else_does(world):
-    still, walking = build(world), build(world, walk=0.1)
-    before = still.all_pass_rates()
-    for policy in (still, walking):
-        policy.rollout(np.arange(4), np.ones(4, dtype=np.int64))  # groups of one teach nothing
-        policy.update()
-    np.testing.assert_array_equal(still.all_pass_rates(), before)
-    assert np.abs(logit(walking.all_pass_rates()) - logit(before)).mean() > 0.02
-
-
-@pytest.mark.parametrize("world", WORLDS)
-def test_a_new_regime_replaces_a_share_of_the_prompts_by_hard_ones(world):
-    policy = build(world, regime_step=3, regime_share=0.25, num_prompts=4000, num_heldout=4000)
-    train(policy, 2)
-    assert "new" not in policy.evaluate()
-    accuracy = policy.evaluate()["pool"]
-    train(policy, 1)
-    new = policy.cluster == policy.config.clusters
-    assert new[policy.sets["pool"]].mean() == pytest.approx(0.25, abs=1e-3)
-    scores = policy.evaluate()
-    assert scores["new"] < 0.15  # population "hard" has mean 0.10
-    assert scores["pool"] < accuracy
-    train(policy, 80)
-    assert policy.evaluate()["new"] > scores["new"]
-
-
-# -- reproducibility ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("world", WORLDS)
-def test_seed_fixes_everything_and_seeds_differ(world):
-    finals = []
-    for seed in (0, 0, 1):
-        policy = build(world, seed=seed)
-        train(policy, 5)
-        finals.append(policy.all_pass_rates())
-    np.testing.assert_array_equal(finals[0], finals[1])
-    assert not np.array_equal(finals[0], finals[2])
-
-
-@pytest.mark.parametrize("world", WORLDS)
-def test_state_round_trip_continues_identically(world):
-    settings = {"regime_step": 6, "walk": 0.01, "harm": 1.0, "forgetting": 0.02}
-    unbroken = build(world, **settings)
-    train(unbroken, 4)
-    saved = unbroken.state_dict()
-    resumed = build(world, **settings)
-    resumed.load_state_dict(saved)
-    for policy in (unbroken, resumed):
-        train(policy, 6, seed=9)
-    np.testing.assert_array_equal(unbroken.all_pass_rates(), resumed.all_pass_rates())
-
-
-def test_nobody_learns_from_prompts_that_were_not_sampled_twice():
-    policy = build()
-    with pytest.raises(RuntimeError, match="rollout"):
-        policy.update()
-
-
-# -- classes --------------------------------------------------------------------------------
-
-
-@settings(max_examples=50)
-@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=50))
-def test_every_pass_rate_has_one_class_in_order(rates):
-    classes = difficulty_class(np.sort(np.array(rates)))
-    assert (np.diff(classes) >= 0).all()
-    assert classes.min() >= 0
-    assert classes.max() <= 4
-    counts = transition_counts(classes, classes)
-    assert sum(map(sum, counts)) == len(rates)
-
-
-def test_classes_are_those_of_the_paper():
-    rates = np.array([0.0, 0.03, 0.04, 0.2, 0.21, 0.79, 0.8, 0.96, 0.97, 1.0])
-    np.testing.assert_array_equal(difficulty_class(rates), [0, 0, 1, 1, 2, 2, 3, 3, 4, 4])
-
-
-def test_a_smooth_spectrum_relays_from_easy_to_hard():
-    """arXiv 2602.14872's qualitative target: easier skills are mastered first, then harder."""
-    policy = build("skill-chain", transfer=1.0, noise=0.0, num_prompts=2000, num_heldout=200)
-    loop = Loop(
-        policy, LoopConfig(steps=400, batch_size=128, total_budget=2048, eval_every=400), seed=0
-    )
-    gains = []
-
-    for _ in range(4):
-        before = policy.skills.copy()
-        for _ in range(100):
-            loop.advance(make_allocator("uniform"))
-        gains.append((policy.skills - before)[:-1].mean(axis=0))
-    centre = [
-        float((np.arange(12) * np.clip(g, 0, None)).sum() / np.clip(g, 0, None).sum())
-        for g in gains
-    ]
-    assert centre[-1] > centre[0] + 0.3, centre
-
-
-def test_families_are_registered():
-    assert {"logistic": LogisticPolicy, "skill-chain": SkillChainPolicy} == WORLDS

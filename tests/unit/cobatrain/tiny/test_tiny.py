@@ -1,7 +1,5 @@
 """The tiny model: its tokenizer, its folder, and its supervised warm-up."""
 
-# ruff: noqa: E402 (imports follow the check that torch is there)
-
 from __future__ import annotations
 
 import numpy as np
@@ -11,7 +9,6 @@ torch = pytest.importorskip("torch", reason="torch is not installed (docs/instal
 transformers = pytest.importorskip(
     "transformers", reason="transformers is not installed (docs/install-train.md)"
 )
-
 from hypothesis import given
 from hypothesis import strategies as st
 

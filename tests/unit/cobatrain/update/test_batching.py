@@ -9,11 +9,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from cobasim.errors import InputError  # noqa: E402
-from cobatrain.update import (  # noqa: E402
+from cobasim.errors import InputError
+from cobatrain.update import (
     filler,
     micro_batches,
     mini_batches,

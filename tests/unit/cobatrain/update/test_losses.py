@@ -8,12 +8,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from cobatrain.update import LOSSES, clip_loss, gspo_loss, importance_weights, k3  # noqa: E402
+from cobatrain.update import LOSSES, clip_loss, gspo_loss, importance_weights, k3
 
 LAW = settings(deadline=None, max_examples=60)
+
+
 LOW, HIGH = 0.2, 0.28
 
 

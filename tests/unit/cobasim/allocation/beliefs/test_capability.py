@@ -1,3 +1,5 @@
+"""Capability: the transformed failure rate, alpha and beta, and the window."""
+
 import json
 import math
 

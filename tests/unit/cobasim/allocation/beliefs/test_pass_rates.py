@@ -1,3 +1,5 @@
+"""Estimates of pass rates: each estimator's rule, resumption, and the trap of zero."""
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -195,9 +197,6 @@ def test_state_of_another_pool_or_estimator_is_refused_and_changes_nothing(name)
 def test_estimators_refuse_what_they_cannot_use(name, parameters, message):
     with pytest.raises(InputError, match=message):
         make_estimator(name, POOL, **parameters)
-
-
-# -- the estimation trap -------------------------------------------------------------------
 
 
 @dataclass

@@ -32,9 +32,6 @@ def ratio_of(allocator, obs, budgets, weighting):
     return signal[rows, budgets].sum() / nuisance[rows, budgets].sum() ** 0.5
 
 
-# -- moments ----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("kind", UPDATES)
 def test_the_mean_update_is_the_exact_one(kind):
     update, _, _ = moments(40, kind)
@@ -57,9 +54,6 @@ def test_a_belief_has_the_mean_and_variance_of_its_beta(a, b):
     assert weights.sum() == pytest.approx(1.0)
     assert weights @ nodes() == pytest.approx(mean, abs=0.015)
     assert weights @ (nodes() - mean) ** 2 == pytest.approx(variance, abs=0.015)
-
-
-# -- the solver -------------------------------------------------------------------------------
 
 
 def best_total(value, limits):
@@ -116,9 +110,6 @@ def test_greedy_loses_at_most_one_prompts_distance_to_its_envelope(data):
             chord = row[left] + (row[right] - row[left]) * (inside - left) / (right - left)
             slack = max(slack, float((chord - row[inside]).max()))
     assert best - got <= slack + 1e-9
-
-
-# -- the allocator ----------------------------------------------------------------------------
 
 
 @given(
@@ -194,9 +185,6 @@ def test_it_follows_the_learner_s_weighting():
         )
         own = make_allocator("signal", weighting=weighting)(obs, limits)
         np.testing.assert_array_equal(make_allocator("signal")(told, limits), own)
-
-
-# -- with prompts chosen first ---------------------------------------------------------------
 
 
 def test_signal_skip_takes_the_prompts_of_greso_and_divides_as_signal_does():

@@ -1,3 +1,5 @@
+"""Spreading what is left: evenly, or in proportion."""
+
 from fractions import Fraction
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Value functions against their definitions in exact arithmetic."""
+
 import math
 from fractions import Fraction
 
@@ -15,6 +17,8 @@ from cobasim.errors import InputError
 inside = st.one_of(
     st.floats(1e-300, 1 - 1e-16), st.integers(1, 15).map(lambda k: k / 16), st.floats(1e-9, 1e-2)
 )
+
+
 edges_or_inside = st.one_of(st.sampled_from(EDGES), inside)
 laws = settings(max_examples=150, deadline=None)
 
@@ -24,9 +28,6 @@ def rounding(p, alpha, beta):
     terms = abs((alpha - 1) * math.log(p)) + abs((beta - 1) * math.log1p(-p))
     gammas = sum(abs(math.lgamma(x)) for x in (alpha, beta, alpha + beta))
     return 1e-13 * (1 + terms + gammas + 800)
-
-
-# -- CoBA ----------------------------------------------------------------------------------
 
 
 @laws
@@ -114,9 +115,6 @@ def test_coba_refuses_impossible_shapes(given_):
         CobaValue(np.array([0.2, 0.5]), **{"alpha": 2.0, "beta": 3.0, "tau": 8.0, **given_})
 
 
-# -- Knapsack ------------------------------------------------------------------------------
-
-
 @laws
 @given(st.integers(1, 60), st.one_of(inside, st.floats(1e-17, 1e-12)))
 def test_knapsack_value_and_gain_equal_the_definition_exactly(n, p):
@@ -155,9 +153,6 @@ def test_knapsack_stays_finite_in_log_space_where_the_linear_value_underflows():
     value = KnapsackValue(np.array([1e-300, 0.5, 1 - 1e-16]))
     assert np.all(np.isfinite(value.log_gain(2000)))
     assert value.gain(2000)[1] == 0.0
-
-
-# -- both ----------------------------------------------------------------------------------
 
 
 @st.composite

@@ -20,6 +20,8 @@ from cobasim.experiments.reproduction.agreement import (
 from cobasim.experiments.reproduction.paper import Claim, Result
 
 A, B, C = ("g", "a"), ("g", "b"), ("g", "c")
+
+
 JITTER = np.array([-0.1, 0.05, 0.1, -0.05, 0.0, 0.02, -0.02, 0.0])
 
 
@@ -127,9 +129,6 @@ def test_missing_values_are_named():
 def test_counts_cover_all_claims():
     judged = judge(result(Claim(A, B), Claim(B, A), Claim(A, C)), made(a=2.0, b=1.0, c=2.0))
     assert agreement.counts(judged) == {AGREES: 1, DISAGREES: 1, NOISE: 1}
-
-
-# --- the paper's claims ----------------------------------------------------------------------
 
 
 def test_every_claim_holds_for_the_papers_own_numbers():
