@@ -36,7 +36,11 @@ FOLDERS = ("unit", "integration", "slow")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast tests first, each folder in its own order."""
     here = Path(__file__).parent
-    items.sort(key=lambda item: FOLDERS.index(item.path.relative_to(here).parts[0]))
+    folder = {item: item.path.relative_to(here).parts[0] for item in items}
+    astray = {str(item.path) for item in items if folder[item] not in FOLDERS}
+    if astray:
+        raise pytest.UsageError(f"{', '.join(sorted(astray))}: in none of {', '.join(FOLDERS)}")
+    items.sort(key=lambda item: FOLDERS.index(folder[item]))
 
 
 @pytest.fixture

@@ -9,9 +9,7 @@ from documents import block
 from repository import ROOT
 
 from cobasim.allocation import Limits, solve
-from cobasim.records import (
-    read_run,
-)
+from cobasim.records import read_run
 
 
 def test_neyman_of_the_readme_is_proportional_to_the_standard_deviation():

@@ -8,9 +8,7 @@ import pytest
 
 from cobasim import cli
 from cobasim.errors import InputError
-from cobasim.experiments.studies import (
-    STUDIES,
-)
+from cobasim.experiments.studies import STUDIES
 
 
 def call(*words: str) -> int:

@@ -9,9 +9,7 @@ from small_sweeps import tiny_sweep
 
 from cobasim.errors import InputError
 from cobasim.experiments import Page, claim_parts, num_runs, paragraphs, run_parts, store
-from cobasim.runs import (
-    PLAN,
-)
+from cobasim.runs import PLAN
 
 
 def test_parts_are_run_in_folders_of_their_own_and_resumed(tmp_path):

@@ -9,11 +9,7 @@ import pytest
 from batches import observe
 from small_runs import config, plain, records_of
 
-from cobasim.allocation import (
-    PEERS,
-    make_allocator,
-    one_shot,
-)
+from cobasim.allocation import PEERS, make_allocator, one_shot
 from cobasim.allocation.peers.cero import CeroValue
 from cobasim.errors import InputError
 from cobasim.loop import run

@@ -9,12 +9,7 @@ import numpy as np
 import pytest
 from small_runs import config, plain
 
-from cobasim.allocation import (
-    Allocator,
-    Kept,
-    RoundsAllocator,
-    make_allocator,
-)
+from cobasim.allocation import Allocator, Kept, RoundsAllocator, make_allocator
 from cobasim.errors import InputError
 from cobasim.loop import run
 from cobasim.runs import build_loop

@@ -9,9 +9,7 @@ import pytest
 from children import environment
 from synthetic_runs import steps_of
 
-from cobasim.records import (
-    read_run,
-)
+from cobasim.records import read_run
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")

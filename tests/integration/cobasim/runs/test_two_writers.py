@@ -10,13 +10,7 @@ from small_sweeps import tiny_sweep
 
 from cobasim.errors import InputError
 from cobasim.experiments import Page, store
-from cobasim.runs import (
-    LOCK,
-    claim,
-    claim_folder,
-    run_sweep,
-    writing,
-)
+from cobasim.runs import LOCK, claim, claim_folder, run_sweep, writing
 
 HOLD = """
 import sys

@@ -8,10 +8,7 @@ import sys
 
 from simulation_choice import CHOICE
 
-from cobasim.explorer import (
-    Jobs,
-    SweepChoice,
-)
+from cobasim.explorer import Jobs, SweepChoice
 from cobasim.runs import read_table
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cobasim.allocation.methods.learned import (
-    FEATURES,
-)
+from cobasim.allocation.methods.learned import FEATURES
 from cobasim.gym import cheap_config, learn
 from cobasim.scores import mean_interval
 

@@ -6,10 +6,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from cobasim.runs import (
-    LOCK,
-    PLAN,
-)
+from cobasim.runs import LOCK, PLAN
 
 CLAIM = """
 import sys

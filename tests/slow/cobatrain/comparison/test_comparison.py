@@ -16,15 +16,7 @@ from training import command, wait_for
 
 from cobasim.errors import InputError
 from cobasim.records import read_run
-from cobatrain.comparison import (
-    Plan,
-    RunFailed,
-    claim,
-    read_runs,
-    run_all,
-    run_directory,
-    score,
-)
+from cobatrain.comparison import Plan, RunFailed, claim, read_runs, run_all, run_directory, score
 from cobatrain.parallel import checkpoints
 
 

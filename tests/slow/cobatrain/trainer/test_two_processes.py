@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("transformers", reason="transformers is not installed")
 pytest.importorskip("yaml", reason="pyyaml is not installed")
 
+from command_line import check_one_line
 from safetensors.numpy import load_file
 from training import SMALL, Peers, command, plain, started, wait_for
 
@@ -174,7 +175,7 @@ def test_ctrl_c_saves_on_all_ranks(config, tmp_path):
     assert checkpoints(out)[-1].name == f"step-{done:06d}"
 
 
-def test_what_cannot_run_on_several_processes_is_refused(config, tmp_path, monkeypatch):
+def test_what_cannot_run_on_several_processes_is_refused(config, monkeypatch, cobatrain):
     for settings, words in (
         (("engine.name=vllm", "engine.subprocess=false"), "engine.subprocess must be true"),
         (("engine.name=vllm", "engine.tensor_parallel_size=2", "engine.subprocess=true"), "tensor"),
@@ -184,6 +185,6 @@ def test_what_cannot_run_on_several_processes_is_refused(config, tmp_path, monke
             pass
     monkeypatch.setenv("WORLD_SIZE", "2")
     for name in ("prepare", "evaluate", "measure", "compare", "benchmark"):
-        done = subprocess.run(command(name, "tiny"), capture_output=True, text=True)
-        assert done.returncode == 2
-        assert "one process" in done.stderr.splitlines()[-1]
+        answer = cobatrain(name, "tiny")
+        check_one_line(*answer)
+        assert "one process" in answer.err

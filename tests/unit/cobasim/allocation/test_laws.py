@@ -9,14 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import totals
 
-from cobasim.allocation import (
-    ALLOCATORS,
-    SOLVERS,
-    Limits,
-    ValueAllocator,
-    make_allocator,
-    one_shot,
-)
+from cobasim.allocation import ALLOCATORS, SOLVERS, Limits, ValueAllocator, make_allocator, one_shot
 from cobasim.errors import InputError
 
 NAMES = sorted(one_shot())

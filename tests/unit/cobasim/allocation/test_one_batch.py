@@ -8,15 +8,7 @@ import pytest
 from batches import observe
 
 import cobasim
-from cobasim.allocation import (
-    SOLVERS,
-    CobaValue,
-    Limits,
-    allocate,
-    make_allocator,
-    one_shot,
-    solve,
-)
+from cobasim.allocation import SOLVERS, CobaValue, Limits, allocate, make_allocator, one_shot, solve
 from cobasim.errors import InputError
 
 NAMES = sorted(one_shot())

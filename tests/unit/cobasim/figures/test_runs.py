@@ -7,11 +7,7 @@ from synthetic_runs import curve_run, header, write_run, write_runs
 from cobasim import figures
 from cobasim.errors import InputError
 from cobasim.records import Run, StepRecord
-from cobasim.scores import (
-    comparison_table,
-    mean_interval,
-    transition_shares,
-)
+from cobasim.scores import comparison_table, mean_interval, transition_shares
 
 GAINS = {"coba": 0.12, "uniform": 0.1, "knapsack": 0.11, "oracle-coba": 0.14}
 

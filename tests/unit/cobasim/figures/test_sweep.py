@@ -5,10 +5,7 @@ import pytest
 
 from cobasim import figures
 from cobasim.errors import InputError
-from cobasim.scores import (
-    effects,
-    with_differences,
-)
+from cobasim.scores import effects, with_differences
 
 
 def sweep_rows():

@@ -9,10 +9,7 @@ from gymnasium.utils.env_checker import check_env
 from small_runs import EPISODE
 
 from cobasim.allocation import make_allocator
-from cobasim.allocation.methods.learned import (
-    NUM_PREFERENCES,
-    read_network,
-)
+from cobasim.allocation.methods.learned import NUM_PREFERENCES, read_network
 from cobasim.errors import InputError
 from cobasim.gym import ENV_ID, RolloutBudgetEnv, cheap_config, learn
 from cobasim.gym.against_uniform import MinusUniform

@@ -6,9 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cobasim.records import (
-    folder_name,
-)
+from cobasim.records import folder_name
 
 names = st.text(min_size=1, max_size=8)
 

@@ -8,13 +8,7 @@ import numpy as np
 import pytest
 from synthetic_runs import header, steps_of, strict_json, write_run
 
-from cobasim.records import (
-    RunHeader,
-    RunWriter,
-    columns,
-    find_runs,
-    read_run,
-)
+from cobasim.records import RunHeader, RunWriter, columns, find_runs, read_run
 
 
 def test_a_run_is_read_as_it_was_written(tmp_path):

@@ -8,11 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_runs import header, strict_json
 
-from cobasim.records import (
-    PASS_RATE_BINS,
-    StepRecord,
-    bin_counts,
-)
+from cobasim.records import PASS_RATE_BINS, StepRecord, bin_counts
 
 numbers = st.none() | st.floats()
 names = st.text(min_size=1, max_size=8)

@@ -8,12 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_runs import header, write_run
 
-from cobasim.records import (
-    RunExistsError,
-    RunWriter,
-    StepRecord,
-    read_run,
-)
+from cobasim.records import RunExistsError, RunWriter, StepRecord, read_run
 
 
 @settings(max_examples=25, deadline=None)

@@ -11,15 +11,7 @@ from plotly.offline import get_plotlyjs
 from synthetic_runs import curve_run, write_runs
 
 from cobasim.figures import lay_out
-from cobasim.report import (
-    WEIGHTINGS,
-    document,
-    drawing,
-    grid,
-    provenance,
-    section,
-    write_report,
-)
+from cobasim.report import WEIGHTINGS, document, drawing, grid, provenance, section, write_report
 from cobasim.scores import comparison_table, verdict
 
 EVIL = '<script>alert("x")</script>'

@@ -9,11 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from cobasim.scores import (
-    holm,
-    mean_interval,
-    paired_p_value,
-)
+from cobasim.scores import holm, mean_interval, paired_p_value
 
 values = st.lists(st.floats(-10, 10), min_size=2, max_size=20)
 

@@ -7,12 +7,7 @@ import numpy as np
 import pytest
 from synthetic_runs import curve_run, write_runs
 
-from cobasim.scores import (
-    comparison_table,
-    mean_interval,
-    verdict,
-    winner,
-)
+from cobasim.scores import comparison_table, mean_interval, verdict, winner
 
 
 def paired_difference(a, b):

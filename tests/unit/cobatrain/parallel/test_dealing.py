@@ -5,20 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+torch = pytest.importorskip("torch", reason="torch is not installed")
+transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cobasim.errors import InputError
 from cobatrain import parallel as ranks
-from cobatrain.parallel import (
-    balance,
-    first_rollouts,
-    replicate,
-    shard,
-)
+from cobatrain.parallel import balance, first_rollouts, replicate, shard
 
 
 @settings(deadline=None)

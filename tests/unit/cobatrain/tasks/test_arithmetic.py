@@ -8,10 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cobasim.errors import InputError
-from cobatrain.tasks import (
-    levels_of,
-    make_task,
-)
+from cobatrain.tasks import levels_of, make_task
 from cobatrain.tasks.arithmetic import LEVELS, ArithmeticConfig, heldout_grid, make_arithmetic
 
 SEEDS = st.integers(0, 2**63)

@@ -3,10 +3,7 @@
 import pytest
 
 from cobasim.errors import InputError
-from cobatrain.tasks import (
-    Prompt,
-    format_prompt,
-)
+from cobatrain.tasks import Prompt, format_prompt
 
 
 class Chat:

@@ -6,10 +6,7 @@ from hypothesis import strategies as st
 from optional import needs_gym
 
 from cobasim.errors import InputError
-from cobatrain.tasks import (
-    levels_of,
-    make_task,
-)
+from cobatrain.tasks import levels_of, make_task
 from cobatrain.tasks.prompts import text_key
 
 

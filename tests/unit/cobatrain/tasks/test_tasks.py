@@ -6,15 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cobasim.errors import InputError
-from cobatrain.tasks import (
-    TASKS,
-    Prompt,
-    Task,
-    make_task,
-    parse_task_config,
-    passed,
-    self_check,
-)
+from cobatrain.tasks import TASKS, Prompt, Task, make_task, parse_task_config, passed, self_check
 from cobatrain.tasks.task import check_disjoint
 from cobatrain.tasks.verify import ExactMatch
 

@@ -13,14 +13,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+pytest.importorskip("torch", reason="torch is not installed")
+
 from cobasim.errors import InputError
-from cobatrain.update import (
-    ADVANTAGES,
-    WEIGHTINGS,
-    advantages,
-    rollout_weights,
-    token_weights,
-)
+from cobatrain.update import ADVANTAGES, WEIGHTINGS, advantages, rollout_weights, token_weights
 
 LAW = settings(deadline=None, max_examples=60)
 KINDS = sorted(ADVANTAGES)

@@ -8,18 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+torch = pytest.importorskip("torch", reason="torch is not installed")
+transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 
 from small_updates import gpt2, make_batch
 
 from cobasim.errors import InputError
 from cobasim.settings import validated
-from cobatrain.update import (
-    UpdateConfig,
-    make_optimiser,
-    update,
-)
+from cobatrain.update import UpdateConfig, make_optimiser, update
 
 
 @pytest.mark.parametrize(

@@ -7,19 +7,13 @@ import functools
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cobasim.errors import InputError
-from cobatrain.update import (
-    filler,
-    micro_batches,
-    mini_batches,
-    pad,
-    padding_share,
-)
+from cobatrain.update import filler, micro_batches, mini_batches, pad, padding_share
 
 LAW = settings(deadline=None, max_examples=60)
 LENGTHS = st.lists(st.integers(1, 60), max_size=40)

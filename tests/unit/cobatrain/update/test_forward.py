@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+torch = pytest.importorskip("torch", reason="torch is not installed")
+transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 
 from small_updates import (
     UNEQUAL,
@@ -20,11 +20,7 @@ from small_updates import (
 )
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cobatrain.update import (
-    UpdateConfig,
-    make_optimiser,
-    update,
-)
+from cobatrain.update import UpdateConfig, make_optimiser, update
 
 
 class Softmaxes(TorchDispatchMode):

@@ -8,20 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+torch = pytest.importorskip("torch", reason="torch is not installed")
+transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 
 from slow_update import slow_gradient, slow_log_probs
 from small_updates import UNEQUAL, UNIFORM, assert_same, fast_gradient, gpt2, make_batch, qwen3
 
-from cobatrain.update import (
-    ADVANTAGES,
-    LOSSES,
-    WEIGHTINGS,
-    UpdateConfig,
-    pad,
-    token_log_probs,
-)
+from cobatrain.update import ADVANTAGES, LOSSES, WEIGHTINGS, UpdateConfig, pad, token_log_probs
 
 
 @pytest.mark.parametrize("loss", sorted(LOSSES))

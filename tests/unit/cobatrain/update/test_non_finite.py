@@ -7,17 +7,12 @@ import math
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+torch = pytest.importorskip("torch", reason="torch is not installed")
+transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 
 from small_updates import UNEQUAL, UNIFORM, flat, gpt2, make_batch, poison
 
-from cobatrain.update import (
-    NonFiniteError,
-    UpdateConfig,
-    make_optimiser,
-    update,
-)
+from cobatrain.update import NonFiniteError, UpdateConfig, make_optimiser, update
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+torch = pytest.importorskip("torch", reason="torch is not installed")
+transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 
 from slow_update import mean, slow_advantage, slow_log_probs
 from small_updates import (
@@ -20,13 +20,7 @@ from small_updates import (
     momentum,
 )
 
-from cobatrain.update import (
-    LOSSES,
-    WEIGHTINGS,
-    UpdateConfig,
-    make_optimiser,
-    update,
-)
+from cobatrain.update import LOSSES, WEIGHTINGS, UpdateConfig, make_optimiser, update
 
 
 @pytest.mark.parametrize("weighting", sorted(WEIGHTINGS))

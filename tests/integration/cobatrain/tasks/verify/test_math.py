@@ -9,9 +9,7 @@ from judging import asks
 from optional import needs_math
 
 from cobatrain.tasks import Verifier
-from cobatrain.tasks.verify import (
-    MathJudge,
-)
+from cobatrain.tasks.verify import MathJudge
 
 NUMBERS = st.integers(-(10**6), 10**6)
 

@@ -9,9 +9,7 @@ from judging import asks
 from odd_judges import Odd
 
 from cobatrain.tasks import Prompt, RewardError, Verifier
-from cobatrain.tasks.verify import (
-    CustomReward,
-)
+from cobatrain.tasks.verify import CustomReward
 
 
 def test_an_item_that_suffers_from_earlier_ones_gets_a_fresh_worker():

@@ -8,10 +8,7 @@ from judging import asks
 from optional import needs_math
 
 from cobatrain.tasks import Verifier
-from cobatrain.tasks.verify import (
-    Limits,
-    MathJudge,
-)
+from cobatrain.tasks.verify import Limits, MathJudge
 
 
 @pytest.fixture(scope="module")

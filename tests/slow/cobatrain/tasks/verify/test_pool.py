@@ -11,9 +11,7 @@ from judging import asks
 from odd_judges import Odd
 
 from cobatrain.tasks import Verifier
-from cobatrain.tasks.verify import (
-    Limits,
-)
+from cobatrain.tasks.verify import Limits
 
 
 def test_whatever_a_judge_does_the_others_are_scored_in_order():

@@ -199,6 +199,9 @@ def test_estimators_refuse_what_they_cannot_use(name, parameters, message):
         make_estimator(name, POOL, **parameters)
 
 
+# -- the estimation trap -------------------------------------------------------------------
+
+
 @dataclass
 class StaticBatch:
     """What a static batch came to; shares are means over the last ten steps."""

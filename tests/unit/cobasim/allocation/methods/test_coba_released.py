@@ -9,11 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import totals
 
-from cobasim.allocation import (
-    CobaValue,
-    Limits,
-    make_allocator,
-)
+from cobasim.allocation import CobaValue, Limits, make_allocator
 
 
 def released_reference(p, limits, alpha, beta):

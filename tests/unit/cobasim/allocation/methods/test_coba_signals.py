@@ -7,10 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cobasim.allocation import (
-    Observation,
-    make_allocator,
-)
+from cobasim.allocation import Observation, make_allocator
 
 SIGNALS = ("coba-variance", "coba-mixed", "coba-update")
 

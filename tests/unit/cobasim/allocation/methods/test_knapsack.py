@@ -10,12 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import totals
 
-from cobasim.allocation import (
-    KnapsackValue,
-    Limits,
-    make_allocator,
-    solve,
-)
+from cobasim.allocation import KnapsackValue, Limits, make_allocator, solve
 
 laws = settings(max_examples=80, deadline=None)
 

@@ -6,12 +6,7 @@ from batches import observe
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cobasim.allocation import (
-    CobaValue,
-    Limits,
-    make_allocator,
-    solve,
-)
+from cobasim.allocation import CobaValue, Limits, make_allocator, solve
 
 
 @pytest.mark.parametrize(("rate", "alpha"), [(0.6957, 7.26), (0.455, 4.50), (0.342, 2.54)])

@@ -26,10 +26,13 @@ def observe(a, b):
 
 
 def ratio_of(allocator, obs, budgets, weighting):
-    """S / sqrt(V) of budgets (m,)."""
+    """S / sqrt(V) of budgets (..., m)."""
     signal, nuisance = allocator.tables(*obs.beta(), int(budgets.max()), weighting)
-    rows = np.arange(budgets.size)
-    return signal[rows, budgets].sum() / nuisance[rows, budgets].sum() ** 0.5
+    rows = np.arange(budgets.shape[-1])
+    return signal[rows, budgets].sum(axis=-1) / nuisance[rows, budgets].sum(axis=-1) ** 0.5
+
+
+# -- moments ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", UPDATES)
@@ -54,6 +57,9 @@ def test_a_belief_has_the_mean_and_variance_of_its_beta(a, b):
     assert weights.sum() == pytest.approx(1.0)
     assert weights @ nodes() == pytest.approx(mean, abs=0.015)
     assert weights @ (nodes() - mean) ** 2 == pytest.approx(variance, abs=0.015)
+
+
+# -- the solver -------------------------------------------------------------------------------
 
 
 def best_total(value, limits):
@@ -112,6 +118,9 @@ def test_greedy_loses_at_most_one_prompts_distance_to_its_envelope(data):
     assert best - got <= slack + 1e-9
 
 
+# -- the allocator ----------------------------------------------------------------------------
+
+
 @given(
     seed=st.integers(0, 10**6), size=st.integers(1, 40), mean=st.floats(2, 20),
     ratio=st.sampled_from([0.0, 0.3, 4.0]), weighting=st.sampled_from(["rollout", "prompt"]),
@@ -136,11 +145,11 @@ def test_never_below_uniform_in_what_it_maximises(seed, size, mean, ratio, weigh
 def test_close_to_the_best_of_all_budgets(weighting, ratio):
     rng = np.random.default_rng(3)
     limits = Limits(40, 2, 20)
-    every = [n for n in itertools.product(range(2, 21), repeat=4) if sum(n) == 40]
+    every = np.array([n for n in itertools.product(range(2, 21), repeat=4) if sum(n) == 40])
     for _ in range(5):
         obs = observe(0.2 + rng.gamma(1, 4, 4), 0.2 + rng.gamma(1, 4, 4))
         allocator = Signal(ratio=ratio, weighting=weighting)
-        best = max(ratio_of(allocator, obs, np.array(n), weighting) for n in every)
+        best = ratio_of(allocator, obs, every, weighting).max()
         assert ratio_of(allocator, obs, allocator(obs, limits), weighting) >= 0.97 * best
 
 
@@ -185,6 +194,9 @@ def test_it_follows_the_learner_s_weighting():
         )
         own = make_allocator("signal", weighting=weighting)(obs, limits)
         np.testing.assert_array_equal(make_allocator("signal")(told, limits), own)
+
+
+# -- with prompts chosen first ---------------------------------------------------------------
 
 
 def test_signal_skip_takes_the_prompts_of_greso_and_divides_as_signal_does():

@@ -7,11 +7,7 @@ import pytest
 from batches import observe
 from scipy import special
 
-from cobasim.allocation import (
-    Limits,
-    allocate,
-    make_allocator,
-)
+from cobasim.allocation import Limits, allocate, make_allocator
 from cobasim.errors import InputError
 
 

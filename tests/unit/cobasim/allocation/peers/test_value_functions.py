@@ -12,14 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
-from cobasim.allocation import (
-    PEERS,
-    Limits,
-    Observation,
-    make_allocator,
-    one_shot,
-    solve,
-)
+from cobasim.allocation import PEERS, Limits, Observation, make_allocator, one_shot, solve
 from cobasim.allocation.peers.cero import CeroValue
 from cobasim.allocation.peers.hit_utility import HitValue
 from cobasim.allocation.peers.neyman import NeymanValue

@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 from batches import check_feasible
 from hypothesis import given, settings
-from reference import (
-    EDGES,
-    exact_gains,
-    exact_optimum,
-    exact_worth,
-)
+from reference import EDGES, exact_gains, exact_optimum, exact_worth
 from value_functions import ALL_KINDS, problems
 
 from cobasim.allocation import SOLVERS, CobaValue, KnapsackValue, Limits, solve

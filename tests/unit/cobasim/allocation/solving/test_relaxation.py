@@ -7,12 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cobasim.allocation import (
-    CobaValue,
-    KnapsackValue,
-    Limits,
-    solve,
-)
+from cobasim.allocation import CobaValue, KnapsackValue, Limits, solve
 from cobasim.allocation.solving.relaxation import LOG_SLOPES, relaxed_budgets, rounded_budgets
 from cobasim.allocation.solving.values import ValueFunction
 from cobasim.errors import InputError

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import (
-    totals,
-)
+from reference import totals
 from value_functions import ALL_KINDS, Scaled, problems
 
 from cobasim.allocation import CobaValue, KnapsackValue, Limits, solve

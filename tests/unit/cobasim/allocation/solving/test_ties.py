@@ -5,9 +5,7 @@ import pytest
 from batches import check_feasible
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import (
-    totals,
-)
+from reference import totals
 from value_functions import Capped, Table
 
 from cobasim.allocation import SOLVERS, CobaValue, KnapsackValue, Limits, solve

@@ -30,6 +30,9 @@ def rounding(p, alpha, beta):
     return 1e-13 * (1 + terms + gammas + 800)
 
 
+# -- CoBA ----------------------------------------------------------------------------------
+
+
 @laws
 @given(st.integers(0, 300), inside, shapes, shapes, scales)
 def test_coba_value_and_gain_equal_the_definition_in_high_precision(n, p, alpha, beta, tau):
@@ -115,6 +118,9 @@ def test_coba_refuses_impossible_shapes(given_):
         CobaValue(np.array([0.2, 0.5]), **{"alpha": 2.0, "beta": 3.0, "tau": 8.0, **given_})
 
 
+# -- Knapsack ------------------------------------------------------------------------------
+
+
 @laws
 @given(st.integers(1, 60), st.one_of(inside, st.floats(1e-17, 1e-12)))
 def test_knapsack_value_and_gain_equal_the_definition_exactly(n, p):
@@ -153,6 +159,9 @@ def test_knapsack_stays_finite_in_log_space_where_the_linear_value_underflows():
     value = KnapsackValue(np.array([1e-300, 0.5, 1 - 1e-16]))
     assert np.all(np.isfinite(value.log_gain(2000)))
     assert value.gain(2000)[1] == 0.0
+
+
+# -- both ----------------------------------------------------------------------------------
 
 
 @st.composite

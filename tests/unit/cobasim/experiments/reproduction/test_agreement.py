@@ -131,6 +131,9 @@ def test_counts_cover_all_claims():
     assert agreement.counts(judged) == {AGREES: 1, DISAGREES: 1, NOISE: 1}
 
 
+# --- the paper's claims ----------------------------------------------------------------------
+
+
 def test_every_claim_holds_for_the_papers_own_numbers():
     for one in paper.RESULTS.values():
         for claim in one.claims:

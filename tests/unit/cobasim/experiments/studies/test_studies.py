@@ -6,13 +6,7 @@ import numpy as np
 import pytest
 
 from cobasim import runs as sweeps
-from cobasim.experiments.studies import (
-    SIZES,
-    STUDIES,
-    Options,
-    against,
-    first_crossing,
-)
+from cobasim.experiments.studies import SIZES, STUDIES, Options, against, first_crossing
 
 
 @pytest.mark.parametrize("preset", SIZES)

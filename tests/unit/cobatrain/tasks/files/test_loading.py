@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from task_files import dapo, write
 
 from cobasim.errors import InputError
-from cobatrain.tasks import (
-    make_task,
-)
+from cobatrain.tasks import make_task
 from cobatrain.tasks.files import FileSource, answer_text, load
 from cobatrain.tasks.prompts import text_key
 

@@ -6,9 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cobatrain.tasks.verify import (
-    final_answer,
-)
+from cobatrain.tasks.verify import final_answer
 
 
 @settings(max_examples=200)

@@ -6,12 +6,7 @@ import pytest
 
 from cobasim.errors import InputError
 from cobatrain.tasks import Verifier
-from cobatrain.tasks.verify import (
-    CustomReward,
-    GymJudge,
-    Limits,
-    MathJudge,
-)
+from cobatrain.tasks.verify import CustomReward, GymJudge, Limits, MathJudge
 
 
 def test_limits_and_workers_are_checked():
