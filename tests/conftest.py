@@ -1,9 +1,11 @@
+"""What every test needs: signals, threads, the order of the tests; and fixtures of all folders.
+
+``unit``: one room, in this process, fast. ``integration``: several rooms, command lines, child
+processes, pages. ``slow``: seconds to minutes. Each mirrors the rooms of the packages.
+"""
+
 import os
 import signal
-from contextlib import contextmanager
-
-import pytest
-from hypothesis import settings
 
 # a suite that a script starts in the background inherits an ignored SIGINT, and would pass it on to
 # the processes that tests start and interrupt
@@ -13,59 +15,83 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # idle OpenMP threads sleep rather than spin: tests run several processes on few cores
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+for helper in Path(__file__).parent.joinpath("support").glob("*.py"):
+    pytest.register_assert_rewrite(helper.stem)
+
+from command_line import caller
+
 # CI repeats the same examples, so that only a change can break it; elsewhere they are new
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
+FOLDERS = ("unit", "integration", "slow")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast tests first, each folder in its own order."""
+    here = Path(__file__).parent
+    folder = {item: item.path.relative_to(here).parts[0] for item in items}
+    astray = {str(item.path) for item in items if folder[item] not in FOLDERS}
+    if astray:
+        raise pytest.UsageError(f"{', '.join(sorted(astray))}: in none of {', '.join(FOLDERS)}")
+    items.sort(key=lambda item: FOLDERS.index(folder[item]))
+
 
 @pytest.fixture
-def time_limit():
-    """``with time_limit(seconds):`` turns a search that never ends into a failure."""
+def cobasim(monkeypatch, capfd):
+    """Runs ``cobasim`` in this process and gives exit code, standard output, standard error."""
+    from cobasim.cli import main
 
-    @contextmanager
-    def limited(seconds):
-        def stop(*_):
-            raise TimeoutError(f"still running after {seconds} s")
-
-        before = signal.signal(signal.SIGALRM, stop)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        try:
-            yield
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
-
-    return limited
+    return caller("cobasim", main, monkeypatch, capfd)
 
 
-@pytest.fixture(scope="session")
-def model(tmp_path_factory):
-    """A small language model after a short supervised warm-up, made by ``prepare`` itself."""
-    from training import SMALL
+@pytest.fixture
+def cobatrain(monkeypatch, capfd):
+    """Runs ``cobatrain`` in this process and gives exit code, standard output, standard error."""
+    from cobatrain.cli import main
 
-    from cobatrain import trainer
-    from cobatrain.config import load_config
+    return caller("cobatrain", main, monkeypatch, capfd)
 
-    path = tmp_path_factory.mktemp("models") / "small"
-    assert trainer.prepare(load_config("tiny", [*SMALL, f"model.path={path}"])) == path
-    assert not list(path.parent.glob(".*"))
+
+@pytest.fixture
+def learned_file(tmp_path):
+    """The file of a learned allocator whose network is drawn at random."""
+    from learned_files import random_network
+
+    path = tmp_path / "policy.json"
+    path.write_text(random_network(0).to_json())
     return path
 
 
-@pytest.fixture
-def config(model):
-    """``config("loop.steps=4", ...)``: a short training run of that model."""
-    from training import SMALL
+@pytest.fixture(scope="session")
+def reproduced(tmp_path_factory):
+    """(folder, content) of a whole tiny reproduction."""
+    from reproduced import reproduce_tiny
 
-    from cobatrain.config import load_config
-
-    def build(*settings, **chosen):
-        return load_config("tiny", [*SMALL, f"model.path={model}", *settings], **chosen)
-
-    return build
+    out = tmp_path_factory.mktemp("reproduction") / "tiny"
+    return out, reproduce_tiny(out)
 
 
-def pytest_collection_modifyitems(items):
-    """Fast tests first: the slow ones run last, each kind in its own order."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+@pytest.fixture(scope="session")
+def tiny_folders(tmp_path_factory):
+    """Folders of an untrained tiny model, by whether its embeddings are tied."""
+    from engine_setup import tied_and_not
+
+    return tied_and_not(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def hf_engine(tiny_folders):
+    """The transformers engine on that model, in this process."""
+    from engine_setup import config_for
+
+    from cobatrain.engines import make_engine
+
+    with make_engine(config_for("transformers"), tiny_folders[False]) as engine:
+        yield engine

@@ -1,0 +1,107 @@
+"""The page of one batch."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from synthetic_runs import write_run
+
+pytest.importorskip("streamlit", reason="streamlit is not installed")
+
+from app_pages import errors, figures_of, page, sound
+
+
+def test_a_slider_changes_the_budgets(folder):
+    opened = page("batch")
+    before = opened.dataframe[0].value
+    opened.slider(key="batch_kappa").set_value(30.0).run()
+    after = sound(opened).dataframe[0].value
+    assert (before["sum"] == after["sum"]).all()
+    assert before.query("allocator == 'coba'")["max"].item() != (
+        after.query("allocator == 'coba'")["max"].item()
+    )
+    assert figures_of(opened) == 4
+
+
+@pytest.mark.parametrize(
+    ("source", "more"),
+    [("beta", ["a", "b"]), ("population", ["behind"])],
+)
+def test_other_sources_of_pass_rates(folder, source, more):
+    opened = page("batch")
+    opened.selectbox(key="source").set_value(source).run()
+    assert errors(opened) == ""
+    assert figures_of(opened) == 4
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("total_512", 100, "total"),
+        ("total_512", 400_000, "total"),
+        ("low", 200, "low"),
+    ],
+)
+def test_an_infeasible_budget_is_a_message_and_the_rest_stays(folder, field, value, words):
+    opened = page("batch")
+    opened.number_input(key=field).set_value(value).run()
+    assert words in errors(opened)
+    opened.number_input(key="low").set_value(2)
+    opened.number_input(key="total_512").set_value(8192).run()
+    assert errors(opened) == ""
+    assert figures_of(opened) == 4
+
+
+def test_no_allocator_is_a_hint(folder):
+    opened = page("batch")
+    opened.multiselect(key="allocators").set_value([]).run()
+    assert "at least one" in sound(opened).info[0].value
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("rates.csv", b"pass_rate\n0.1\n0.5\n1.0\n", ""),
+        ("rates.json", b"[0.1, 0.5, 0.9]", ""),
+        ("rates.csv", b"rate\n0.1\n", "no column 'pass_rate'"),
+        ("rates.csv", b"pass_rate\n0.1\nmuch\n", "row"),
+        ("rates.json", b"[0.1, 1.5]", "[0, 1]"),
+        ("rates.json", b"[0.1, NaN]", "[0, 1]"),
+        ("rates.json", b"{", "malformed JSON"),
+        ("rates.npy", b"no array", ".npy"),
+        ("rates.parquet", b"no table", "Parquet"),
+        ("empty.csv", b"", "empty"),
+    ],
+)
+def test_uploads(folder, name, content, words):
+    opened = page("batch")
+    opened.selectbox(key="source").set_value("upload").run()
+    opened.file_uploader(key="upload").set_value((name, content, "text/plain")).run()
+    assert words in errors(opened)
+    if words:
+        assert name in errors(opened)
+        assert opened.selectbox(key="source").value == "upload"
+    else:
+        assert opened.dataframe[0].value["sum"].tolist() == [48, 48, 48]
+
+
+def test_a_step_of_a_recorded_run_becomes_a_batch(folder):
+    write_run(folder / "mine" / "coba", "coba")
+    opened = page("batch")
+    opened.selectbox(key="source").set_value("recorded").run()
+    assert errors(opened) == ""
+    assert opened.dataframe[0].value["sum"].tolist() == [64 * 16] * 3
+
+
+def test_a_batch_of_512_is_redrawn_well_under_a_second(folder):
+    opened = page("batch")
+    opened.slider(key="batch_tau").set_value(12.0).run()
+    times = []
+    for tau in np.linspace(2, 40, 5):
+        began = time.perf_counter()
+        opened.slider(key="batch_tau").set_value(float(round(2 * tau) / 2)).run()
+        times.append(time.perf_counter() - began)
+    assert sound(opened)
+    assert min(times) < 5.0  # a hang, not a figure of speed: that is measured elsewhere

@@ -1,0 +1,188 @@
+"""The app in a real browser: Chromium, headless, through Playwright."""
+
+from __future__ import annotations
+
+import re
+import socket
+
+import pytest
+from synthetic_runs import header, steps_of, write_run
+
+pytest.importorskip("streamlit", reason="streamlit is not installed")
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+from app_browser import CHROMIUM, Server, drawn, eventually, settled, slide, without_lost_tabs
+
+from cobasim.records import RunWriter
+
+# On a page that is opened directly Streamlit first asks below the page's own path, then at the root
+PROBES = re.compile(r"/(simulation|sensitivity|runs|method)/_stcore/(health|host-config)$")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    runs = tmp_path_factory.mktemp("app") / "runs"
+    write_run(runs / "mine" / "uniform", "uniform")
+    write_run(runs / "mine" / "coba", "coba")
+    started = Server(runs, runs.parent / "server.log")
+    yield started
+    started.close()
+    log = without_lost_tabs(started.log.read_text())
+    assert "Traceback" not in log, log
+    assert "Exception" not in log, log
+
+
+def test_only_lost_tabs_are_taken_out_of_the_log():
+    lost = (
+        "Exception in ASGI application\nTraceback (most recent call last):\n"
+        "  in _websocket_endpoint\nx.WebSocketDisconnected: not connected\n\nRuntimeError: sent.\n"
+    )
+    ours = "Exception in ASGI application\nTraceback (most recent call last):\nKeyError: 'p'\n"
+    said = "2026-11-23 22:39:59.522 Uvicorn server started\n"
+    assert without_lost_tabs(said + lost + ours + lost) == said + ours
+
+
+def test_the_first_start_asks_nothing(tmp_path):
+    Server(tmp_path / "runs", tmp_path / "log", home=tmp_path).close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as engine:
+        found = engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def tab(browser, server):
+    """``tab(path)`` opens a page; at the end no console error may have come up."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    said: list[str] = []
+
+    def note(message) -> None:
+        if message.type == "error" and not PROBES.search(message.location.get("url", "")):
+            said.append(f"{message.text} {message.location}")
+
+    def open_(path: str):
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        page.on("console", note)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(server.url + path)
+        page.wait_for_selector("h1")
+        return page
+
+    yield open_
+    context.close()
+    assert said == []
+
+
+def test_a_slider_redraws_and_its_value_is_in_the_link(tab):
+    page = tab("/")
+    settled(page, 4)
+    before = drawn(page, "Budget of each prompt")
+    slide(page, "tau, saturation scale (rollouts)", 12)
+    eventually(lambda: drawn(page, "Budget of each prompt") not in ([], before))
+    eventually(lambda: "batch_tau=14" in page.url)
+    page.wait_for_timeout(1500)
+    settled(page, 4)
+    after = drawn(page, "Budget of each prompt")
+    again = tab(page.url.removeprefix(page.url.split("/?")[0]))
+    settled(again, 4)
+    assert drawn(again, "Budget of each prompt") == after
+    page.reload()
+    settled(page, 4)
+    assert drawn(page, "Budget of each prompt") == after
+
+
+def test_two_tabs_do_not_disturb_each_other(tab):
+    one, other = tab("/?batch_tau=30.0"), tab("/")
+    settled(one, 4)
+    settled(other, 4)
+    before = drawn(one, "Budget of each prompt")
+    slide(other, "kappa = alpha + beta", 10)
+    eventually(lambda: "batch_kappa" in other.url)
+    assert drawn(one, "Budget of each prompt") == before
+
+
+def test_a_file_of_pass_rates_is_uploaded(tab, tmp_path):
+    page = tab("/?source=Measured+pass+rates+(upload)")
+    file = tmp_path / "rates.csv"
+    file.write_text("pass_rate\n" + "\n".join(str(k / 20) for k in range(21)) + "\n")
+    page.locator("input[type=file]").set_input_files(str(file))
+    page.get_by_text("All 21 prompts of the file").wait_for()
+    settled(page, 4)
+    assert sum(drawn(page, "Budget of each prompt")[0]) == 21 * 16
+    bad = tmp_path / "bad.csv"
+    bad.write_text("pass_rate\n0.5\n7\n")
+    page.locator("input[type=file]").set_input_files(str(bad))
+    page.get_by_text("bad.csv: ").first.wait_for()
+    assert "[0, 1]" in page.get_by_role("alert").inner_text()
+
+
+SMALL = "/simulation?num=512&batch=32&budget=256&seeds=2&sim_allocators=uniform,coba"
+
+
+def small(steps: int) -> str:
+    separate = SMALL.replace("uniform,coba", "uniform&sim_allocators=coba")
+    return f"{separate}&steps={steps}"
+
+
+def test_a_simulation_runs_to_its_end(tab):
+    page = tab(small(30))
+    page.get_by_role("button", name="Start").click()
+    page.get_by_text("finished: 240 of 240 steps").wait_for(timeout=90_000)
+    page.get_by_text("Loss weighted per rollout").first.wait_for()
+    settled(page, 8)
+    assert len(drawn(page, "Held-out accuracy, weighted per prompt")) >= 2
+    page.reload()  # the link leads back to the same simulation
+    page.get_by_text("finished: 240 of 240 steps").wait_for()
+
+
+def test_a_simulation_is_stopped_half_way(tab):
+    page = tab(small(1000) + "&seeds=16")
+    page.get_by_role("button", name="Start").click()
+    page.get_by_role("button", name="Stop", exact=True).wait_for()
+    page.get_by_text(re.compile(r"running: [1-9]")).wait_for(timeout=60_000)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_text(re.compile("stopped: ")).wait_for()
+    assert not re.search(r"stopped: (\S+) of \1 ", page.inner_text("body"))
+
+
+def test_a_run_that_is_being_written_grows(tab, server):
+    records = list(steps_of("coba", 5, 60))
+    with RunWriter(server.runs / "growing", header("coba", 5)) as writer:
+        for record in records[:21]:
+            writer.append(record)
+        page = tab("/runs?open=growing")
+        settled(page, 3)
+        before = len(drawn(page, "Held-out accuracy")[0])
+        assert before == 3
+        for record in records[21:]:
+            writer.append(record)
+    eventually(lambda: len(drawn(page, "Held-out accuracy")[0]) == 7)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["/", "/simulation", "/sensitivity", "/runs", "/method"])
+def test_pages_are_wide_enough_on_a_narrow_screen(browser, server, path, scheme):
+    context = browser.new_context(viewport={"width": 420, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(server.url + path)
+    page.wait_for_selector("h1")
+    page.wait_for_timeout(1500)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 420
+    context.close()
+
+
+def test_the_app_listens_where_it_was_told(server):
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        assert probe.connect_ex(("127.0.0.1", server.port)) == 0
+    hosts = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None)}
+    for host in hosts - {"127.0.0.1", "::1"}:
+        if ":" not in host and not host.startswith("127."):
+            with socket.socket() as probe:
+                probe.settimeout(2)
+                assert probe.connect_ex((host, server.port)) != 0

@@ -1,0 +1,44 @@
+"""The commands that the app shows and runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from simulation_choice import CHOICE
+
+from cobasim.explorer import Jobs, SweepChoice
+from cobasim.runs import read_table
+
+
+def run_command(arguments, out):
+    command = [sys.executable, "-m", "cobasim", *arguments, "--jobs", "1", "--out", str(out)]
+    subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+
+
+def test_the_command_of_a_simulation_runs_what_the_page_says(tmp_path):
+    run_command(CHOICE.arguments, tmp_path / "out")
+    told = json.loads((tmp_path / "out" / "comparison.json").read_text())["config"]
+    assert told == CHOICE.config.model_dump(mode="json")
+    assert CHOICE.config.num_runs == 8
+    assert CHOICE.total_steps == 24
+    assert CHOICE.visits == 24 * 16
+
+
+def test_the_command_of_a_sweep_runs_what_the_page_says(tmp_path):
+    choice = SweepChoice(("tau=2,8", "low=0,2"), ("uniform", "coba"), 1, 2, "logistic")
+    run_command(choice.arguments, tmp_path / "out")
+    names, rows = read_table(tmp_path / "out")
+    assert sorted(names) == ["low", "tau"]
+    assert len(rows) == choice.num_runs == 4 * 2 * 2
+
+
+def test_a_failed_job_says_why_and_leaves_nothing_behind():
+    jobs = Jobs()
+    job = jobs.start(["compare", "--steps", "none"])
+    job.process.wait(60)
+    assert job.state == "finished"
+    assert "steps" in job.error()
+    jobs.close()
+    assert not jobs.root.exists()

@@ -1,0 +1,124 @@
+"""Training runs that are killed, interrupted or out of disk, and resumed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+pytest.importorskip("transformers", reason="transformers is not installed")
+pytest.importorskip("yaml", reason="pyyaml is not installed")
+
+from children import engines_of
+from training import command, plain, started, wait_for, weights
+
+from cobasim.errors import InputError
+from cobasim.records import read_run
+from cobatrain import trainer
+from cobatrain.parallel import checkpoints
+
+
+@pytest.mark.parametrize("allocator", ["coba", "knapsack", "greso"])
+def test_after_kill_9_a_resumed_run_equals_an_uninterrupted_one(config, tmp_path, allocator):
+    chosen = config("loop.steps=10", "loop.estimator=posterior", allocator=allocator)
+    trainer.train(chosen, tmp_path / "whole")
+    killed = tmp_path / "killed"
+    process = subprocess.Popen(started(chosen, killed), stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(killed / "steps.jsonl", 6, process)  # step 0 and five more: one was saved
+        process.send_signal(signal.SIGKILL)
+        process.wait(30)
+    finally:
+        process.kill()
+    assert read_run(killed).steps[-1].step < 10
+    done = subprocess.run(command("resume", str(killed)), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert plain(killed) == plain(tmp_path / "whole")
+    assert weights(killed) == weights(tmp_path / "whole")
+    texts = [(run / "samples.jsonl").read_text() for run in (killed, tmp_path / "whole")]
+    assert texts[0] == texts[1]
+    assert len(checkpoints(killed)) == chosen.checkpoint.keep
+
+
+def test_ctrl_c_finishes_the_step_saves_and_can_be_resumed(config, tmp_path):
+    chosen = config("loop.steps=60", "loop.eval_every=60", "checkpoint.every=50")
+    out = tmp_path / "run"
+    process = subprocess.Popen(started(chosen, out), stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(out / "steps.jsonl", 4, process)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "error: interrupted" in errors
+    assert "Traceback" not in errors
+    last = read_run(out).steps[-1].step
+    assert checkpoints(out)[-1].name == f"step-{last:06d}"
+
+
+def test_what_cannot_be_resumed_is_refused(config, tmp_path):
+    run = tmp_path / "run"
+    chosen = config("loop.steps=4")
+    trainer.train(chosen, run)
+    with pytest.raises(InputError, match=r"never overwritten|not empty|exists"):
+        trainer.train(chosen, run)
+    with pytest.raises(InputError, match=r"allocator.* differ"):
+        trainer.train(config("loop.steps=4", allocator="knapsack"), run, resume=True)
+    last = checkpoints(run)[-1]
+    damaged = tmp_path / "damaged"
+    shutil.copytree(run, damaged)
+    (checkpoints(damaged)[-1] / "state.pt").write_bytes(b"half")
+    with pytest.raises(InputError, match="damaged"):
+        trainer.train(chosen, damaged, resume=True)
+    (damaged / "checkpoints" / last.name / "meta.json").unlink()  # half-written: not counted
+    assert last.name not in [path.name for path in checkpoints(damaged)]
+
+
+def test_an_engine_that_dies_is_one_line_and_the_run_goes_on_later(config, tmp_path):
+    chosen = config(
+        "engine.subprocess=true", "loop.steps=12", "loop.eval_every=12", "checkpoint.every=2"
+    )
+    out = tmp_path / "run"
+    process = subprocess.Popen(started(chosen, out), stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(out / "steps.jsonl", 4, process)
+        [engine] = engines_of(process.pid)
+        os.kill(engine, signal.SIGKILL)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 1
+    assert "Traceback" not in errors
+    assert "died" in errors.splitlines()[-1]
+    assert len(read_run(out).steps) >= 4  # what was done is kept
+    trainer.train(chosen, out, resume=True)
+    trainer.train(chosen, tmp_path / "whole")
+    assert plain(out) == plain(tmp_path / "whole")
+    assert weights(out) == weights(tmp_path / "whole")
+
+
+def test_a_disk_that_refuses_a_checkpoint_is_one_line(config, tmp_path):
+    """A limit on the size of files stands for a full disk: writes fail in the middle."""
+    chosen = config("loop.steps=6", "checkpoint.every=2")
+    out = tmp_path / "run"
+    limited = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)); "
+        "from cobatrain.cli import main; main()"
+    )
+    arguments = started(chosen, out)[3:]
+    done = subprocess.run(
+        [sys.executable, "-c", limited, *arguments], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "checkpoint of step 2 could not be written" in done.stderr.splitlines()[-1]
+    assert not list((out / "checkpoints").iterdir())
+    assert read_run(out).steps[-1].step == 2
+    trainer.train(chosen, out, resume=True)  # with room again
+    assert read_run(out).steps[-1].step == 6
