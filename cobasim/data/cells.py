@@ -40,18 +40,23 @@ def number(value: Any, notation: Notation = Notation()) -> float:
     if isinstance(value, bool):
         raise ValueError(f"{value} is not a number")
     if isinstance(value, int | float):
-        return _finite(float(value), value)
+        try:
+            return _finite(float(value), value)
+        except OverflowError:
+            raise ValueError(f"{_short(value)} is too large") from None
     if not isinstance(value, str):
         raise ValueError(f"{_short(value)} is not a number")
     text = value.strip()
     if "," in text:
         if not notation.decimal_comma:
-            raise ValueError(f"{text!r} has a comma; if it is a decimal comma, add --decimal-comma")
+            raise ValueError(
+                f"{_short(text)} has a comma; if it is a decimal comma, add --decimal-comma"
+            )
         if "." in text or text.count(",") > 1:
-            raise ValueError(f"{text!r} is not a number with a decimal comma")
+            raise ValueError(f"{_short(text)} is not a number with a decimal comma")
         text = text.replace(",", ".")
     if not _PLAIN.fullmatch(text):
-        raise ValueError(f"{value!r} is not a number")
+        raise ValueError(f"{_short(value)} is not a number")
     return _finite(float(text), value)
 
 
@@ -72,9 +77,9 @@ def rate(value: Any, notation: Notation = Notation()) -> tuple[float, float | No
         top, _, bottom = value.partition("/")
         passes, attempts = count(top, notation), count(bottom, notation)
         if attempts == 0:
-            raise ValueError(f"{value.strip()!r} has 0 attempts: no pass rate is known")
+            raise ValueError(f"{_short(value.strip())} has 0 attempts: no pass rate is known")
         if passes > attempts:
-            raise ValueError(f"{value.strip()!r} has more passes than attempts")
+            raise ValueError(f"{_short(value.strip())} has more passes than attempts")
         return passes / attempts, attempts
     percent = notation.percent
     if isinstance(value, str) and value.strip().endswith("%"):
@@ -97,5 +102,8 @@ def _finite(given: float, value: Any) -> float:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of thousands of digits
+        return "a number of thousands of digits"
     return text if len(text) <= 60 else f"{text[:57]}..."

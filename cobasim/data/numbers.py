@@ -51,7 +51,10 @@ def _is_number(cell: str) -> bool:
 
 def read_npy(file: IO[bytes], _: Sequence[str] = ()) -> Iterator[Row]:
     """A flat array."""
-    yield from _rows({UNNAMED: _array(file, ".npy")})
+    array = _array(file, ".npy")
+    if hasattr(array, "files"):
+        raise InputError("this is an archive of arrays: name it .npz")
+    yield from _rows({UNNAMED: array})
 
 
 def read_npz(file: IO[bytes], columns: Sequence[str] = ()) -> Iterator[Row]:

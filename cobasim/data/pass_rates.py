@@ -51,7 +51,7 @@ def _tables(options: RateOptions) -> RateTable:
 def _no_column(column: str, origin: Origin, options: RateOptions) -> InputError:
     """The error for a column that is not there: it names those that may be meant."""
     first = next((row for _, row in origin.rows(()) if isinstance(row, dict)), {})
-    names = [name for name in names_of(first) if name]
+    names = [name[:60] for name in names_of(first) if name]
     likely = [name for name in likely_columns(first) if name != column]
     text = f"no column {column!r}"
     if likely and column == DEFAULT and options.column is None:

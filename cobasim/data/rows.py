@@ -85,14 +85,29 @@ def parse_json(data: bytes) -> Any:
 
 
 def rows_of_json(content: Any) -> Iterator[Row]:
-    """The rows of parsed JSON: a list, or an object that holds one list."""
+    """The rows of parsed JSON: a list; an object that holds one list of objects; or columns.
+
+    Columns are an object of lists; what else it holds is passed over.
+    """
     if isinstance(content, dict):
-        lists = [value for value in content.values() if isinstance(value, list)]
-        content = lists[0] if len(lists) == 1 else content
+        lists = {name: value for name, value in content.items() if isinstance(value, list)}
+        rows = [value for value in lists.values() if value and isinstance(value[0], dict)]
+        content = rows[0] if len(rows) == 1 else _transposed(lists) if lists else content
     if not isinstance(content, list):
         raise InputError(f"expected a JSON list, got {type(content).__name__}")
     for number, row in enumerate(content, 1):
         yield f"row {number}", row if isinstance(row, dict) else {UNNAMED: row}
+
+
+def _transposed(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    """Rows of columns. Raises InputError if these differ in length."""
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        shown = ", ".join(f"{name} {length}" for name, length in list(lengths.items())[:5])
+        raise InputError(f"the lists differ in length ({shown})")
+    return [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
 
 
 def text_of(data: bytes) -> str:

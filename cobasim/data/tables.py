@@ -102,7 +102,7 @@ class RateTable:
     def _take_missing(self, value: Any, attempts: float | None) -> None:
         self.missing += 1
         if self.options.missing == "error":
-            what = "0 attempts" if attempts == 0 else "no value" if value is None else f"{value!r}"
+            what = "0 attempts" if attempts == 0 else "no value" if value is None else repr(value)
             raise ValueError(f"{what}; to leave such rows out, add --missing skip")
         if self.options.missing == "unseen":
             self._keep(UNSEEN, 0.0)

@@ -8,7 +8,16 @@ import pytest
 from batches import observe
 
 import cobasim
-from cobasim.allocation import SOLVERS, CobaValue, Limits, allocate, make_allocator, one_shot, solve
+from cobasim.allocation import (
+    ALLOCATORS,
+    SOLVERS,
+    CobaValue,
+    Limits,
+    allocate,
+    make_allocator,
+    one_shot,
+    solve,
+)
 from cobasim.errors import InputError
 
 NAMES = sorted(one_shot())
@@ -150,11 +159,50 @@ def test_allocate_refuses_what_it_cannot_use(given_, message):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("high", [2**62, sys.maxsize, 10**30])
 def test_no_upper_bound_may_be_said_by_any_large_number(name, high):
-    wanted = allocate(RATES, 120, allocator=name, high=120, failure_rate=0.6)
-    budgets = allocate(RATES, 120, allocator=name, high=high, failure_rate=0.6)
+    known = {"allocator": name, "failure_rate": 0.6, "attempts": 16}
+    wanted = allocate(RATES, 120, high=120, **known)
+    budgets = allocate(RATES, 120, high=high, **known)
     assert budgets.sum() == 120
     if name != "knapsack":  # its fallback measures what mixed prompts can use by the bound
         assert budgets.tolist() == wanted.tolist()
+
+
+WEIGH_EVIDENCE = [name for name in one_shot() if "evidence" in ALLOCATORS[name].needs]
+
+
+@pytest.mark.parametrize("name", WEIGH_EVIDENCE)
+def test_an_allocator_that_weighs_evidence_says_when_there_is_none(name):
+    with pytest.raises(InputError, match=r"how many attempts .* are not known"):
+        allocate(RATES, 120, allocator=name)
+    assert allocate(RATES, 120, allocator=name, attempts=4).sum() == 120
+
+
+def test_signal_acts_on_the_evidence():
+    """The report: with attempts unsaid signal was uniform; with 16 its budgets are not."""
+    rates = np.linspace(0.0, 1.0, 32)
+    budgets = [allocate(rates, 512, allocator="signal", attempts=n) for n in (2, 16, 10_000)]
+    assert len({tuple(row.tolist()) for row in budgets}) == 3
+    assert budgets[1].min() == 2
+    assert budgets[1].max() >= 20
+
+
+@pytest.mark.parametrize("name", sorted({*one_shot()}))
+def test_one_number_of_attempts_is_that_number_for_all(name):
+    one = allocate(RATES, 120, allocator=name, attempts=16)
+    each = allocate(RATES, 120, allocator=name, attempts=[16.0] * len(RATES))
+    assert one.tolist() == each.tolist()
+
+
+@pytest.mark.parametrize("attempts", [-1, [1.0], "many", float("nan"), float("inf"), [[16] * 3]])
+def test_attempts_that_cannot_be(attempts):
+    with pytest.raises(InputError, match="attempts must be one number"):
+        allocate(RATES, 120, attempts=attempts)
+
+
+@pytest.mark.parametrize("name", ["greso", "signal-skip", "cero"])
+def test_an_allocator_with_memory_refuses_a_single_batch(name):
+    with pytest.raises(InputError, match="remembers of earlier steps"):
+        allocate(RATES, 120, allocator=name, attempts=16)
 
 
 def test_input_errors_are_value_errors():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 
 import numpy as np
@@ -19,7 +20,7 @@ from cobasim.explorer import (
     comparison_csv,
     comparison_rows,
     describe_run,
-    estimate_rates,
+    estimated,
     mark_unseen,
     nearest_step,
     read_upload,
@@ -46,10 +47,13 @@ def test_an_impossible_simulation_is_refused_before_it_starts(change, words):
 def test_estimates_are_pass_counts_and_some_prompts_are_unseen():
     rng = np.random.default_rng(0)
     true = rng.random(40)
-    assert estimate_rates(true, None, rng) is true
-    counts = 8 * estimate_rates(true, 8, rng)
-    np.testing.assert_allclose(counts, counts.round())
-    assert np.count_nonzero(mark_unseen(40, 25, rng) == 0.0) == 10
+    assert estimated(true, None, rng)[0] is true
+    rates, attempts = estimated(true, 8, rng)
+    np.testing.assert_allclose(8 * rates, (8 * rates).round())
+    assert attempts.tolist() == [8.0] * 40
+    marked = mark_unseen(attempts, 25, rng)
+    assert sorted(set(marked.tolist())) == [0.0, 8.0]
+    assert np.count_nonzero(marked == 0.0) == 10
 
 
 def test_the_nearest_step_with_budgets_is_found(tmp_path):
@@ -61,10 +65,14 @@ def test_the_nearest_step_with_budgets_is_found(tmp_path):
 
 
 def test_an_upload_is_named_as_it_was_uploaded():
-    assert read_upload("rates.json", b"[0.5, 1]").tolist() == [0.5, 1.0]
+    measured = read_upload("rates.json", b"[0.5, 1]")
+    assert measured.pass_rate.tolist() == [0.5, 1.0]
+    assert measured.source == "rates.json"
     with pytest.raises(InputError, match=r"^rates\.csv: ") as caught:
         read_upload("rates.csv", b"pass_rate\nmuch\n")
     assert "upload" not in str(caught.value)
+    zipped = read_upload("my.rates.csv.gz", gzip.compress(b"pass_rate,rollouts\n0.5,8\n"))
+    assert zipped.attempts.tolist() == [8]
 
 
 def test_budgets_as_csv_have_one_row_per_prompt():
