@@ -10,7 +10,7 @@ from typing import Any
 MISSING = frozenset({"", "-", "na", "n/a", "nan", "null", "none"})
 """Texts that stand for a missing value, in small letters."""
 
-_PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)

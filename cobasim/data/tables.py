@@ -184,8 +184,9 @@ class ScoreTable(RateTable):
             if self.options.missing == "error":
                 raise ValueError("no score; to leave such rollouts out, add --missing skip")
             return
+        passed = self._passed(score)
         counts = self._groups.setdefault(_text(key), [0, 0])
-        counts[0] += self._passed(score)
+        counts[0] += passed
         counts[1] += 1
 
     def _passed(self, score: Any) -> bool:

@@ -19,13 +19,14 @@ from hypothesis import strategies as st
 
 from cobasim.data import RateOptions, read_measured
 from cobasim.errors import InputError
+from cobasim.settings import validated
 
 PASSES, ATTEMPTS = [0, 3, 5, 8], [8, 8, 8, 8]
 RATES = [0.0, 0.375, 0.625, 1.0]
 
 
 def read(path, **options):
-    return read_measured(str(path), RateOptions(**options))
+    return read_measured(str(path), validated(RateOptions, options))
 
 
 def table() -> pa.Table:
@@ -258,7 +259,7 @@ NEVER = {
         layout("a.csv", "pass_rate,rollouts,attempts", "0.5,8,3"), {}, "both columns .* may hold",
     ),
     "attempts that contradict": (
-        layout("a.csv", "pass_rate,attempts", "4/8,16"), {}, "has 8 attempts, but 16 are given",
+        layout("a.csv", "pass_rate,attempts", "4/8,16"), {}, "has 8 attempts, another column says 16",
     ),
     "no attempts in one row": (
         layout("a.csv", "pass_rate,attempts", "0.5,16", "0.5,"), {}, "line 3: no attempts",
@@ -327,7 +328,7 @@ def test_nothing_is_misread_in_silence(name, tmp_path):
 )
 def test_options_that_contradict_each_other(options, message):
     with pytest.raises(InputError, match=message):
-        RateOptions(**options)
+        validated(RateOptions, options)
 
 
 @settings(max_examples=40, deadline=None)
