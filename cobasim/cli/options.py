@@ -33,9 +33,11 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(**given: Any) -> None:
-        for name, kind in groups.items():
-            given[name] = kind(**{field.name: given.pop(field.name) for field in fields(kind)})
-        command(**given)
+        values = {  # made before any is added: a group may be named as an option of another
+            name: kind(**{field.name: given.pop(field.name) for field in fields(kind)})
+            for name, kind in groups.items()
+        }
+        command(**given, **values)
 
     run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
     run.__annotations__ = {option.name: option.annotation for option in options}
@@ -124,8 +126,11 @@ class ComparedOptions:
     ] = None
 
     def chosen(self, reading: ReadingOptions) -> dict[str, Any]:
-        """Values for ``settle``; None: not chosen. Says what was read of the file of pass rates."""
-        from cobasim.runs import measured_pool
+        """Values for ``settle``; None: not chosen. Says what was read of the file of pass rates.
+
+        Raises InputError for a file that cannot be used, also if it lacks attempts that are wanted.
+        """
+        from cobasim.runs import known_attempts, measured_pool
 
         names = None if self.allocators is None else allocator_list(self.allocators)
         pool = measured_pool(self.pass_rates, reading.options())
@@ -133,6 +138,7 @@ class ComparedOptions:
         beliefs = self.first_beliefs
         if beliefs is None and pool is not None and pool.attempts is not None:
             beliefs = "measured"
+        known_attempts(beliefs or "unseen", pool)
         return {
             "allocators": names,
             "weightings": weighting_list(self.weighting),

@@ -17,15 +17,22 @@ import time
 from pathlib import Path
 
 PID = "pid"
+PROCESSES = Path("/proc")
 GRACE = 5.0  # seconds between the request to stop and the kill
 
 
 def is_ours(pid: int, folder: Path) -> bool:
     """Whether a process is a command that writes below ``folder``: numbers are used again."""
-    shown = subprocess.run(
-        ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return str(folder) in shown.stdout
+    if PROCESSES.is_dir():
+        try:
+            command = (PROCESSES / str(pid) / "cmdline").read_bytes()
+        except OSError:  # it has ended
+            return False
+    else:  # macOS
+        command = subprocess.run(
+            ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, check=False
+        ).stdout
+    return os.fsencode(folder) in command
 
 
 def clean_up(folder: Path) -> None:

@@ -16,6 +16,7 @@ from cobasim.runs.config import ORACLE, RunConfig
 from cobasim.runs.execution import (
     build_loop,
     execute,
+    known_attempts,
     measured_pool,
     one_thread,
     run_directory,
@@ -66,6 +67,7 @@ __all__ = [
     "execute_row",
     "finished",
     "in_parallel",
+    "known_attempts",
     "measured_pool",
     "one_thread",
     "plan",

@@ -11,7 +11,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from cobasim.allocation import make_allocator
-from cobasim.arrays import IntArray
+from cobasim.arrays import FloatArray, IntArray
 from cobasim.data import MeasuredRates, RateOptions, read_measured
 from cobasim.errors import InputError
 from cobasim.loop import Loop, run
@@ -79,17 +79,28 @@ def _first_counts(
     Each prompt was tried as often as in the file, but its passes are drawn anew from where it
     starts here: beliefs that began with the file's own counts would know the truth.
     """
-    if config.loop.first_beliefs == "unseen":
+    known = known_attempts(config.loop.first_beliefs, pool)
+    if known is None:
+        return None
+    attempts = np.rint(known).astype(np.int64)
+    rates = policy.pass_rates(np.arange(policy.num_prompts))
+    passes = stream(config.seed, EVIDENCE).binomial(attempts, rates)
+    return attempts, passes
+
+
+def known_attempts(first_beliefs: str, pool: MeasuredRates | None) -> FloatArray | None:
+    """Attempts (P,) that beliefs start from; None: every prompt is unseen.
+
+    Raises InputError if they are wanted and the pool does not have them.
+    """
+    if first_beliefs != "measured":
         return None
     if pool is None or pool.attempts is None:
         raise InputError(
             "first_beliefs=measured needs a file of pass rates with attempts (--pass-rates, and "
             "--attempts or --out-of)"
         )
-    attempts = np.rint(pool.attempts).astype(np.int64)
-    rates = policy.pass_rates(np.arange(policy.num_prompts))
-    passes = stream(config.seed, EVIDENCE).binomial(attempts, rates)
-    return attempts, passes
+    return pool.attempts
 
 
 def run_header(config: RunConfig) -> RunHeader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -45,9 +46,17 @@ def in_parallel(
         yield from _on_ray(task, items, jobs, ray)
         return
     kind = "generator" if ordered else "generator_unordered"
-    calls = (joblib.delayed(task)(*item) for item in items)
+    here = os.getcwd()
+    calls = (joblib.delayed(_at)(here, task, *item) for item in items)
     workers = min(jobs or int(joblib.cpu_count()), len(items))
     yield from joblib.Parallel(n_jobs=workers, return_as=kind)(calls)
+
+
+def _at(folder: str, task: Callable[..., Result], *item: Any) -> Result:
+    """``task(*item)`` in a folder: a worker that is used again stands where it first started."""
+    if os.getcwd() != folder:
+        os.chdir(folder)
+    return task(*item)
 
 
 def _on_ray(

@@ -11,6 +11,7 @@ from synthetic_runs import write_run
 pytest.importorskip("streamlit", reason="streamlit is not installed")
 
 from app_pages import errors, figures_of, page, sound
+from streamlit.testing.v1 import AppTest
 
 
 def test_a_slider_changes_the_budgets(folder):
@@ -66,9 +67,9 @@ def test_no_allocator_is_a_hint(folder):
         ("rates.csv", b"pass_rate\n0.1\n0.5\n1.0\n", ""),
         ("rates.json", b"[0.1, 0.5, 0.9]", ""),
         ("rates.csv", b"rate\n0.1\n", "no column 'pass_rate'"),
-        ("rates.csv", b"pass_rate\n0.1\nmuch\n", "row"),
+        ("rates.csv", b"pass_rate\n0.1\nmuch\n", "line 3: 'much' is not a number"),
         ("rates.json", b"[0.1, 1.5]", "[0, 1]"),
-        ("rates.json", b"[0.1, NaN]", "[0, 1]"),
+        ("rates.json", b"[0.1, NaN]", "row 2: nan; to leave such rows out"),
         ("rates.json", b"{", "malformed JSON"),
         ("rates.npy", b"no array", ".npy"),
         ("rates.parquet", b"no table", "Parquet"),
@@ -85,6 +86,44 @@ def test_uploads(folder, name, content, words):
         assert opened.selectbox(key="source").value == "upload"
     else:
         assert opened.dataframe[0].value["sum"].tolist() == [48, 48, 48]
+
+
+def test_an_upload_survives_a_visit_to_another_page(folder):
+    script = (
+        "import streamlit as st\nfrom cobasim_apps import batch, elements, method\n"
+        "chosen = st.radio('page', ['batch', 'method'], key='page')\n"
+        "with elements.shown_errors():\n"
+        "    (batch if chosen == 'batch' else method).page()\n"
+    )
+    opened = AppTest.from_string(script, default_timeout=60).run()
+    opened.selectbox(key="source").set_value("upload").run()
+    content = b"prompt,solve_rate,n\na,0.5,4\nb,0.25,4\n"
+    opened.file_uploader(key="upload").set_value(("mine.csv", content, "text/csv")).run()
+    assert "solve_rate" in errors(opened)  # the likely column is named
+    opened.text_input(key="upload_column").set_value("solve_rate").run()
+    before = opened.dataframe[0].value.drop(columns="time (ms)")
+    opened.radio(key="page").set_value("method").run()
+    assert "mine.csv" not in " ".join(note.value for note in sound(opened).caption)
+    opened.radio(key="page").set_value("batch").run()
+    opened.selectbox(key="source").set_value("upload").run()
+    opened.text_input(key="upload_column").set_value("solve_rate").run()
+    assert errors(opened) == ""
+    notes = " ".join(note.value for note in opened.caption)
+    assert "Using mine.csv, uploaded before." in notes
+    assert opened.dataframe[0].value.drop(columns="time (ms)").equals(before)
+    opened.button(key="upload_remove").click().run()
+    assert "mine.csv" not in " ".join(note.value for note in sound(opened).caption)
+
+
+def test_the_attempts_of_a_file_reach_the_allocators(folder):
+    """signal spreads budgets only where it knows how far a rate can be trusted."""
+    opened = page("batch", allocators="signal")
+    opened.selectbox(key="source").set_value("upload").run()
+    rates = "\n".join(f"{k}/16" for k in range(17))
+    content = f"pass_rate\n{rates}\n".encode()
+    opened.file_uploader(key="upload").set_value(("mine.csv", content, "text/csv")).run()
+    table = sound(opened).dataframe[0].value
+    assert (table["max"] > table["min"]).all()
 
 
 def test_a_step_of_a_recorded_run_becomes_a_batch(folder):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
+from children import alive, environment, gone, wait_until
 from simulation_choice import CHOICE
 
 from cobasim.explorer import Jobs, SweepChoice
@@ -42,3 +46,30 @@ def test_a_failed_job_says_why_and_leaves_nothing_behind():
     assert "steps" in job.error()
     jobs.close()
     assert not jobs.root.exists()
+
+
+SERVER = """
+import time
+from cobasim.explorer import Jobs
+jobs = Jobs()
+job = jobs.start(["compare", "--steps", "100000", "--seeds", "1", "--jobs", "1"])
+while not list(job.out.glob("**/steps.jsonl")):
+    time.sleep(0.1)
+print(jobs.root, job.process.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_server_that_is_killed_leaves_neither_commands_nor_folders(number):
+    server = subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True, env=environment()
+    )
+    assert server.stdout is not None
+    root, pid = server.stdout.readline().split()
+    assert Path(root).is_dir()
+    assert alive(int(pid))
+    server.send_signal(number)
+    server.wait(30)
+    assert wait_until(lambda: not Path(root).exists(), 30)
+    assert gone(int(pid))

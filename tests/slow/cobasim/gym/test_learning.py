@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cobasim.allocation.methods.learned import FEATURES
-from cobasim.gym import cheap_config, learn
+from cobasim.gym import ENV_ID, cheap_config, learn
 from cobasim.scores import mean_interval
 
 
@@ -33,3 +33,17 @@ def test_training_teaches_and_is_reproducible():
     again = learn.train(config, timesteps=640)
     twice = learn.train(config, timesteps=640)
     assert again.network.to_json() == twice.network.to_json()
+
+
+def test_stable_baselines_takes_the_environment_by_its_name():
+    sb3 = pytest.importorskip("stable_baselines3", reason="stable-baselines3 is not installed")
+    from stable_baselines3.common.env_util import make_vec_env
+
+    for name in (ENV_ID, f"cobasim.gym:{ENV_ID}"):  # the second imports what registers it
+        envs = make_vec_env(name, n_envs=2, seed=1)
+        assert envs.reset()["pass_rate"].shape == (2, 64)
+        envs.close()
+    model = sb3.PPO("MultiInputPolicy", ENV_ID, n_steps=8, batch_size=8, seed=0, device="cpu")
+    model.learn(total_timesteps=16)
+    action, _ = model.predict(model.get_env().reset(), deterministic=True)
+    assert action.shape == (1, 64)

@@ -19,6 +19,13 @@ class Size:
     height: Annotated[int, typer.Option(min=1, help="How high.")] = 2
 
 
+@dataclass(frozen=True)
+class Colour:
+    """A group of one option."""
+
+    shade: Annotated[str, typer.Option(help="How dark.")] = "light"
+
+
 def test_the_fields_of_a_group_are_options_and_come_back_as_the_group():
     got = []
 
@@ -43,3 +50,15 @@ def test_the_fields_of_a_group_are_options_and_come_back_as_the_group():
     text = runner.invoke(app, ["--help"]).output
     for words in ("Draw it.", "How wide.", "How high.", "--colour"):
         assert words in text
+
+
+def test_a_group_may_be_named_as_an_option_of_another():
+    got = []
+
+    def draw(width: Colour, size: Size) -> None:
+        got.append((width, size))
+
+    app = typer.Typer()
+    app.command()(grouped(draw))
+    assert CliRunner().invoke(app, ["--width", "3", "--shade", "dark"]).exit_code == 0
+    assert got == [(Colour("dark"), Size(3, 2))]

@@ -1,0 +1,117 @@
+"""Files of measured pass rates on the command line: read alike by every command that takes one."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+from command_line import check_one_line
+from repository import MEASURED
+
+SMALL = ["--batch-size", 8, "--total-budget", 64, "--steps", 2, "--seeds", 1]
+COMMANDS = {
+    # command: (before the file, after it)
+    "allocate": (["allocate"], ["--total-budget", 96]),
+    "compare": (["compare", "--out", "out", *SMALL, "--allocators", "uniform", "--pass-rates"], []),
+    "sweep": (
+        ["sweep", "--param", "tau=8,9", "--out", "out", *SMALL, "--allocators", "coba",
+         "--pass-rates"],
+        [],
+    ),
+    "ring": (
+        ["ring", "--out", "out", "--seeds", 2, "--steps", 2, "--no-oracles", "--pass-rates"],
+        [],
+    ),
+}  # fmt: skip
+FAULTS = {
+    # name: (content, options, what the one line says)
+    "no such column": ("id,solve_rate\na,0.5\n", [], "solve_rate"),
+    "a decimal comma": ("pass_rate\n0,5\n", [], "--decimal-comma"),
+    "percent unsaid": ("pass_rate\n50\n", [], "--percent"),
+    "a field too many": ("id,pass_rate\na,0,5\n", [], "3 fields"),
+    "no value": ("pass_rate\n\"\"\n0.5\n", [], "--missing skip"),
+    "counts without attempts": ("k\n3\n", ["--passes", "k"], "--attempts COLUMN or --out-of N"),
+    "two columns of results": ("k\n3\n", ["--passes", "k", "--column", "k"], "exclude each other"),
+    "a score without its prompt": ("s\n1\n", ["--score", "s"], "--group-by"),
+    "a sample too large": ("pass_rate\n0.5\n", ["--sample", 3], "--sample 3"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def at_home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_gives_the_same_line_for_the_same_fault(cobasim, at_home, command, fault):
+    content, options, words = FAULTS[fault]
+    (at_home / "rates.csv").write_text(content)
+    before, after = COMMANDS[command]
+    answer = cobasim(*before, "rates.csv", *after, *options)
+    check_one_line(*answer)
+    assert words in answer.err
+    assert not (at_home / "out").exists()
+    same = cobasim("allocate", "rates.csv", "--total-budget", 96, *options)
+    assert answer.err == same.err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_was_read_is_said(cobasim, at_home, command):
+    (at_home / "r.csv").write_text("p,k,n\na,1,8\nb,4,8\nc,,8\n" + "d,8,8\n" * 200)
+    before, after = COMMANDS[command]
+    options = ["--passes", "k", "--attempts", "n", "--missing", "skip", "--limit", 140]
+    after = ["--total-budget", 1400] if command == "allocate" else after
+    answer = cobasim(*before, "r.csv", *after, *options)
+    assert answer.code == 0, answer.err
+    assert "140 of 203 pass rates from r.csv (passes in column k" in answer.err
+    assert "8 attempts each; 1 row without a value" in answer.err
+
+
+def budgets(answer) -> list[int]:
+    assert answer.code == 0, answer.err
+    return json.loads(answer.out)["budgets"]
+
+
+def test_the_attempts_of_a_file_make_signal_uneven(cobasim, tmp_path):
+    rates = tmp_path / "rates.csv"
+    rates.write_text("pass_rate\n" + "\n".join(f"{k / 16!r}" for k in range(17)))
+    wanted = ["allocate", rates, "--total-budget", 17 * 8, "--allocator", "signal", "--json"]
+    refused = cobasim(*wanted)
+    said, error = refused.err.splitlines()
+    assert (refused.code, refused.out) == (2, "")
+    assert "attempts unknown" in said
+    assert error.startswith("error: ")
+    assert "attempts" in error
+    known = budgets(cobasim(*wanted, "--attempts", 16))
+    assert sum(known) == 17 * 8
+    assert max(known) > min(known)
+    assert budgets(cobasim(*wanted, "--out-of", 16)) == known
+    with rates.open("w") as file:
+        csv.writer(file).writerows([("pass_rate", "rollouts"), *((k / 16, 16) for k in range(17))])
+    assert budgets(cobasim(*wanted)) == known  # the column is read without being named
+
+
+def test_beliefs_start_from_the_counts_unless_told_otherwise(cobasim, at_home):
+    common = ["compare", *SMALL, "--allocators", "signal", "--pass-rates", MEASURED, "--json"]
+    results = {}
+    for name, more in {"default": [], "measured": ["--first-beliefs", "measured"],
+                       "unseen": ["--first-beliefs", "unseen"]}.items():  # fmt: skip
+        answer = cobasim(*common, "--out", name, *more)
+        assert answer.code == 0, answer.err
+        rows = json.loads(answer.out)["rows"]
+        results[name] = [{**row, "allocate_ms": None} for row in rows]  # all but the timing
+    assert results["default"] == results["measured"] != results["unseen"]
+
+
+def test_counts_cannot_be_asked_of_a_file_without_them(cobasim, at_home):
+    (at_home / "rates.csv").write_text("pass_rate\n" + "0.5\n" * 20)
+    answer = cobasim("compare", *SMALL, "--pass-rates", "rates.csv", "--out", "out",
+                  "--first-beliefs", "measured")  # fmt: skip
+    said, error = answer.err.splitlines()
+    assert (answer.code, answer.out) == (2, "")
+    assert "attempts unknown" in said
+    assert "needs a file of pass rates with attempts" in error
+    assert not (at_home / "out").exists()
