@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from cobasim.allocation import check_needs, find_allocator, make_allocator
+from cobasim.data import RateOptions
 from cobasim.errors import InputError, unknown_name
 from cobasim.loop import LoopConfig
 from cobasim.records import HEADER_FILE, read_header
@@ -60,12 +61,28 @@ class CheckpointConfig(Frozen):
     keep: Annotated[int, Field(ge=1)] = 2
 
 
+class PassRatesConfig(RateOptions):
+    """A file of pass rates measured before the run, and how it is read; see docs/data.md."""
+
+    path: str
+    missing: Literal["error", "skip", "unseen"] = "skip"
+
+    @property
+    def reading(self) -> RateOptions:
+        """How it is read: its prompts by name."""
+        values = self.model_dump(exclude={"path"})
+        if self.prompt is None and self.group_by is None:
+            values["prompt"] = "prompt"
+        return RateOptions(**values)
+
+
 class TrainConfig(Frozen):
     """One training run."""
 
     model: ModelConfig
     task: dict[str, Any] = {"kind": "arithmetic"}
     loop: LoopConfig = LoopConfig()
+    pass_rates: PassRatesConfig | None = None  # with loop.first_beliefs: measured
     allocator: str = "coba"
     parameters: dict[str, Any] = {}
     weighting: Literal["rollout", "token", "prompt"] = "rollout"
@@ -87,6 +104,11 @@ class TrainConfig(Frozen):
         check_needs(self.allocator, allocator.needs, SERVED, "a language model")
         parse_task_config(self.task)
         check_weighting(self.weighting, self.update.constant_length)
+        if (self.pass_rates is not None) != (self.loop.first_beliefs == "measured"):
+            raise InputError(
+                "pass_rates.path and loop.first_beliefs=measured belong together: beliefs start "
+                "from the counts of that file"
+            )
         for name in self.track:
             if name not in TRACKERS:
                 raise unknown_name("tracker", name, TRACKERS)

@@ -25,6 +25,7 @@ class MeasuredRates:
         columns: what was read, in words.
         missing: rows without a value: left out, or kept as unseen.
         notes: what a reader of the numbers should know.
+        prompts: (m,) texts of the prompts, where ``RateOptions.prompt`` or ``group_by`` names them.
     """
 
     pass_rate: FloatArray
@@ -35,6 +36,7 @@ class MeasuredRates:
     columns: str
     missing: int = 0
     notes: tuple[str, ...] = ()
+    prompts: tuple[str, ...] | None = None
 
     @property
     def whole(self) -> bool:

@@ -26,6 +26,7 @@ class RateOptions(Frozen):
     group_by: str | None = None  # one row a rollout: the column that names its prompt
     score: str | None = None  # one row a rollout: the column of its score
     threshold: float | None = None  # a score of at least this is a pass; None: scores are 0 or 1
+    prompt: str | None = None  # column of the prompt's text, where prompts must be told apart
     invert: bool = False  # the column counts failures: 1 - rate is used
     percent: bool = False
     decimal_comma: bool = False
@@ -47,6 +48,8 @@ class RateOptions(Frozen):
             raise InputError(f"{flags} exclude each other: name one column of results")
         if (self.group_by is None) != (self.score is None):
             raise InputError("--group-by and --score belong together: one row a rollout")
+        if self.prompt is not None and self.group_by is not None:
+            raise InputError("--group-by already names the prompt: leave out prompt")
         if self.threshold is not None and self.score is None:
             raise InputError("--threshold belongs to --score: one row a rollout")
         if self.attempts is not None and self.out_of is not None:
@@ -95,7 +98,7 @@ class RateOptions(Frozen):
     def wanted(self) -> tuple[str, ...]:
         """The columns that are needed."""
         names = (self.column, self.passes, self.failures, self.score, self.group_by,
-                 self.attempts_column)  # fmt: skip
+                 self.prompt, self.attempts_column)  # fmt: skip
         named = tuple(name for name in names if name is not None)
         if self.column is None and not (self.passes or self.failures or self.score):
             named += (DEFAULT,)

@@ -28,6 +28,7 @@ class RateTable:
         self.rates: list[float] = []
         self.attempts: list[float] = []
         self.rows: list[int] = []
+        self.prompts: list[str] = []
         self.read = self.missing = self.bad = 0
         self.first_bad: str | None = None
         self._column: str | None = None  # of results, once a row has shown it
@@ -57,6 +58,8 @@ class RateTable:
         for name in (column, evidence):
             if name is not None and not has(row, name):
                 raise KeyError(name)
+        if options.prompt is not None and not has(row, options.prompt):
+            raise KeyError(options.prompt)
         if evidence is None and options.same_attempts is None:
             present = [name for name in EVIDENCE if has(row, name)]
             if len(present) > 1:
@@ -70,12 +73,15 @@ class RateTable:
     def _take(self, row: Mapping[str, Any]) -> None:
         """One row's rate and attempts. Raises ValueError."""
         value = _cell(row, self._column)
+        prompt = None if self.options.prompt is None else _cell(row, self.options.prompt)
+        if self.options.prompt is not None and prompt is None:
+            raise ValueError(f"no value in column {self.options.prompt!r}")
         attempts: float | None = self.options.same_attempts
         if self._evidence is not None:
             counted = _cell(row, self._evidence)
             attempts = None if is_missing(counted) else count(counted, self.options.notation)
         if is_missing(value) or attempts == 0:
-            self._take_missing(value, attempts)
+            self._take_missing(value, attempts, prompt)
             return
         if self._evidence is not None and attempts is None:
             raise ValueError(f"no attempts in column {self._evidence!r}")
@@ -91,7 +97,7 @@ class RateTable:
             attempts = own if attempts is None else attempts
             self._fractions += own is not None
         inverted = bool(self.options.invert or self.options.failures)
-        self._keep(1.0 - share if inverted else share, attempts)
+        self._keep(1.0 - share if inverted else share, attempts, prompt)
 
     def _counted(self, value: Any, attempts: float) -> float:
         counted = count(value, self.options.notation)
@@ -99,18 +105,20 @@ class RateTable:
             raise ValueError(f"{counted:g} of {attempts:g} attempts")
         return counted / attempts
 
-    def _take_missing(self, value: Any, attempts: float | None) -> None:
+    def _take_missing(self, value: Any, attempts: float | None, prompt: Any) -> None:
         self.missing += 1
         if self.options.missing == "error":
             what = "0 attempts" if attempts == 0 else "no value" if value is None else repr(value)
             raise ValueError(f"{what}; to leave such rows out, add --missing skip")
         if self.options.missing == "unseen":
-            self._keep(UNSEEN, 0.0)
+            self._keep(UNSEEN, 0.0, prompt)
 
-    def _keep(self, share: float, attempts: float | None) -> None:
+    def _keep(self, share: float, attempts: float | None, prompt: Any) -> None:
         self.rates.append(share)
         self.attempts.append(np.nan if attempts is None else attempts)
         self.rows.append(self.read - 1)
+        if prompt is not None:
+            self.prompts.append(_text(prompt))
 
     def measured(self, source: str, options: RateOptions) -> MeasuredRates:
         """What was collected. Raises InputError for bad rows, and if nothing is left."""
@@ -138,6 +146,7 @@ class RateTable:
             self._words(),
             self.missing,
             _notes(rates, counts),
+            tuple(self.prompts[i] for i in chosen) if self.prompts else None,
         )
 
     def _words(self) -> str:
@@ -207,6 +216,7 @@ class ScoreTable(RateTable):
             self.rates.append(passes / attempts)
             self.attempts.append(float(attempts))
             self.rows.append(place)
+        self.prompts = list(self._groups)
         self._lines = rollouts
         return super().measured(source, options)
 

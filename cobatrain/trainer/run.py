@@ -14,6 +14,7 @@ from cobasim.runs import writing
 from cobatrain.config import TrainConfig
 from cobatrain.learner import SAMPLES, LanguageModelLearner, SampleFile
 from cobatrain.parallel import Parallel, joined, newest_checkpoint, on_first, together
+from cobatrain.trainer.first_beliefs import first_counts
 from cobatrain.trainer.folder import (
     BAD_BATCH,
     check_new,
@@ -75,7 +76,10 @@ def train(
             fingerprint = learner.task.fingerprint()
             if checkpoint is not None:
                 check_same_task(checkpoint, fingerprint)
-            loop = Loop(learner, config.loop, seed=config.seed, estimator=config.estimator)
+            known = config.pass_rates if state is None else None  # else the state knows more
+            counts = together(parallel, lambda: first_counts(known, learner.task.train, say))
+            rule = config.estimator
+            loop = Loop(learner, config.loop, seed=config.seed, estimator=rule, counts=counts)
             if state is not None:
                 loop.load_state_dict(state)
             from_step = (-1 if state is None else loop.step) if resume else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from training import plain, weights
 
 from cobasim.records import read_run
 from cobatrain import trainer
+from cobatrain.measurement import measure, write
+from cobatrain.parallel import checkpoints
 from cobatrain.tasks import make_task
 
 
@@ -94,3 +97,27 @@ def test_kl_holds_the_policy_near_the_reference(config, tmp_path):
         far[strength] = [step.learner["kl"] for step in read_run(run).steps[1:]]
         assert far[strength][0] == pytest.approx(0, abs=1e-6)  # the reference is the start
     assert 0 < np.mean(far[1.0][2:]) < np.mean(far[1e-6][2:])
+
+
+def test_what_was_measured_before_a_run_is_where_its_beliefs_start(config, tmp_path):
+    """``cobatrain measure`` of a model, then a run that starts from the counts."""
+    from cobatrain.trainer import open_learner
+
+    chosen = config("loop.steps=4", "checkpoint.every=2", allocator="signal")
+    with open_learner(chosen) as (learner, _):
+        write(measure(learner, None, rollouts=8), tmp_path / "rates.csv")
+    known = config(
+        "loop.steps=4", "checkpoint.every=2", f"pass_rates.path={tmp_path}/rates.csv",
+        "loop.first_beliefs=measured", allocator="signal",
+    )  # fmt: skip
+    said = []
+    trainer.train(known, tmp_path / "known", say=said.append)
+    trainer.train(chosen, tmp_path / "unseen")
+    assert any("beliefs of 1,200 of 1,200 prompts start from it" in line for line in said)
+    first, unseen = (read_run(tmp_path / name).steps[1] for name in ("known", "unseen"))
+    assert unseen.budget_min == unseen.budget_max == 8  # nothing is known: even
+    assert first.budget_max > first.budget_min
+    (tmp_path / "rates.csv").unlink()  # a checkpoint knows more than the file: it is not read again
+    shutil.rmtree(checkpoints(tmp_path / "known")[-1])
+    trainer.train(known, tmp_path / "known", resume=True)
+    assert read_run(tmp_path / "known").steps[-1].step == 4

@@ -26,7 +26,7 @@ def test_the_registration_can_be_written_as_json():
 def test_no_render_mode_is_accepted_and_any_other_refused():
     assert gymnasium.make(ENV_ID, config=EPISODE, render_mode=None).render_mode is None
     unwrapped = gymnasium.registry[ENV_ID]
-    with pytest.raises(TypeError, match="nothing to render.*human"):
+    with pytest.raises(TypeError, match=r"nothing to render.*human"):
         gymnasium.make(unwrapped, config=EPISODE, render_mode="human")
 
 
