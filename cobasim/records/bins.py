@@ -41,9 +41,10 @@ def bin_counts(
     index = np.where(seen, np.searchsorted(_BIN_EDGES, pass_rate), _UNSEEN)
     size = len(PASS_RATE_BINS)
     rollouts = np.bincount(index, weights=np.asarray(budgets), minlength=size)
-    mixed_groups = np.bincount(index[np.asarray(mixed, dtype=bool)], minlength=size)
+    place = index + size * np.asarray(mixed, dtype=bool)
+    one_outcome, mixed_groups = np.bincount(place, minlength=2 * size).reshape(2, size)
     counts = {
-        "prompts": np.bincount(index, minlength=size).tolist(),
+        "prompts": (one_outcome + mixed_groups).tolist(),
         "rollouts": rollouts.astype(np.int64).tolist(),
         "mixed": mixed_groups.tolist(),
     }

@@ -54,11 +54,12 @@ def solve(value: ValueFunction, limits: Limits, solver: str = "threshold") -> In
         return np.full(num_prompts, low, dtype=np.int64)
     # Rollouts with a positive gain; the others are not the solver's business.
     useful = np.full(num_prompts, high - low, dtype=np.int64)
+    total_useful = num_prompts * (high - low)
     if min(part.log_gain(high - 1).min() for _, part in value.pieces()) == -np.inf:
         useful[value.log_gain(low) == -np.inf] = 0
         if bool(np.any((value.log_gain(high - 1) == -np.inf) & (useful > 0))):
             useful = value.first_below(-np.inf, low, high) - low
-    total_useful = int(useful.sum())
+        total_useful = int(useful.sum())
     if left < total_useful:
         return low + search(value, low, useful, left)
     return low + useful + spread_evenly(left - total_useful, high - low - useful)

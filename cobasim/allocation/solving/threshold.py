@@ -36,16 +36,17 @@ def threshold(value: ValueFunction, low: int, useful: IntArray, amount: int) -> 
 
     with np.errstate(over="ignore", invalid="ignore"):
         pieces = value.pieces()
-        ceiling = max(float(part.log_gain(low).max()) for _, part in pieces)
-        guess, rate = _continuous_threshold(value, pieces, low, high, amount, ceiling)
+        guess, rate, rounded = _continuous_threshold(value, pieces, low, high, amount)
         whole = amount + low * num_prompts
         budgets = None
         if len(pieces) > 1:
-            budgets = _certified_in_blocks(value, pieces, guess, low, high, whole)
+            budgets = _certified_in_blocks(value, pieces, rounded, low, high, whole)
         if budgets is None:
-            budgets = _certified(value, _rounded(pieces, guess, low, high), low, high, whole)
+            budgets = _certified(value, rounded, low, high, whole)
         if budgets is not None:
-            return budgets - low
+            budgets -= low
+            return budgets
+        ceiling = _ceiling(pieces, low)
         units, total = count(guess)
         # Bracket: gains above `upper` are fewer than `amount`, gains above `lower` are enough.
         missing = abs(total - amount)
@@ -90,35 +91,33 @@ def threshold(value: ValueFunction, low: int, useful: IntArray, amount: int) -> 
     return extra
 
 
-def _rounded(pieces: Pieces, x: float, low: int, high: int) -> IntArray:
-    """Whole budgets (m,): the continuous ones at the threshold ``x``, rounded up on average."""
-    budgets = np.empty(pieces[-1][0].stop, dtype=np.int64)
-    for place, part in pieces:
-        exact = part.rollouts_at(x, low, high)[0]
-        exact += 0.5
-        np.maximum(exact, float(low), out=exact)
-        np.minimum(exact, float(high), out=exact)
-        budgets[place] = np.rint(exact, out=exact)
-    return budgets
+def _ceiling(pieces: Pieces, low: int) -> float:
+    """The largest log gain of all."""
+    return max(float(part.log_gain(low).max()) for _, part in pieces)
 
 
 def _ends(
     part: ValueFunction, budgets: IntArray, low: int, high: int
 ) -> tuple[FloatArray, FloatArray]:
     """Log gain of each prompt's last rollout (inf at ``low``), and of its next (-inf at high)."""
-    before = np.maximum(budgets - 1, low)
-    taken = np.where(budgets > low, part.log_gain(before), np.inf)
-    return taken, np.where(budgets < high, part.log_gain(budgets), -np.inf)
+    left = part.log_gain(budgets)
+    np.putmask(left, budgets >= high, -np.inf)
+    before = budgets - 1
+    at_low = before < low
+    before += at_low
+    taken = part.log_gain(before)
+    np.putmask(taken, at_low, np.inf)
+    return taken, left
 
 
 def _certified_in_blocks(
-    value: ValueFunction, pieces: Pieces, x: float, low: int, high: int, total: int
+    value: ValueFunction, pieces: Pieces, budgets: IntArray, low: int, high: int, total: int
 ) -> IntArray | None:
     """As ``_certified`` for a large batch, looking closely at few prompts only.
 
-    None also where gains are tied or a guess of how many prompts to look at fails.
+    ``budgets`` are left as they were if the result is None. That is the case also where gains are
+    tied, or a guess of how many prompts to look at fails.
     """
-    budgets = _rounded(pieces, x, low, high)
     size, missing = budgets.size, total - int(budgets.sum())
     # Prompts to move lie beyond a cut among the gains; a scattered sample tells about where.
     index = np.arange(SAMPLE) * GOLDEN % size
@@ -159,7 +158,10 @@ def _certified_in_blocks(
         budgets[moved] -= 1
         after = value.log_gain_of(moved, np.maximum(budgets[moved] - 1, low))
         least = min(least, float(np.where(budgets[moved] > low, after, np.inf).min()))
-    return budgets if least > most and np.isfinite(last) else None
+    if least > most and np.isfinite(last):
+        return budgets
+    budgets[moved] += -1 if missing > 0 else 1  # as they were
+    return None
 
 
 def _certified(
@@ -231,14 +233,15 @@ def _units_above(value: ValueFunction, log_gain: float, low: int, high: int) -> 
 
 
 def _continuous_threshold(
-    value: ValueFunction, pieces: Pieces, low: int, high: int, amount: int, ceiling: float
-) -> tuple[float, float]:
+    value: ValueFunction, pieces: Pieces, low: int, high: int, amount: int
+) -> tuple[float, float, IntArray]:
     """A threshold x with about ``amount`` gains above it.
 
     Newton steps, guarded by bisection, on ``sum_i clip(n_i(x) + 1/2, low, high) - low``: the half
     is what rounding up adds on average. A very large batch is first solved on a sample.
 
-    Returns x, and the number of rollouts that a nat of x buys there.
+    Returns x, the number of rollouts that a nat of x buys there, and the whole budgets (m,) that
+    are nearest: n_i(x), rounded up on average.
     """
     size = value.pass_rate.size
     if size > 4 * SAMPLE:
@@ -246,9 +249,9 @@ def _continuous_threshold(
         sample = value.take(np.arange(SAMPLE) * GOLDEN % size)
         if sample.log_gain(low).max() > -np.inf:
             share = amount * SAMPLE / size
-            guess, _ = _newton(sample.pieces(), SAMPLE, low, high, share, ceiling, None)
-            return _newton(pieces, size, low, high, amount, ceiling, guess)
-    return _newton(pieces, size, low, high, amount, ceiling, None)
+            guess, _, _ = _newton(sample.pieces(), SAMPLE, low, high, share, None)
+            return _newton(pieces, size, low, high, amount, guess)
+    return _newton(pieces, size, low, high, amount, None)
 
 
 def _newton(
@@ -257,12 +260,12 @@ def _newton(
     low: int,
     high: int,
     amount: float,
-    ceiling: float,
     guess: float | None,
-) -> tuple[float, float]:
+) -> tuple[float, float, IntArray]:
     """See ``_continuous_threshold``."""
     target = amount + size * low
-    upper, lower = ceiling, -np.inf
+    budgets = np.empty(size, dtype=np.int64)
+    upper, lower = np.inf, -np.inf
     if guess is None:  # of one block only
         # Most of the budget goes to a minority: about what these have at twice the mean.
         kth = (4 * size) // 5
@@ -270,16 +273,17 @@ def _newton(
         gains = np.concatenate([part.log_gain(twice) for _, part in pieces])
         guess = float(np.partition(gains, kth)[kth])
     tolerance = 1.0 + 0.05 * size
-    x = min(guess, upper) if guess > -np.inf else upper
+    x = guess if guess > -np.inf else _ceiling(pieces, low)
     for _ in range(64):
         excess, rate = -target, 0.0
-        for _, part in pieces:
+        for place, part in pieces:
             exact, rates = part.rollouts_at(x, low, high)
             exact += 0.5
             clipped = np.maximum(exact, float(low))
             np.minimum(clipped, float(high), out=clipped)
             excess += float(clipped.sum())
             rate += float(rates.dot(clipped == exact))
+            budgets[place] = np.rint(clipped, out=clipped)
         if -tolerance <= excess <= tolerance:
             break
         if excess > 0:
@@ -287,6 +291,8 @@ def _newton(
         else:
             upper = x
         step = x + excess / rate if rate > 0.0 else np.inf
+        if upper == np.inf and not step < guess:
+            upper = _ceiling(pieces, low)
         if not lower < step < upper:
             if lower == -np.inf:
                 gains = np.concatenate([part.log_gain(high) for _, part in pieces])
@@ -295,4 +301,4 @@ def _newton(
             if not lower < step < upper:
                 break
         x = step
-    return x, rate
+    return x, rate, budgets

@@ -77,7 +77,8 @@ class ValueFunction(ABC):
     def log_gain(self, rollouts: ArrayLike) -> FloatArray:
         """log(V(n+1, p) - V(n, p)), not increasing in n; -inf where the gain is 0.
 
-        The solvers ask for whole numbers between ``low`` and ``high`` only.
+        The array is new: the caller may write to it. The solvers ask for whole numbers between
+        ``low`` and ``high`` only.
         """
 
     def value(self, rollouts: ArrayLike) -> FloatArray:
