@@ -101,6 +101,8 @@ def _is_folder(path: Path, endings: tuple[str, ...]) -> bool:
         return True
     if not path.exists():
         raise InputError(f"no such file or folder: {path}")
+    if not path.is_file():
+        raise InputError(f"{path} is neither a file nor a folder")
     if ending_of(path) not in endings:
         raise InputError(
             f"{path}: cannot read a log with the ending {ending_of(path)!r}; give "

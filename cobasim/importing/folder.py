@@ -33,13 +33,14 @@ def check_new(out: Path) -> None:
 
 @contextmanager
 def whole_folder(out: Path) -> Iterator[Path]:
-    """A new folder beside ``out`` that takes its place at the end; removed if anything fails."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    aside = out.parent / f".{out.name}.{os.getpid()}.tmp"
+    """A new folder near ``out`` that takes its place at the end; removed if anything fails."""
+    near = next(folder for folder in (*out.parents, Path()) if folder.exists())
+    aside = near / f".{out.name}.{os.getpid()}.tmp"
     aside.mkdir()
     try:
         yield aside
         check_new(out)
+        out.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             out.rmdir()
         aside.rename(out)

@@ -18,6 +18,9 @@ from cobasim.importing.rollouts import as_number
 SAMPLED = 200
 """Rows that are looked at to find out what a log holds."""
 
+MOST_NAMES, LONGEST_NAME = 30, 60
+"""Names of columns in a message, and characters of each."""
+
 NO_REWARDS = ("advantage", "image", "images")
 """Columns of TRL's tables that are never a reward."""
 
@@ -81,8 +84,7 @@ def _only_reward(columns: Columns, rows: Rows) -> str:
         return numeric[0]
     if not numeric:
         raise InputError(
-            f"no column of rewards: there are {', '.join(_names(rows)[:30]) or 'no columns'}; name "
-            "it with --score"
+            f"no column of rewards: there are {_listed(rows) or 'no columns'}; name it with --score"
         )
     raise InputError(
         f"{' and '.join(numeric)} may each hold the rewards: name the one that says whether a "
@@ -110,6 +112,15 @@ def _names(rows: Rows) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in names_of(row) if name))
 
 
+def _listed(rows: Rows) -> str:
+    """Names of columns for a message."""
+    names = [
+        name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
+        for name in itertools.islice(_names(rows), MOST_NAMES)
+    ]
+    return ", ".join(names)
+
+
 def _values(rows: Rows, name: str) -> list[Any]:
     values = [value_of(row, name) for row in rows if has(row, name)]
     return [value for value in values if not is_missing(value)]
@@ -125,7 +136,7 @@ def _all_numbers(rows: Rows, name: str) -> bool:
 
 
 def _no_column(name: str, column: str, rows: Rows) -> InputError:
-    there = ", ".join(_names(rows)[:30]) or "none"
+    there = _listed(rows) or "none"
     return InputError(
         f"no column {column!r} for the {name}; there are: {there}: name the right one with --{name}"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,14 @@ def test_the_run_needs_a_folder(tmp_path, monkeypatch, cobasim):
     assert contents(tmp_path) == before
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path, cobasim):
+    os.mkfifo(tmp_path / "log.jsonl")
+    answer = cobasim("import", "jsonl", tmp_path / "log.jsonl", "--out", tmp_path / "run")
+    check_one_line(*answer)
+    assert "neither a file nor a folder" in answer.err
+
+
 def test_a_failure_while_writing_leaves_nothing(tmp_path, monkeypatch, cobasim):
     from cobasim.importing import importing
 
@@ -214,7 +223,7 @@ def test_a_failure_while_writing_leaves_nothing(tmp_path, monkeypatch, cobasim):
         raise OSError(28, "No space left on device", "groups.parquet")
 
     monkeypatch.setattr(importing, "write_groups", full)
-    code, out, err = cobasim("import", "verl", "log", "--out", "run")
+    code, out, err = cobasim("import", "verl", "log", "--out", "new/runs/run")
     check_one_line(code, out, err)
     assert "No space left on device" in err
     assert contents(tmp_path) == before
