@@ -132,14 +132,14 @@ def _import(layout: str, source: str, out: str, options: ImportOptions) -> Impor
 
 
 def _print(imported: Imported) -> None:
-    from cobasim.importing import GROUPS, PASS_RATES
+    from cobasim.importing import GROUPS, PASS_RATES, counted
 
     numbers, out = imported.to_json(), imported.out
     say(
-        f"{imported.log.layout.trainer}, {imported.log.source}: {numbers['rows']:,} rows of "
-        f"{numbers['files']:,} files; used {numbers['rollouts']:,} rollouts in "
-        f"{numbers['groups']:,} groups of {numbers['prompts']:,} prompts; {numbers['steps']:,} "
-        f"steps, {numbers['first_step']} to {numbers['last_step']}"
+        f"{imported.log.layout.trainer}, {imported.log.source}: {counted(numbers['rows'], 'row')} "
+        f"of {counted(numbers['files'], 'file')}; used {counted(numbers['rollouts'], 'rollout')} "
+        f"in {counted(numbers['groups'], 'group')} of {counted(numbers['prompts'], 'prompt')}; "
+        f"{counted(numbers['steps'], 'step')}, {numbers['first_step']} to {numbers['last_step']}"
     )
     say(*(f"- {note}" for note in imported.notes))
     Console().print(_table(imported.classes))

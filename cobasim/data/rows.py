@@ -15,6 +15,7 @@ from typing import IO, Any
 from cobasim.errors import InputError
 
 NO_SEPARATOR = "\x1f"  # of a table with one column: whole lines are its values
+BATCH = 1024  # rows of a Parquet file in memory at once: texts may be long
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 
 
@@ -91,9 +92,9 @@ def rows_of_json(content: Any) -> Iterator[Row]:
     Columns are an object of lists; what else it holds is passed over.
     """
     if isinstance(content, dict):
-        names, data = content.get("columns"), content.get("data")
-        if _is_table(names, data):
-            yield from _rows_of_table(names, data)
+        table = _table_of(content)
+        if table is not None:
+            yield from _rows_of_table(*table)
             return
         lists = {name: value for name, value in content.items() if isinstance(value, list)}
         rows = [value for value in lists.values() if value and isinstance(value[0], dict)]
@@ -104,14 +105,14 @@ def rows_of_json(content: Any) -> Iterator[Row]:
         yield f"row {number}", row if isinstance(row, dict) else {UNNAMED: row}
 
 
-def _is_table(names: Any, data: Any) -> bool:
-    """Whether these are the names of columns and rows of cells."""
-    return (
-        isinstance(names, list)
-        and isinstance(data, list)
-        and all(isinstance(name, str) for name in names)
-        and all(isinstance(cells, list) for cells in data)
-    )
+def _table_of(content: dict[str, Any]) -> tuple[list[str], list[list[Any]]] | None:
+    """Names of columns and rows of cells; None: this is no table."""
+    names, data = content.get("columns"), content.get("data")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return None
+    if not isinstance(data, list) or not all(isinstance(cells, list) for cells in data):
+        return None
+    return names, data
 
 
 def _transposed(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
@@ -251,9 +252,11 @@ def read_parquet(file: IO[bytes], columns: Sequence[str] = ()) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
     with arrow_errors("Parquet"):
-        table = pq.ParquetFile(pa.PythonFile(file, mode="r"))
+        source = pa.PythonFile(file, mode="r")
+        # pages are read as they are needed, not whole columns ahead
+        table = pq.ParquetFile(source, buffer_size=1 << 20, pre_buffer=False)
         names = top_level(columns, table.schema_arrow.names)
-        yield from _numbered(table.iter_batches(batch_size=8192, columns=names))
+        yield from _numbered(table.iter_batches(batch_size=BATCH, columns=names))
 
 
 def read_arrow(file: IO[bytes], columns: Sequence[str] = ()) -> Iterator[Row]:

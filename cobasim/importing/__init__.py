@@ -7,6 +7,7 @@ pass rates as files, and what was read, used and left out.
 from cobasim.importing.folder import GROUPS, PASS_RATES, SAMPLES
 from cobasim.importing.importing import SOURCE, Imported, import_log, log_size
 from cobasim.importing.layouts import LAYOUTS, Columns, Layout
+from cobasim.importing.notes import counted
 from cobasim.importing.options import ImportOptions
 from cobasim.importing.outcome import ClassRow
 
@@ -21,6 +22,7 @@ __all__ = [
     "ImportOptions",
     "Imported",
     "Layout",
+    "counted",
     "import_log",
     "log_size",
 ]

@@ -72,7 +72,8 @@ def write_groups(file: Path, steps: Sequence[LoggedStep]) -> None:
             "mean_length": pa.array(lengths, mask=np.isnan(lengths)),
         }
     )
-    pq.write_table(table, file)
+    with file.open("wb") as target:  # pyarrow takes no path that is not UTF-8
+        pq.write_table(table, target)
 
 
 def write_pass_rates(file: Path, prompts: Sequence[str], counts: PromptCounts) -> None:

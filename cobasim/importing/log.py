@@ -117,7 +117,7 @@ class LogScan:
         numbered = all(file.step is not None for file in self.found.files)
         self._sample = sample_rows(self.found.files)
         if not self._sample:
-            raise InputError(f"{source}: no rollouts ({len(self.found.files)} empty files)")
+            raise InputError(f"{source}: no rollouts, not one whole row")
         try:
             self.columns = resolve(layout, options, self._sample, numbered=numbered)
         except InputError as error:

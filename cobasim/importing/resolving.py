@@ -113,12 +113,11 @@ def _names(rows: Rows) -> list[str]:
 
 
 def _listed(rows: Rows) -> str:
-    """Names of columns for a message."""
-    names = [
-        name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
-        for name in itertools.islice(_names(rows), MOST_NAMES)
-    ]
-    return ", ".join(names)
+    """Names of columns for a message: not too many, short, without control characters."""
+    names = [name if name.isprintable() else repr(name) for name in _names(rows)[:MOST_NAMES]]
+    return ", ".join(
+        name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..." for name in names
+    )
 
 
 def _values(rows: Rows, name: str) -> list[Any]:
