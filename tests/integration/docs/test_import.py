@@ -46,7 +46,8 @@ def commands(marker: str) -> list[list[str]]:
 def test_commands_and_output_of_the_page(logs, cobasim):
     answers = [cobasim(*command) for command in commands("<!-- import examples -->")]
     assert [answer.code for answer in answers] == [0, 0, 0], answers
-    assert answers[0].out.strip() == block("docs/import.md", "<!-- import output -->").strip("`\n")
+    printed = [line.rstrip() for line in answers[0].out.strip().splitlines()]
+    assert printed == block("docs/import.md", "<!-- import output -->").strip("`\n").splitlines()
     headlines = {answer.out.splitlines()[-1] for answer in answers}
     assert headlines == {"Rollouts that taught nothing: 120 of 384 (31.2%)"}
 
