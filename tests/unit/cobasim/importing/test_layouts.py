@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+from decimal import Decimal
 
+import pyarrow as pa
 import pytest
 from trainer_logs import (
     GROUP,
@@ -154,6 +156,21 @@ def test_several_rewards_of_trl(tmp_path):
     new = read("trl", file, tmp_path, "new", score="accuracy")  # advantages know both
     assert (new.total.all_failed, new.total.taught_nothing, new.total.graded) == (8, 0, 8)
     assert not any("alone" in note for note in new.notes)
+
+
+def test_numbers_of_every_type(tmp_path):
+    columns = trl_columns(1, batch_of(1))
+    scores = columns.pop("accuracy_reward")
+    kinds = {
+        "decimal": [Decimal(score) for score in scores],
+        "text": [str(score) for score in scores],
+        "word": [str(bool(score)) for score in scores],
+        "truth": [bool(score) for score in scores],
+        "byte": pa.array([int(score) for score in scores], pa.uint8()),
+    }
+    for kind, values in kinds.items():
+        file = write_parquet(tmp_path / f"{kind}.parquet", columns | {"score": values})
+        assert counts_of(read("trl", file, tmp_path, kind).out) == wanted([1])
 
 
 def test_columns_of_ones_own(tmp_path):
