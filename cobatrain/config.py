@@ -162,7 +162,8 @@ def stored_config(run: Path) -> TrainConfig:
     """The config that a run was started with. Raises InputError if it is not a training run."""
     header = read_header(run)
     if header.source != "train":
-        raise InputError(f"{run} is a simulated run; give a run of cobatrain")
+        kind = {"sim": "a simulated run", "import": "an imported log"}.get(header.source, "foreign")
+        raise InputError(f"{run} is {kind}; give a run of cobatrain")
     return validated(TrainConfig, dict(header.config))
 
 

@@ -94,7 +94,7 @@ def _table(model: Model, title: str) -> Table:
             f"{row.real:+.2f}{half}",
             f"{row.predicted:+.2f}",
             f"{row.low:+.2f} to {row.high:+.2f}",
-            f"{row.norm_real:.2f}",
+            "-" if row.norm_real is None else f"{row.norm_real:.2f}",
             f"{row.norm_predicted:.2f}",
         )
     return table

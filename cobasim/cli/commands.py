@@ -7,6 +7,7 @@ cobasim calibrate    fit the worlds to real runs, and predict others
 cobasim ring         every allocator in many conditions, ranked
 cobasim reproduce    the CoBA-RL paper's tables and figures, next to the simulation's
 cobasim study        questions that the CoBA paper leaves open
+cobasim import       logs of other trainers as run directories
 cobasim allocate     budgets for a file of pass rates
 cobasim allocators   all allocators, with their parameters
 cobasim learn        train an allocator by reinforcement learning
@@ -25,6 +26,7 @@ from cobasim.cli.calibrate import calibrate
 from cobasim.cli.common import run_app
 from cobasim.cli.compare import compare
 from cobasim.cli.explore import explore
+from cobasim.cli.import_logs import import_logs
 from cobasim.cli.learn import learn
 from cobasim.cli.options import grouped
 from cobasim.cli.reproduce import reproduce
@@ -42,10 +44,10 @@ app = typer.Typer(
 )
 
 for command in (
-    compare, sweep, sensitivity, calibrate, ring, reproduce, study, allocate, allocators, learn,
-    benchmark, explore,
+    compare, sweep, sensitivity, calibrate, ring, reproduce, study, import_logs, allocate,
+    allocators, learn, benchmark, explore,
 ):  # fmt: skip
-    app.command()(grouped(command))
+    app.command("import" if command is import_logs else None)(grouped(command))
 
 
 def main() -> None:

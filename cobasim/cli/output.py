@@ -57,6 +57,7 @@ def say(*lines: str, wrap: bool = True) -> None:
     """Print plain lines; without ``wrap`` they are not broken at the width of the terminal."""
     console = Console()
     for line in lines:
+        line = line.encode("utf-8", "backslashreplace").decode()  # names of files may be any bytes
         console.print(line, highlight=False, markup=False, soft_wrap=not wrap)
 
 

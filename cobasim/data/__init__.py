@@ -4,12 +4,13 @@ In: a path (or standard input), and what its columns mean. Out: pass rates, and 
 and dropped.
 """
 
+from cobasim.data.cells import is_missing, number
 from cobasim.data.columns import has, likely_columns, names_of, value_of
 from cobasim.data.files import COMPRESSED, READERS, data_files, ending_of, read_rows
 from cobasim.data.measured import MeasuredRates
 from cobasim.data.options import RateOptions
 from cobasim.data.pass_rates import read_measured, read_pass_rates
-from cobasim.data.rows import UNNAMED, BadRow, Row
+from cobasim.data.rows import UNNAMED, BadRow, Row, read_jsonl
 
 __all__ = [
     "COMPRESSED",
@@ -22,8 +23,11 @@ __all__ = [
     "data_files",
     "ending_of",
     "has",
+    "is_missing",
     "likely_columns",
     "names_of",
+    "number",
+    "read_jsonl",
     "read_measured",
     "read_pass_rates",
     "read_rows",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 MISSING = frozenset({"", "-", "na", "n/a", "nan", "null", "none"})
@@ -30,7 +31,7 @@ def is_missing(value: Any) -> bool:
     """Whether a cell holds no value: null, NaN, empty, or one of MISSING."""
     if value is None:
         return True
-    if isinstance(value, float):
+    if isinstance(value, float | Decimal):
         return math.isnan(value)
     return isinstance(value, str) and value.strip().lower() in MISSING
 
@@ -39,7 +40,7 @@ def number(value: Any, notation: Notation = Notation()) -> float:
     """A plain number. Raises ValueError with what is wrong and what would help."""
     if isinstance(value, bool):
         raise ValueError(f"{value} is not a number")
-    if isinstance(value, int | float):
+    if isinstance(value, int | float | Decimal):
         try:
             return _finite(float(value), value)
         except OverflowError:

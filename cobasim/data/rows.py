@@ -9,12 +9,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, Any
 
 from cobasim.errors import InputError
 
 NO_SEPARATOR = "\x1f"  # of a table with one column: whole lines are its values
+BATCH = 1024  # rows of a Parquet file in memory at once: texts may be long
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 
 
@@ -33,9 +34,9 @@ UNNAMED = ""
 """The column of rows that are no objects: numbers of a flat list, rows that are lists."""
 
 
-def read_jsonl(file: IO[bytes], _: Sequence[str] = ()) -> Iterator[Row]:
+def read_jsonl(lines: Iterable[bytes], _: Sequence[str] = ()) -> Iterator[Row]:
     """JSON lines: one object a line; empty lines are passed over."""
-    for number, line in enumerate(file, 1):
+    for number, line in enumerate(lines, 1):
         where = f"line {number}"
         if number == 1:
             line = line.removeprefix(b"\xef\xbb\xbf")
@@ -85,11 +86,16 @@ def parse_json(data: bytes) -> Any:
 
 
 def rows_of_json(content: Any) -> Iterator[Row]:
-    """The rows of parsed JSON: a list; an object that holds one list of objects; or columns.
+    """The rows of parsed JSON: a list; an object that holds one list of objects; a table; columns.
 
+    A table, as Weights & Biases stores it, is an object of ``columns`` (names) and ``data`` (rows).
     Columns are an object of lists; what else it holds is passed over.
     """
     if isinstance(content, dict):
+        table = _table_of(content)
+        if table is not None:
+            yield from _rows_of_table(*table)
+            return
         lists = {name: value for name, value in content.items() if isinstance(value, list)}
         rows = [value for value in lists.values() if value and isinstance(value[0], dict)]
         content = rows[0] if len(rows) == 1 else _transposed(lists) if lists else content
@@ -97,6 +103,16 @@ def rows_of_json(content: Any) -> Iterator[Row]:
         raise InputError(f"expected a JSON list, got {type(content).__name__}")
     for number, row in enumerate(content, 1):
         yield f"row {number}", row if isinstance(row, dict) else {UNNAMED: row}
+
+
+def _table_of(content: dict[str, Any]) -> tuple[list[str], list[list[Any]]] | None:
+    """Names of columns and rows of cells; None: this is no table."""
+    names, data = content.get("columns"), content.get("data")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return None
+    if not isinstance(data, list) or not all(isinstance(cells, list) for cells in data):
+        return None
+    return names, data
 
 
 def _transposed(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
@@ -108,6 +124,15 @@ def _transposed(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
     return [
         dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
     ]
+
+
+def _rows_of_table(names: list[str], data: list[list[Any]]) -> Iterator[Row]:
+    for number, cells in enumerate(data, 1):
+        where = f"row {number}"
+        if len(cells) == len(names):
+            yield where, dict(zip(names, cells, strict=True))
+        else:
+            yield where, BadRow(f"{len(cells)} values, but the table has {len(names)} columns")
 
 
 def text_of(data: bytes) -> str:
@@ -227,9 +252,11 @@ def read_parquet(file: IO[bytes], columns: Sequence[str] = ()) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
     with arrow_errors("Parquet"):
-        table = pq.ParquetFile(pa.PythonFile(file, mode="r"))
+        source = pa.PythonFile(file, mode="r")
+        # pages are read as they are needed, not whole columns ahead
+        table = pq.ParquetFile(source, buffer_size=1 << 20, pre_buffer=False)
         names = top_level(columns, table.schema_arrow.names)
-        yield from _numbered(table.iter_batches(batch_size=8192, columns=names))
+        yield from _numbered(table.iter_batches(batch_size=BATCH, columns=names))
 
 
 def read_arrow(file: IO[bytes], columns: Sequence[str] = ()) -> Iterator[Row]:

@@ -3,6 +3,7 @@
 In: a learner, an allocator, sizes and bounds. Out: one record a step.
 """
 
+from cobasim.loop.account import Coverage, step_numbers
 from cobasim.loop.config import LONGEST, LoopConfig, MixStep
 from cobasim.loop.learner import (
     KnowsFeatures,
@@ -22,6 +23,7 @@ __all__ = [
     "LONGEST",
     "TRUTH",
     "BatchOrder",
+    "Coverage",
     "KnowsFeatures",
     "KnowsGradients",
     "KnowsLengths",
@@ -35,4 +37,5 @@ __all__ = [
     "TrueRates",
     "WeighsAsTold",
     "run",
+    "step_numbers",
 ]

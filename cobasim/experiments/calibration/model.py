@@ -9,6 +9,7 @@ that hurt from steps that are forgotten.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -35,7 +36,7 @@ class Prediction:
         real, real_half: the real difference, and half of its 95 % interval over seeds.
         predicted: at the best settings.
         low, high: over the plausible settings.
-        norm_real, norm_predicted: gradient norm over uniform's.
+        norm_real, norm_predicted: gradient norm over uniform's; None where it was not recorded.
     """
 
     allocator: str
@@ -45,7 +46,7 @@ class Prediction:
     predicted: float
     low: float
     high: float
-    norm_real: float
+    norm_real: float | None
     norm_predicted: float
 
     @property
@@ -178,6 +179,7 @@ def _prediction(real: RealRuns, key: Key, runs: Sequence[Simulated]) -> Predicti
     observed = mean_interval([100 * (own[s].final - base[s].final) for s in shared])
     differences = [_difference(real, key, simulated) for simulated in runs]
     pairs = zip(runs[0][key], runs[0][real.uniform], strict=True)
+    norm = float(np.mean([own[s].norm / base[s].norm for s in shared]))
     return Prediction(
         allocator=key[0],
         weighting=key[1],
@@ -186,7 +188,7 @@ def _prediction(real: RealRuns, key: Key, runs: Sequence[Simulated]) -> Predicti
         predicted=differences[0],
         low=min(differences),
         high=max(differences),
-        norm_real=float(np.mean([own[s].norm / base[s].norm for s in shared])),
+        norm_real=norm if math.isfinite(norm) else None,
         norm_predicted=float(np.mean([adaptive.norm / even.norm for adaptive, even in pairs])),
     )
 

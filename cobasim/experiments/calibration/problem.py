@@ -36,7 +36,8 @@ class Problem:
     @property
     def with_norms(self) -> bool:
         """Whether gradient norms of the adaptive runs are among the targets."""
-        return "prompt_noise" in self.world.knobs and bool(self.real.others)
+        fitted = "prompt_noise" in self.world.knobs
+        return fitted and bool(self.real.others) and self.real.know_norms
 
     def targets(self, seeds: Sequence[int] | None = None) -> FloatArray:
         """(2, t): means and standard errors of the real runs, as ``RealRuns.targets``."""

@@ -34,7 +34,7 @@ class Series:
         heldout: (evaluations,) held-out accuracy minus the first one.
         failure_rate: (BLOCKS,) means over blocks of steps.
         mixed: (BLOCKS,) share of mixed groups.
-        norm: mean gradient norm of the second half.
+        norm: mean gradient norm of the second half; NaN if it was not recorded.
         final: final held-out accuracy.
     """
 
@@ -114,6 +114,12 @@ class RealRuns:
         """The adaptive runs."""
         return [key for key in self.series if key != self.uniform]
 
+    @property
+    def know_norms(self) -> bool:
+        """Whether all runs recorded gradient norms; imported logs did not."""
+        groups = self.series.values()
+        return all(math.isfinite(run.norm) for group in groups for run in group.values())
+
     def targets(self, with_norms: bool, seeds: Sequence[int] | None = None) -> FloatArray:
         """(2, t): means of the curves over seeds, and their standard errors.
 
@@ -166,8 +172,15 @@ def _check_finished(run: Run, loop: LoopConfig) -> None:
     last = run.steps[-1] if run.steps else None
     if last is None or not loop.finished(last.step, last.rollouts):
         raise InputError(f"{name}: the run is not finished; resume it, or leave it out")
-    if accuracy_curve(run)[0].size < 2:
+    evaluations = accuracy_curve(run)[0].size
+    if evaluations < 2:
         raise InputError(f"{name}: fewer than two evaluations")
+    expected = 1 + -(-loop.steps // loop.eval_every)
+    if run.header.allocator == BASELINE and evaluations != expected:
+        raise InputError(
+            f"{name}: {evaluations} evaluations, expected {expected}: before the first step, every "
+            f"{loop.eval_every} steps and at the end"
+        )
 
 
 def _uniform(grouped: dict[Key, dict[int, Series]]) -> Key:

@@ -14,7 +14,10 @@ from typer.testing import CliRunner
 from cobasim import cli
 from cobasim.cli import commands
 
-COMMANDS = {command.callback.__name__: command.callback for command in cli.app.registered_commands}
+COMMANDS = {
+    command.name or command.callback.__name__: command.callback
+    for command in cli.app.registered_commands
+}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

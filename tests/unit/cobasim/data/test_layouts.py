@@ -179,6 +179,10 @@ LAYOUTS = {
         layout("a.json", '{"model": "m", "pass_rate": [0.5, 1], "attempts": [4, 2]}'),
         {}, [0.5, 1.0], [4, 2],
     ),
+    "a table of Weights & Biases": (
+        layout("a.json", '{"columns": ["id", "pass_rate"], "data": [["a", 0.5], ["b", 1]]}'),
+        {}, [0.5, 1.0], None,
+    ),
     "rows inside an object": (
         layout("a.json", '{"meta": [1, 2], "data": [{"pass_rate": 0.5}]}'), {}, [0.5], None,
     ),
