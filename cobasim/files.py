@@ -28,10 +28,15 @@ def write_atomically(path: Path, text: str) -> None:
     """Write a file so that a reader sees all of it or nothing: under a temporary name,
     then renamed, both synced.
     """
+    write_bytes_atomically(path, text.encode())
+
+
+def write_bytes_atomically(path: Path, content: bytes) -> None:
+    """As ``write_atomically``."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(aside, "w", encoding="utf-8") as file:
-            file.write(text)
+        with open(aside, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)

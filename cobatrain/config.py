@@ -46,12 +46,24 @@ class ModelConfig(Frozen):
 
 
 class EvaluationConfig(Frozen):
-    """Held-out accuracy: avg@k over ``samples`` completions of each of ``prompts`` prompts."""
+    """Held-out accuracy: avg@k over ``samples`` completions of each of ``prompts`` prompts.
+
+    With ``exact`` the pass rates are computed instead (``cobatrain.exact``), at the sampling
+    temperature of training; ``pool`` computes those of the training prompts too.
+    """
 
     samples: Annotated[int, Field(ge=1)] = 8
     prompts: Annotated[int, Field(ge=1)] = 500  # at most, of each data set
     temperature: Annotated[float, Field(ge=0)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    exact: bool = False
+    pool: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> EvaluationConfig:
+        if self.pool and not self.exact:
+            raise InputError("evaluation.pool needs evaluation.exact: the pool is never sampled")
+        return self
 
 
 class CheckpointConfig(Frozen):

@@ -1,4 +1,4 @@
-"""Held-out accuracy from sampled completions: avg@k and pass@k, with intervals. Pure."""
+"""Held-out accuracy, sampled or computed: avg@k and pass@k, with intervals. Pure."""
 
 from __future__ import annotations
 
@@ -51,7 +51,6 @@ def summarise(
     interval = mean_interval(per_prompt)
     samples = rewards.shape[1]
     correct = passed(rewards).sum(axis=1)
-    names = np.asarray(levels)
     return {
         "accuracy": interval.mean,
         "low": interval.low,
@@ -62,7 +61,33 @@ def summarise(
             str(k): float(pass_at_k(samples, correct, k).mean())
             for k in sorted({1, samples, *(k for k in at if k <= samples)})
         },
-        "levels": {
-            str(level): float(per_prompt[names == level].mean()) for level in dict.fromkeys(levels)
-        },
+        "levels": _by_level(per_prompt, levels),
     }
+
+
+def summarise_exact(
+    rates: FloatArray, levels: Sequence[str], *, at: Sequence[int]
+) -> dict[str, Any]:
+    """Scores of one data set from true pass rates (m,), without sampling noise.
+
+    As ``summarise``, but ``samples`` is 0, ``exact`` is true, and pass@k is the mean of
+    1 - (1 - p)^k. The interval is over prompts: it says how far another draw of prompts might be,
+    not how far a repeated evaluation of these would be (it would be the same).
+    """
+    interval = mean_interval(rates)
+    log_fail = np.log1p(-np.minimum(rates, 1.0 - 2.0**-53))  # finite
+    return {
+        "accuracy": interval.mean,
+        "low": interval.low,
+        "high": interval.high,
+        "prompts": len(rates),
+        "samples": 0,
+        "exact": True,
+        "pass_at": {str(k): float(-np.expm1(k * log_fail).mean()) for k in sorted({1, *at})},
+        "levels": _by_level(rates, levels),
+    }
+
+
+def _by_level(per_prompt: FloatArray, levels: Sequence[str]) -> dict[str, float]:
+    names = np.asarray(levels)
+    return {str(level): float(per_prompt[names == level].mean()) for level in dict.fromkeys(levels)}

@@ -56,7 +56,7 @@ def check_evidence(allocator: str, needs: Collection[str], *, known: bool) -> No
     if "evidence" in needs and not known:
         raise InputError(
             f"allocator {allocator!r} weighs how many attempts are behind each pass rate, and they "
-            "are not known: give attempts, one number for all (16) or one for each"
+            "are not known: give attempts, one number for all (--attempts 16) or one for each"
         )
 
 

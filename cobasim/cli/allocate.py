@@ -17,6 +17,7 @@ from cobasim.cli.reading import ReadingOptions, tell
 
 if TYPE_CHECKING:
     from cobasim.arrays import FloatArray, IntArray
+    from cobasim.data import MeasuredRates
 
 EDGES = {"0": 0.0, "to 0.2": 0.2, "to 0.4": 0.4, "to 0.6": 0.6, "to 0.8": 0.8,
          "below 1": 1.0 - 1e-12, "1": 1.0}  # fmt: skip
@@ -74,7 +75,6 @@ def allocate(
     from cobasim.data import read_measured
 
     measured = read_measured(file, reading.options())
-    tell(measured)
     given = {name: value for name, value in asdict(parameters).items() if value is not None}
     obs, built = prepare(
         measured.pass_rate,
@@ -86,20 +86,30 @@ def allocate(
     )
     budgets = built(obs, Limits(limits.total_budget, limits.low, limits.high))
     shape = built.shape(obs)
-    if as_json:
-        alpha, beta = (None, None) if shape is None else shape
-        total = int(budgets.sum())
-        content = {"budgets": budgets.tolist(), "alpha": alpha, "beta": beta, "total": total}
-        if not measured.whole:
-            content["rows"] = measured.rows.tolist()
-        print(json.dumps(content))
-        return
+    (_print_json if as_json else _print)(allocator, measured, budgets, shape)
+    tell(measured)
+
+
+def _print_json(
+    _: str, measured: MeasuredRates, budgets: IntArray, shape: tuple[float, float] | None
+) -> None:
+    alpha, beta = (None, None) if shape is None else shape
+    total = int(budgets.sum())
+    content = {"budgets": budgets.tolist(), "alpha": alpha, "beta": beta, "total": total}
+    if not measured.whole:
+        content["rows"] = measured.rows.tolist()
+    print(json.dumps(content), flush=True)
+
+
+def _print(
+    allocator: str, measured: MeasuredRates, budgets: IntArray, shape: tuple[float, float] | None
+) -> None:
     title = f"{allocator}: {budgets.sum()} rollouts over {budgets.size} prompts"
     Console().print(_table(title, measured.pass_rate, budgets))
     if shape is not None:
         print(f"preference density: Beta({shape[0]:.2f}, {shape[1]:.2f})")
     order = "in the order of the file" if measured.whole else "with their rows, counted from 0"
-    print(f"budgets {order}: add --json")
+    print(f"budgets {order}: add --json", flush=True)
 
 
 def _table(title: str, rates: FloatArray, budgets: IntArray) -> Table:

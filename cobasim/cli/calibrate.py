@@ -57,11 +57,12 @@ def calibrate(
     from cobasim.runs import measured_pool
 
     rates = reading.options()
-    tell(measured_pool(fit.pass_rates, rates))
+    pool = measured_pool(fit.pass_rates, rates)
     real = calibration.RealRuns.of(read_runs([Path(run) for run in runs]))
     names = list(fit.model or calibration.MODELS)
     how = calibration.Search(samples=fit.samples, refine=fit.refine, seed=reading.seed)
     models = []
+    tell(pool)
     with interruptible("nothing was written"), progress_bar("settings") as progress:
         for world in fit.worlds:
             for name in names:

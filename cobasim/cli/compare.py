@@ -15,7 +15,7 @@ from cobasim.cli.common import JsonFlag, command_text, interruptible, progress_b
 from cobasim.cli.comparison_tables import comparison_tables
 from cobasim.cli.options import ComparedOptions, JobsOption, RunOptions
 from cobasim.cli.output import say, say_files
-from cobasim.cli.reading import ReadingOptions
+from cobasim.cli.reading import ReadingOptions, tell
 
 if TYPE_CHECKING:
     from cobasim.records import Run
@@ -45,10 +45,12 @@ def compare(
     from cobasim.settings import validated
 
     began = time.perf_counter()
-    values = runs.settle(preset, run.plain(), **compared.chosen(reading), **run.chosen())
+    pool = compared.pool(reading)
+    values = runs.settle(preset, run.plain(), **compared.chosen(reading, pool), **run.chosen())
     config = runs.with_pool(validated(runs.CompareConfig, values))
     folder = Path(out or f"runs/compare-{datetime.now():%Y%m%d-%H%M%S}")
     runs.claim_new_folder(folder)
+    tell(pool)
     with interruptible(
         f"the steps recorded so far are kept in {folder}; to compare again, choose another --out"
     ):

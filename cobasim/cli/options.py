@@ -10,12 +10,15 @@ import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from cobasim.cli.reading import ReadingOptions, tell
+from cobasim.cli.reading import ReadingOptions
 from cobasim.errors import unknown_name
+
+if TYPE_CHECKING:
+    from cobasim.data import MeasuredRates
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
@@ -125,16 +128,20 @@ class ComparedOptions:
         ),
     ] = None
 
-    def chosen(self, reading: ReadingOptions) -> dict[str, Any]:
-        """Values for ``settle``; None: not chosen. Says what was read of the file of pass rates.
+    def pool(self, reading: ReadingOptions) -> MeasuredRates | None:
+        """The measured pass rates, if a file is given. Raises InputError if it cannot be used."""
+        from cobasim.runs import measured_pool
 
-        Raises InputError for a file that cannot be used, also if it lacks attempts that are wanted.
+        return measured_pool(self.pass_rates, reading.options())
+
+    def chosen(self, reading: ReadingOptions, pool: MeasuredRates | None) -> dict[str, Any]:
+        """Values for ``settle``; None: not chosen.
+
+        Raises InputError if beliefs are to start from attempts that the pool does not have.
         """
-        from cobasim.runs import known_attempts, measured_pool
+        from cobasim.runs import known_attempts
 
         names = None if self.allocators is None else allocator_list(self.allocators)
-        pool = measured_pool(self.pass_rates, reading.options())
-        tell(pool)
         beliefs = self.first_beliefs
         if beliefs is None and pool is not None and pool.attempts is not None:
             beliefs = "measured"

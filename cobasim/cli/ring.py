@@ -63,8 +63,7 @@ def ring(
     from cobasim.runs import TABLE, measured_pool
 
     began = time.perf_counter()
-    if options.pass_rates is not None:
-        tell(measured_pool(options.pass_rates, reading.options()))
+    pool = measured_pool(options.pass_rates, reading.options())
     plan = rings.plan(
         options.preset,
         None if options.allocators is None else allocator_list(options.allocators),
@@ -76,6 +75,7 @@ def ring(
         settings=plain_settings(options.settings),
     )
     folder = Path(out)
+    tell(pool)
     with resumable(folder):
         rows = run_experiment(plan, folder, yes=yes, jobs=jobs, measure=rings.measure)
         result = rings.analyse(rings.read_outcomes(rows))

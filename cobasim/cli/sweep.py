@@ -23,7 +23,7 @@ from cobasim.cli.options import (
     YesFlag,
 )
 from cobasim.cli.output import check_number, duration, resumable, run_bar, say, say_files, short
-from cobasim.cli.reading import ReadingOptions
+from cobasim.cli.reading import ReadingOptions, tell
 from cobasim.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
@@ -98,7 +98,8 @@ def sweep(
     from cobasim import runs
 
     ray = workers.ray()
-    given = compared.chosen(reading) | run.chosen()
+    pool = compared.pool(reading)
+    given = compared.chosen(reading, pool) | run.chosen()
     parameters, held = sample.parsed()
     points = runs.points(parameters, sample.method, samples=sample.samples, seed=sample.sample_seed)
     chosen = {name: value for name, value in given.items() if value is not None}
@@ -110,6 +111,7 @@ def sweep(
     began = time.perf_counter()
     check_number(total, yes=yes)
     runs.claim(plan, folder)
+    tell(pool)
     with resumable(folder), run_bar(f"{len(plan.points)} points", total) as advance:
         table = runs.run_sweep(plan, folder, jobs=workers.jobs, ray=ray, on_finished=advance)
     names = [parameter.name for parameter in parameters]

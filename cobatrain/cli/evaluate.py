@@ -34,7 +34,9 @@ def evaluate(
 
 def _table(scores: dict[str, Any]) -> Table:
     table = Table(title=f"Held-out accuracy {100 * scores['heldout']:.1f} % (mean of the sets)")
-    for column in ("data set", "level", "avg@k, %", "95 % interval", "pass@k, %"):
+    exact = any(row.get("exact") for row in scores["sets"].values())
+    accuracy = "pass rate, %" if exact else "avg@k, %"
+    for column in ("data set", "level", accuracy, "95 % interval", "pass@k, %"):
         table.add_column(column, justify="left" if column in ("data set", "level") else "right")
     for name, row in scores["sets"].items():
         low, high = row["low"], row["high"]
@@ -43,7 +45,7 @@ def _table(scores: dict[str, Any]) -> Table:
             "all",
             f"{100 * row['accuracy']:.1f}",
             "-" if low is None else f"{100 * low:.1f} to {100 * high:.1f}",
-            f"{100 * row['pass_at'][str(row['samples'])]:.1f}",
+            f"{100 * row['pass_at'][max(row['pass_at'], key=int)]:.1f}",
         )
         for level, accuracy in row["levels"].items():
             table.add_row("", level, f"{100 * accuracy:.1f}", "", "")

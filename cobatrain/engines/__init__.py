@@ -11,6 +11,7 @@ Importing this package does not import vllm.
 from cobatrain.engines.base import Engine, EngineError
 from cobatrain.engines.config import EngineConfig, SamplingConfig
 from cobatrain.engines.hf_engine import HfEngine
+from cobatrain.engines.model_folder import end_token_ids
 from cobatrain.engines.process import SubprocessEngine
 from cobatrain.engines.registry import ENGINES, make_engine
 from cobatrain.engines.rollouts import Rollouts
@@ -27,6 +28,7 @@ __all__ = [
     "SamplingConfig",
     "SubprocessEngine",
     "VllmEngine",
+    "end_token_ids",
     "make_engine",
     "sample",
 ]

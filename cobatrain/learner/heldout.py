@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cobasim.arrays import IntArray
 from cobatrain.config import TrainConfig
 from cobatrain.evaluation import summarise
 from cobatrain.learner.sampler import EVALUATION, Sampler, SampleRequest
@@ -24,13 +25,12 @@ def evaluate_heldout(
     began = time.perf_counter()
     sets: dict[str, Any] = {}
     for number, (name, prompts) in enumerate(sorted(task.heldout.items())):
-        count = min(settings.prompts, len(prompts))
-        picked = np.linspace(0, len(prompts) - 1, count).astype(np.int64)  # all levels
+        picked = evaluated(len(prompts), settings.prompts)
         chosen = [prompts[int(i)] for i in picked]
         request = SampleRequest(
             prompts=chosen,
             numbers=picked + (number << 40),  # each data set has its own seeds
-            budgets=np.full(count, settings.samples, dtype=np.int64),
+            budgets=np.full(len(picked), settings.samples, dtype=np.int64),
             sampling=sampling,
             stream=EVALUATION,
             step=step,
@@ -38,3 +38,8 @@ def evaluate_heldout(
         sets[name] = summarise(sampler.rewards(request), [prompt.level for prompt in chosen])
     heldout = float(np.mean([scores["accuracy"] for scores in sets.values()]))
     return {"heldout": heldout, "sets": sets, "seconds": time.perf_counter() - began}
+
+
+def evaluated(size: int, most: int) -> IntArray:
+    """Which of ``size`` prompts are evaluated: ``most`` at most, evenly spaced: all levels."""
+    return np.linspace(0, size - 1, min(most, size)).astype(np.int64)

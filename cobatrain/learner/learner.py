@@ -11,9 +11,17 @@ import numpy as np
 from cobasim.arrays import IntArray
 from cobatrain.config import TrainConfig
 from cobatrain.engines import Engine, Rollouts
+from cobatrain.learner.exact_evaluation import ExactEvaluation
 from cobatrain.learner.heldout import evaluate_heldout
 from cobatrain.learner.pending import Pending
-from cobatrain.learner.sampler import MEASUREMENT, ROLLOUTS, Sampled, Sampler, SampleRequest
+from cobatrain.learner.sampler import (
+    GRADIENTS,
+    MEASUREMENT,
+    ROLLOUTS,
+    Sampled,
+    Sampler,
+    SampleRequest,
+)
 from cobatrain.learner.samples import Sample
 from cobatrain.learner.tokens import prompt_tokens
 from cobatrain.parallel import Parallel, Single, load_optimiser, together, whole
@@ -80,7 +88,11 @@ class LanguageModelLearner:
             self._update_config = config.update.model_copy(update={"bf16": False})
         if tokens is None:
             tokens = prompt_tokens(task, tokenizer, config)
+        self.tokenizer, self.tokens = tokenizer, tokens
         self._sampler = Sampler(engine, tokenizer, task, tokens, config.seed, self.parallel)
+        self._exact = (
+            ExactEvaluation(task, tokens, tokenizer, config) if config.evaluation.exact else None
+        )
 
     def rollout(self, prompts: IntArray, budgets: IntArray) -> IntArray:
         """Passes (m,) of ``budgets`` completions of each prompt; see cobasim's ``Learner``."""
@@ -122,6 +134,14 @@ class LanguageModelLearner:
         passes: IntArray = passed(rewards).sum(axis=1)
         return passes
 
+    def sample_apart(self, prompts: IntArray, rollouts: int) -> Sampled:
+        """This rank's share of ``rollouts`` completions of train prompts (m,) with their rewards.
+
+        For measurements: neither the run nor ``measure`` samples the same again.
+        """
+        budgets = np.full(len(prompts), rollouts, dtype=np.int64)
+        return self._sampler.sample(self._request(prompts, budgets, GRADIENTS))
+
     def update(self) -> dict[str, float]:
         """Update the policy from the pending rollouts and send the new weights to the engine.
 
@@ -158,7 +178,12 @@ class LanguageModelLearner:
         }
 
     def evaluate(self) -> dict[str, Any]:
-        """avg@k and pass@k on every held-out data set; "heldout" is their mean accuracy."""
+        """avg@k and pass@k on every held-out data set; "heldout" is their mean accuracy.
+
+        Computed from log-probs where ``evaluation.exact`` says so, otherwise sampled.
+        """
+        if self._exact is not None:
+            return self._exact(self.model)
         return evaluate_heldout(self._sampler, self.task, self.config, self.step)
 
     def state_dict(self) -> dict[str, Any]:

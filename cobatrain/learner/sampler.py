@@ -17,7 +17,7 @@ from cobatrain.tasks import Prompt, Task
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-ROLLOUTS, EVALUATION, MEASUREMENT = 1, 2, 3  # streams of engine seeds
+ROLLOUTS, EVALUATION, MEASUREMENT, GRADIENTS = 1, 2, 3, 4  # streams of engine seeds
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class SampleRequest:
     """(m,) completions of each prompt, over all ranks."""
     sampling: SamplingConfig
     stream: int
-    """ROLLOUTS, EVALUATION or MEASUREMENT."""
+    """ROLLOUTS, EVALUATION, MEASUREMENT or GRADIENTS."""
     step: int
     """Updates of the policy so far."""
     before: IntArray | int = 0

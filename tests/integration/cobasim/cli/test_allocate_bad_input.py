@@ -151,20 +151,20 @@ def test_an_upper_bound_beyond_machine_integers(rates_file, cobasim):
 
 
 def test_an_interrupt_is_one_line(rates_file, cobasim, monkeypatch):
-    def interrupt(_):
+    def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(data, "read_pass_rates", interrupt)
+    monkeypatch.setattr(data, "read_measured", interrupt)
     code, out, err = cobasim("allocate", rates_file, "--total-budget", 64)
     assert (code, out) == (130, "")
     assert err == "error: interrupted; nothing was written\n"
 
 
 def test_a_file_that_may_not_be_read(rates_file, cobasim, monkeypatch):
-    def refuse(source):
+    def refuse(source, _):
         raise PermissionError(13, "Permission denied", source)
 
-    monkeypatch.setattr(data, "read_pass_rates", refuse)
+    monkeypatch.setattr(data, "read_measured", refuse)
     code, out, err = cobasim("allocate", rates_file, "--total-budget", 64)
     check_one_line(code, out, err)
     assert "Permission denied" in err

@@ -20,7 +20,9 @@ def in_a_process(*arguments, **options):
 
 def test_as_a_process(rates_file):
     done = in_a_process("allocate", rates_file, "--total-budget", 128, "--json")
-    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.returncode == 0
+    assert done.stderr.startswith(b"8 pass rates from ")
+    assert done.stderr.count(b"\n") == 1
     assert json.loads(done.stdout)["budgets"] == allocate(RATES, 128).tolist()
 
 

@@ -80,11 +80,8 @@ def test_the_attempts_of_a_file_make_signal_uneven(cobasim, tmp_path):
     rates.write_text("pass_rate\n" + "\n".join(f"{k / 16!r}" for k in range(17)))
     wanted = ["allocate", rates, "--total-budget", 17 * 8, "--allocator", "signal", "--json"]
     refused = cobasim(*wanted)
-    said, error = refused.err.splitlines()
-    assert (refused.code, refused.out) == (2, "")
-    assert "attempts unknown" in said
-    assert error.startswith("error: ")
-    assert "attempts" in error
+    check_one_line(*refused)
+    assert "--attempts" in refused.err
     known = budgets(cobasim(*wanted, "--attempts", 16))
     assert sum(known) == 17 * 8
     assert max(known) > min(known)
@@ -110,8 +107,6 @@ def test_counts_cannot_be_asked_of_a_file_without_them(cobasim, at_home):
     (at_home / "rates.csv").write_text("pass_rate\n" + "0.5\n" * 20)
     answer = cobasim("compare", *SMALL, "--pass-rates", "rates.csv", "--out", "out",
                   "--first-beliefs", "measured")  # fmt: skip
-    said, error = answer.err.splitlines()
-    assert (answer.code, answer.out) == (2, "")
-    assert "attempts unknown" in said
-    assert "needs a file of pass rates with attempts" in error
+    check_one_line(*answer)
+    assert "needs a file of pass rates with attempts" in answer.err
     assert not (at_home / "out").exists()

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from cobasim.allocation import make_allocator
 from cobasim.cli import app
+from cobasim.data import RateOptions
 from cobasim.errors import InputError
 from cobasim.experiments.calibration import (
     BOX,
@@ -102,7 +103,7 @@ def test_a_fit_stays_in_the_box_and_does_not_depend_on_jobs(runs, model):
     assert -1.0 <= one.tau <= 1.0
     assert fit(2).to_json() == one.to_json()
     assert "Loss" in sentence(one)
-    assert "--set learning_rate=" in ready_command(one, real.loop, None)
+    assert "--set learning_rate=" in ready_command(one, real.loop, None, RateOptions())
 
 
 def test_uniform_runs_at_other_learning_rates_join_the_targets(runs):

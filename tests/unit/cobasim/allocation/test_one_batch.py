@@ -183,7 +183,7 @@ def test_signal_acts_on_the_evidence():
     budgets = [allocate(rates, 512, allocator="signal", attempts=n) for n in (2, 16, 10_000)]
     assert len({tuple(row.tolist()) for row in budgets}) == 3
     assert budgets[1].min() == 2
-    assert budgets[1].max() >= 20
+    assert budgets[1].max() >= 16
 
 
 @pytest.mark.parametrize("name", sorted({*one_shot()}))

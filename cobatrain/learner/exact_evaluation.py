@@ -1,0 +1,77 @@
+"""Accuracy of the policy without sampling noise, where only one response of a prompt passes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cobatrain.config import TrainConfig
+from cobatrain.engines import end_token_ids
+from cobatrain.evaluation import summarise_exact
+from cobatrain.exact import ExactAnswers, check_exact, exact_answers, exact_log_rates
+from cobatrain.learner.heldout import evaluated
+from cobatrain.tasks import Prompt, Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+class ExactEvaluation:
+    """True pass rates of the held-out prompts, and on request of the pool, at any time of a run.
+
+    Args:
+        task: its reward must be an exact match.
+        tokens: token ids of every prompt.
+        tokenizer: the model's.
+        config: the run.
+
+    Raises InputError for a task or an answer of which no true pass rate can be computed.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        tokens: Mapping[str, list[int]],
+        tokenizer: PreTrainedTokenizerBase,
+        config: TrainConfig,
+    ) -> None:
+        check_exact(task)
+        self._temperature = config.sampling.temperature
+        self._samples = config.evaluation.samples
+        ends = end_token_ids(config.model.path)
+
+        def answers(prompts: Sequence[Prompt]) -> ExactAnswers:
+            return exact_answers(prompts, tokens, tokenizer, ends, config.sampling)
+
+        self._sets: dict[str, tuple[list[str], ExactAnswers]] = {}
+        for name, prompts in sorted(task.heldout.items()):
+            picked = evaluated(len(prompts), config.evaluation.prompts)
+            chosen = [prompts[int(i)] for i in picked]
+            self._sets[name] = [prompt.level for prompt in chosen], answers(chosen)
+        self._pool = answers(task.train) if config.evaluation.pool else None
+
+    def __call__(self, model: PreTrainedModel) -> dict[str, Any]:
+        """Scores of every held-out set; "heldout" is their mean accuracy.
+
+        With the pool: its mean true pass rate, as "pool".
+        """
+        began = time.perf_counter()
+        sets = {
+            name: summarise_exact(
+                np.exp(exact_log_rates(model, answers, self._temperature)),
+                levels,
+                at=[self._samples],
+            )
+            for name, (levels, answers) in self._sets.items()
+        }
+        scores: dict[str, Any] = {
+            "heldout": float(np.mean([row["accuracy"] for row in sets.values()])),
+            "sets": sets,
+        }
+        if self._pool is not None:
+            rates = np.exp(exact_log_rates(model, self._pool, self._temperature))
+            scores["pool"] = float(rates.mean())
+        return scores | {"seconds": time.perf_counter() - began}
