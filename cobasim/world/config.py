@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from cobasim.errors import unknown_name
+from cobasim.gradients import MeasuredGradients, read_measured_gradients
 from cobasim.settings import Frozen, Share
 
 # Chosen with uniform budgets alone, so that these rise by 10 to 20 points in 500 steps from 0.30;
@@ -15,6 +17,25 @@ WORLD_DEFAULTS: dict[str, dict[str, float]] = {
     "logistic": {"transfer": 0.5, "learning_rate": 1.2e-3, "memorisation": 10.0},
     "skill-chain": {"transfer": 0.7, "learning_rate": 1e-2, "memorisation": 3.0},
 }
+
+
+MEASURED = "measured:"  # before the name of a file of measured gradients
+
+
+def measured_defaults(measured: MeasuredGradients) -> dict[str, Any]:
+    """Settings of the world that follow from a measurement: its prompts, and its run's update."""
+    update = measured.info.get("config", {}).get("update", {})
+    heldout = int(np.count_nonzero(measured.heldout))
+    norm = update.get("max_grad_norm", 1.0)
+    return {
+        "num_prompts": int(measured.heldout.size) - heldout,
+        "num_heldout": heldout,
+        "update": update.get("advantage", "grpo"),
+        "learning_rate": update.get("learning_rate", 1e-4),
+        "clip_norm": 1e300 if norm is None else norm,
+        "noise": 1.0,
+        "memorisation": 1.0,
+    }
 
 
 class WorldConfig(Frozen):
@@ -61,7 +82,10 @@ class WorldConfig(Frozen):
     def _fill_world_defaults(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        return WORLD_DEFAULTS.get(values.get("world", "logistic"), {}) | values
+        world = values.get("world", "logistic")
+        if isinstance(world, str) and world.startswith(MEASURED):
+            return measured_defaults(read_measured_gradients(world.removeprefix(MEASURED))) | values
+        return WORLD_DEFAULTS.get(world, {}) | values
 
     @model_validator(mode="after")
     def _known_world(self) -> WorldConfig:

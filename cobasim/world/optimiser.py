@@ -27,6 +27,7 @@ class Optimiser:
         self.moment = np.zeros(size)
         self.square = np.zeros(size)
         self.own_square = 0.0
+        self.length = 0.0  # of the whole clipped gradient of the step, set before it
 
     def step(
         self,
@@ -62,3 +63,35 @@ class Optimiser:
             return variance
         total = float(self.square.sum()) / (1.0 - BETA2**number)
         return variance * self.square.size / max(total, EPSILON)
+
+
+class ScaledAdam(Optimiser):
+    """Adam whose second moments keep their proportions, in coordinates where these are equal.
+
+    The step is rate * m / sqrt(v): m the mean of the gradients given, v that of the squared lengths
+    of the whole gradients (``length``), both corrected for their start. Own parameters have no
+    momentum, so that only visited prompts move: what momentum spreads over steps, they get at once.
+
+    Args:
+        size: d.
+        rate: learning rate.
+    """
+
+    def __init__(self, size: int, rate: float) -> None:
+        super().__init__("adam", size, rate, rate)
+
+    def step(
+        self,
+        parameters: FloatArray,
+        own: FloatArray,
+        prompts: IntArray,
+        gradient: FloatArray,
+        own_gradient: FloatArray,
+        number: int,
+    ) -> None:
+        """As ``Optimiser.step``."""
+        self.moment += (1.0 - BETA1) * (gradient - self.moment)
+        self.own_square += (1.0 - BETA2) * (self.length * self.length - self.own_square)
+        root = float(np.sqrt(self.own_square / (1.0 - BETA2**number))) + EPSILON
+        parameters += (self.rate / (1.0 - BETA1**number) / root) * self.moment
+        own[prompts] += (self.own_rate / root) * own_gradient

@@ -25,7 +25,7 @@ from cobasim.streams import DRIFT, LENGTHS, REGIME, ROLLOUTS, stream
 from cobasim.updates import baseline_update, group_update, group_weights, join_groups
 from cobasim.world.config import WorldConfig
 from cobasim.world.optimiser import Optimiser
-from cobasim.world.prompts import draw_pass_rates, draw_prompt_sets
+from cobasim.world.prompts import PromptSets, draw_pass_rates, draw_prompt_sets
 from cobasim.world.view import BatchView, Pending
 
 
@@ -46,7 +46,7 @@ class SimulatedPolicy(ABC):
     ) -> None:
         self.config, self.seed = config, seed
         self.weighting = config.weighting  # of prompts in the loss, for allocators to know
-        prompts = draw_prompt_sets(config, seed, pass_rates)
+        prompts = self._draw_prompts(pass_rates)
         self.num_prompts, self.sets = prompts.num_prompts, prompts.sets
         self.cluster = prompts.cluster  # (n,)
         self.step = 0
@@ -56,15 +56,18 @@ class SimulatedPolicy(ABC):
         normal = stream(seed, LENGTHS).standard_normal(self.num_prompts)
         lengths = np.exp(config.length_spread * normal)
         self.lengths = lengths / lengths.mean()  # (P,) mean response lengths; their mean is 1
-        self.optimiser = Optimiser(
-            config.optimiser,
-            self.shared().size,
-            config.learning_rate,
-            config.learning_rate * config.memorisation,
-        )
+        self.optimiser = self._make_optimiser()
         self._start = self.shared().copy()  # what forgetting falls back to
         self._pending: Pending | None = None
         self.first_class = difficulty_class(self.all_pass_rates()[self.sets["pool"]])
+
+    def _draw_prompts(self, pass_rates: FloatArray | None) -> PromptSets:
+        return draw_prompt_sets(self.config, self.seed, pass_rates)
+
+    def _make_optimiser(self) -> Optimiser:
+        config = self.config
+        rate = config.learning_rate
+        return Optimiser(config.optimiser, self.shared().size, rate, rate * config.memorisation)
 
     # -- what a world defines -------------------------------------------------------------
 
@@ -99,6 +102,44 @@ class SimulatedPolicy(ABC):
     def view(self, prompts: IntArray) -> BatchView:
         """What ``gradients`` will need of prompts (m,); a world may add rows. Changes nothing."""
         return BatchView(prompts, self.pass_rates(prompts))
+
+    def nuisance(
+        self,
+        view: BatchView,
+        weights: FloatArray,
+        move: FloatArray,
+        spread: FloatArray,
+        normals: FloatArray,
+    ) -> tuple[FloatArray, float]:
+        """The noise (d,) of an update's gradient, and its expected squared length.
+
+        Here a rollout's noise has norm ``noise``, is isotropic over the shared parameters, and
+        enters with its advantage and the weight of its group; a prompt's noise has norm
+        ``prompt_noise`` and enters with its group's update: rollouts share it.
+
+        Args:
+            view: the prompts (m,) of the groups.
+            weights: (m,) of the groups in the loss.
+            move: (m,) of each group's logit.
+            spread: (m,) mean squared advantage of each group's rollouts over their number.
+            normals: (d,) standard normals, the same whatever the budgets are.
+        """
+        config = self.config
+        squares = weights * weights
+        within, between = float(squares @ spread), float(squares @ (move * move))
+        variance = config.noise**2 * within + config.prompt_noise**2 * between
+        return np.sqrt(variance / normals.size) * normals, variance
+
+    def gradient_norm(
+        self,
+        view: BatchView,
+        moves: FloatArray,
+        shared: FloatArray,
+        own: FloatArray,
+        variance: float,
+    ) -> float:
+        """Norm of an update's gradient before clipping: shared (d,) with noise, and own (m,)."""
+        return float(np.sqrt(shared @ shared + own @ own))
 
     def prompt_features(self, prompts: IntArray) -> FloatArray:
         """What an embedding would tell of prompts of the pool, (m, d), of about unit length.
@@ -175,20 +216,17 @@ class SimulatedPolicy(ABC):
             )
         loss_budgets = pending.budgets if pending.loss_budgets is None else pending.loss_budgets
         weights = group_weights(loss_budgets, config.weighting)
-        shared, own = self.gradients(view, weights * move)
+        moves = weights * move
+        shared, own = self.gradients(view, moves)
         variance = 0.0
         if config.noise > 0.0 or config.prompt_noise > 0.0:
-            # A rollout's noise has norm `noise`, is isotropic over the shared parameters, and
-            # enters with its advantage and the weight of its group; a prompt's noise has norm
-            # `prompt_noise` and enters with its group's update: rollouts share it.
-            squares = weights * weights  # (m,)
-            within = float(squares @ (square / np.maximum(pending.budgets, 1)))
-            between = float(squares @ (move * move))
-            variance = config.noise**2 * within + config.prompt_noise**2 * between
-            shared = shared + np.sqrt(variance / shared.size) * pending.noise
-        norm = float(np.sqrt(shared @ shared + own @ own))
+            spread = square / np.maximum(pending.budgets, 1)
+            noise, variance = self.nuisance(view, weights, move, spread, pending.noise)
+            shared = shared + noise
+        norm = self.gradient_norm(view, moves, shared, own, variance)
         clip = min(1.0, config.clip_norm / norm) if norm > 0.0 else 1.0
         self.step += 1
+        self.optimiser.length = clip * norm
         self.optimiser.step(
             self.shared(), self.own, view.prompts, clip * shared, clip * own, self.step
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from cobasim.errors import unknown_name
 from cobasim.plugins import Registry, import_class
+from cobasim.world.config import MEASURED
 from cobasim.world.logistic import LogisticPolicy
+from cobasim.world.measured import MeasuredPolicy
 from cobasim.world.policy import SimulatedPolicy
 from cobasim.world.skill_chain import SkillChainPolicy
 
@@ -14,12 +16,14 @@ WORLDS: Registry[type[SimulatedPolicy]] = Registry(
 
 
 def find_world(name: str) -> type[SimulatedPolicy]:
-    """The class of a name in WORLDS, or of an import path ``module:Class``.
+    """The class of a name in WORLDS, of ``measured:FILE``, or of an import path ``module:Class``.
 
     Raises InputError if there is none.
     """
     if name in WORLDS:
         return WORLDS[name]
+    if name.startswith(MEASURED):
+        return MeasuredPolicy
     if ":" not in name:
         raise unknown_name("world", name, WORLDS)
     return import_class("world", name, SimulatedPolicy)

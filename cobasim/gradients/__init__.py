@@ -1,0 +1,32 @@
+"""Measured gradients of a real policy: their file, their parts, their few directions.
+
+In: sketches of gradients as arrays. Out: within, own and shared parts with intervals, and the file
+that the measured world reads. Knows no model.
+"""
+
+from cobasim.gradients.file import (
+    MeasuredGradients,
+    read_measured_gradients,
+    write_measured,
+)
+from cobasim.gradients.low_rank import LowRank, compress
+from cobasim.gradients.parts import (
+    MeasuredGroups,
+    Part,
+    Parts,
+    PartsReport,
+    measure_parts,
+)
+
+__all__ = [
+    "LowRank",
+    "MeasuredGradients",
+    "MeasuredGroups",
+    "Part",
+    "Parts",
+    "PartsReport",
+    "compress",
+    "measure_parts",
+    "read_measured_gradients",
+    "write_measured",
+]

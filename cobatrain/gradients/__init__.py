@@ -1,0 +1,15 @@
+"""What a policy's gradients are made of, measured on the model itself.
+
+In: a learner (model, task, engine). Out: one file of numbers from which cobasim's measured world
+learns as the policy would, and the parts of a group's gradient. Changes neither model nor run.
+"""
+
+from cobatrain.gradients.measuring import (
+    GradientOptions,
+    Measurement,
+    measure_gradients,
+    plan_steps,
+)
+from cobatrain.gradients.sketch import CountSketch
+
+__all__ = ["CountSketch", "GradientOptions", "Measurement", "measure_gradients", "plan_steps"]

@@ -1,0 +1,95 @@
+"""Gradients of single prompts and of single groups, one backward pass each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cobasim.arrays import FloatArray, IntArray
+from cobatrain.engines import Rollouts
+from cobatrain.exact import ExactAnswers, response_log_probs
+from cobatrain.update import micro_batches, pad, token_log_probs
+
+MICRO_TOKENS = 8192
+
+
+def trained_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters that a run trains, in the model's order."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+@dataclass(frozen=True)
+class LogitGradient:
+    """d logit p / d parameters of one prompt, ``scale`` times ``log_rate``'s gradient."""
+
+    log_rate: float
+    gradients: list[Tensor]
+    """d log p / d parameter, in the order of ``trained_parameters``."""
+
+    @property
+    def scale(self) -> float:
+        """1 / (1 - p): d logit p = d log p / (1 - p)."""
+        return 1.0 / max(-np.expm1(self.log_rate), 1e-12)
+
+
+def logit_gradients(
+    model: nn.Module, answers: ExactAnswers, temperature: float, chosen: IntArray
+) -> Iterator[LogitGradient]:
+    """The gradient of each chosen prompt's log pass rate, by one backward pass a prompt."""
+    parameters = trained_parameters(model)
+    device = parameters[0].device
+    for number in chosen:
+        rows = np.flatnonzero(answers.owner == number)
+        nothing = [np.zeros(len(response)) for response in answers.responses]
+        micro = pad(answers.prompts, answers.responses, nothing, rows, device)
+        log_rate = torch.logsumexp(response_log_probs(model, micro, temperature), dim=0)
+        gradients = torch.autograd.grad(log_rate, parameters)
+        yield LogitGradient(float(log_rate.detach()), list(gradients))
+
+
+def weighted_gradient(
+    model: nn.Module,
+    rollouts: Rollouts,
+    rows: IntArray,
+    weights: FloatArray,
+    temperature: float,
+) -> list[Tensor]:
+    """sum_r weights_r d log pi(r) / d parameters over the rollouts ``rows`` (r,).
+
+    Micro-batches accumulate into one gradient, in the order of ``trained_parameters``.
+    """
+    parameters = trained_parameters(model)
+    device = parameters[0].device
+    prompts = [rollouts.prompt_tokens[i] for i in rollouts.prompt[rows]]
+    responses = [rollouts.tokens[i] for i in rows]
+    log_probs = [rollouts.log_probs[i] for i in rows]
+    lengths = [len(p) + len(r) for p, r in zip(prompts, responses, strict=True)]
+    total: list[Tensor] | None = None
+    for part in micro_batches(lengths, MICRO_TOKENS):
+        micro = pad(prompts, responses, log_probs, part, device)
+        chosen, _ = token_log_probs(model, micro, temperature)
+        weight = torch.from_numpy(weights[part]).to(chosen)
+        objective = (torch.where(micro.mask, chosen, 0.0) * weight[:, None]).sum()
+        gradients = torch.autograd.grad(objective, parameters, allow_unused=True)
+        filled = [
+            torch.zeros_like(p) if g is None else g
+            for p, g in zip(parameters, gradients, strict=True)
+        ]
+        total = filled if total is None else [a.add_(b) for a, b in zip(total, filled, strict=True)]
+    return [torch.zeros_like(p) for p in parameters] if total is None else total
+
+
+def halves(count: int, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+    """Rollouts 0 .. count-1 in two halves, at random; of an odd number one is left out."""
+    order = rng.permutation(count)
+    half = count // 2
+    return np.sort(order[:half]), np.sort(order[half : 2 * half])
+
+
+def squared_norm(gradients: Sequence[Tensor]) -> float:
+    """Sum of squares over all parameters, in float64."""
+    return float(sum(float((g.double() * g.double()).sum()) for g in gradients))

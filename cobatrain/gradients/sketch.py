@@ -1,0 +1,80 @@
+"""Gradients of millions of numbers as a few thousand, with their inner products kept.
+
+A count sketch (Charikar, Chen, Farach-Colton 2002): coordinate i is multiplied by a random sign
+and added to a random bucket of D. For any two vectors, E <Sx, Sy> = <x, y>, with variance at most
+(|x|^2 |y|^2 + <x, y>^2) / D. Here a parameter is cut into rows of D coordinates, and each row is
+shifted by a random number of buckets: two coordinates of one row never meet, any other two meet
+with chance 1/D, which is what the bound needs, and a row is added at the speed of memory.
+
+Sketches are linear: those of whole parameters, on whichever rank they are, add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from cobasim.errors import InputError
+
+
+class CountSketch:
+    """Sketches the gradient of a list of parameters, one parameter at a time.
+
+    Signs and shifts are drawn again whenever they are needed, from the seed and the parameter's
+    place, except while they take little memory. Nothing as large as a second gradient is kept.
+
+    Args:
+        sizes: number of coordinates of each parameter, in order.
+        dim: D, the number of buckets.
+        seed: fixes signs and shifts.
+        keep: most signs that are kept in memory, in numbers of one byte.
+    """
+
+    def __init__(self, sizes: Sequence[int], dim: int, seed: int, keep: int = 50_000_000) -> None:
+        if dim < 1:
+            raise InputError(f"a sketch needs at least one number, got --dim {dim}")
+        self.sizes, self.dim, self.seed = tuple(sizes), dim, seed
+        self._kept: dict[int, tuple[Tensor, list[int]]] | None = {} if sum(sizes) <= keep else None
+
+    def zeros(self, count: int = 1, device: torch.device | str = "cpu") -> Tensor:
+        """An empty sketch of ``count`` gradients, (count, D)."""
+        return torch.zeros((count, self.dim), dtype=torch.float32, device=device)
+
+    def add(self, sketch: Tensor, number: int, gradient: Tensor) -> None:
+        """Add gradients of parameter ``number``, (count, size), to their sketches (count, D)."""
+        size = gradient.shape[1]
+        if size != self.sizes[number]:
+            raise ValueError(f"parameter {number} has {self.sizes[number]} numbers, got {size}")
+        signs, shifts = self._drawn(number, gradient.device)
+        dim = self.dim
+        for row, shift in enumerate(shifts):
+            part = slice(row * dim, min((row + 1) * dim, size))
+            signed = gradient[:, part] * signs[part]
+            head = min(dim - shift, signed.shape[1])  # before the row wraps around
+            sketch[:, shift : shift + head] += signed[:, :head]
+            if signed.shape[1] > head:
+                sketch[:, : signed.shape[1] - head] += signed[:, head:]
+
+    def sketch(self, gradients: Iterable[Tensor]) -> Tensor:
+        """The sketch (1, D) of the gradients of all parameters, in order."""
+        total: Tensor | None = None
+        for number, gradient in enumerate(gradients):
+            if total is None:
+                total = self.zeros(device=gradient.device)
+            self.add(total, number, gradient.reshape(1, -1).float())
+        return self.zeros() if total is None else total
+
+    def _drawn(self, number: int, device: torch.device) -> tuple[Tensor, list[int]]:
+        if self._kept is not None and number in self._kept:
+            return self._kept[number]
+        size = self.sizes[number]
+        rng = torch.Generator().manual_seed((self.seed * 1_000_003 + number) % 2**63)
+        signs = torch.randint(0, 2, (size,), generator=rng, dtype=torch.int8).mul_(2).sub_(1)
+        rows = -(-size // self.dim)
+        shifts = torch.randint(0, self.dim, (rows,), generator=rng).tolist()
+        drawn = signs.to(device), [int(shift) for shift in shifts]
+        if self._kept is not None:
+            self._kept[number] = drawn
+        return drawn
