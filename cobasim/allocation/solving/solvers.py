@@ -53,10 +53,10 @@ def solve(value: ValueFunction, limits: Limits, solver: str = "threshold") -> In
     if left == 0:
         return np.full(num_prompts, low, dtype=np.int64)
     # Rollouts with a positive gain; the others are not the solver's business.
-    useful = np.full(num_prompts, high - low, dtype=np.int64)
+    useful = np.broadcast_to(np.int64(high - low), num_prompts)
     total_useful = num_prompts * (high - low)
-    if min(part.log_gain(high - 1).min() for _, part in value.pieces()) == -np.inf:
-        useful[value.log_gain(low) == -np.inf] = 0
+    if value.worthless_at(high - 1):
+        useful = np.where(value.log_gain(low) == -np.inf, 0, useful)
         if bool(np.any((value.log_gain(high - 1) == -np.inf) & (useful > 0))):
             useful = value.first_below(-np.inf, low, high) - low
         total_useful = int(useful.sum())

@@ -244,27 +244,32 @@ def _continuous_threshold(
     are nearest: n_i(x), rounded up on average.
     """
     size = value.pass_rate.size
+    budgets = np.empty(size, dtype=np.int64)
+    guess = None
     if size > 4 * SAMPLE:
         # scattered over the batch, so that a pattern in it does not repeat in the sample
         sample = value.take(np.arange(SAMPLE) * GOLDEN % size)
         if sample.log_gain(low).max() > -np.inf:
             share = amount * SAMPLE / size
-            guess, _, _ = _newton(sample.pieces(), SAMPLE, low, high, share, None)
-            return _newton(pieces, size, low, high, amount, guess)
-    return _newton(pieces, size, low, high, amount, None)
+            guess, _ = _newton(sample.pieces(), low, high, share, None, None)
+            some = pieces[1::4]
+            if len(some) > 4:
+                share = amount * sum(place.stop - place.start for place, _ in some) / size
+                guess, _ = _newton(some, low, high, share, guess, None)
+    return *_newton(pieces, low, high, amount, guess, budgets), budgets
 
 
 def _newton(
     pieces: Pieces,
-    size: int,
     low: int,
     high: int,
     amount: float,
     guess: float | None,
-) -> tuple[float, float, IntArray]:
-    """See ``_continuous_threshold``."""
+    budgets: IntArray | None,
+) -> tuple[float, float]:
+    """See ``_continuous_threshold``; ``budgets`` (m,), if given, get the whole budgets."""
+    size = sum(place.stop - place.start for place, _ in pieces)
     target = amount + size * low
-    budgets = np.empty(size, dtype=np.int64)
     upper, lower = np.inf, -np.inf
     if guess is None:  # of one block only
         # Most of the budget goes to a minority: about what these have at twice the mean.
@@ -272,7 +277,7 @@ def _newton(
         twice = low + round(2.0 * amount / size)
         gains = np.concatenate([part.log_gain(twice) for _, part in pieces])
         guess = float(np.partition(gains, kth)[kth])
-    tolerance = 1.0 + 0.05 * size
+    tolerance = 1.0 + (0.05 if len(pieces) == 1 else 0.1) * size
     x = guess if guess > -np.inf else _ceiling(pieces, low)
     for _ in range(64):
         excess, rate = -target, 0.0
@@ -283,7 +288,8 @@ def _newton(
             np.minimum(clipped, float(high), out=clipped)
             excess += float(clipped.sum())
             rate += float(rates.dot(clipped == exact))
-            budgets[place] = np.rint(clipped, out=clipped)
+            if budgets is not None:
+                budgets[place] = np.rint(clipped, out=clipped)
         if -tolerance <= excess <= tolerance:
             break
         if excess > 0:
@@ -301,4 +307,4 @@ def _newton(
             if not lower < step < upper:
                 break
         x = step
-    return x, rate, budgets
+    return x, rate

@@ -104,6 +104,10 @@ class ValueFunction(ABC):
         exact: FloatArray = n.astype(np.float64) - 0.5
         return exact, rate
 
+    def worthless_at(self, rollouts: int) -> bool:
+        """Whether the gain at so many rollouts may be 0 for a prompt; False only if it never is."""
+        return min(float(part.log_gain(rollouts).min()) for _, part in self.pieces()) == -np.inf
+
     def first_below(self, log_gain: float, low: int, high: int) -> IntArray:
         """(m,) the smallest n in [low, high] whose log gain is not above ``log_gain``, else high.
 
@@ -152,6 +156,17 @@ class ValueFunction(ABC):
 Pieces = list[tuple[slice, ValueFunction]]
 
 
+def _log_density(p: FloatArray, q: FloatArray, alpha: Any, beta: Any) -> FloatArray:
+    """``log_beta_density`` for p inside (0, 1) and q = 1 - p: plain logarithms, faster."""
+    density: FloatArray = np.log(p)
+    density *= alpha - 1.0
+    log_q = np.log(q)
+    log_q *= beta - 1.0
+    density += log_q
+    density -= special.betaln(alpha, beta)
+    return density
+
+
 class CobaValue(ValueFunction):
     """CoBA-RL's value: eta(n, p) * Beta(alpha, beta) density at p (Eq. 9 of arXiv 2602.03048).
 
@@ -180,8 +195,11 @@ class CobaValue(ValueFunction):
         if not (isinstance(a, float) and isinstance(b, float)):
             p, a, b = np.broadcast_arrays(p, a, b)
         self.pass_rate = p
+        self.alpha, self.beta = a, b
+        self._density: FloatArray | None = None
+        # at p = 0 and 1, and where (alpha - 1) log p leaves the range of a float
+        self._worthless = not (isinstance(a, float) and isinstance(b, float) and a + b < 1e300)
         self.decay: FloatArray = np.empty(p.shape)
-        self.log_density: FloatArray = np.empty(p.shape)
         self.log_first: FloatArray = np.empty(p.shape)
         if p.ndim == 1 and isinstance(a, float) and isinstance(b, float):
             for place in blocks(p.size):
@@ -190,22 +208,33 @@ class CobaValue(ValueFunction):
             self._fill(..., a, b, tau)
 
     def _fill(self, place: Any, a: Any, b: Any, tau: float) -> None:
-        """k, log C, and the log gain at n = 0, of the prompts at ``place``."""
+        """k, and the log gain at n = 0, of the prompts at ``place``."""
         p: FloatArray = self.pass_rate[place]
         q = 1.0 - p
-        decay = p * q / tau  # k
-        dead = decay < TINY
-        any_dead = dead.any()
-        if any_dead:
+        decay = np.multiply(p, q, out=self.decay[place])  # k
+        decay /= tau
+        dead = None
+        if decay.size and not decay.min() >= TINY:
+            dead = decay < TINY
+            self._worthless = True
             p, q = np.where(dead, 0.5, p), np.where(dead, 0.5, q)
             decay[dead] = 1.0  # any positive number: the gain is set to -inf whatever n is
-        # p and q are inside (0, 1): plain logarithms, faster than `log_beta_density`
-        density = (a - 1.0) * np.log(p) + (b - 1.0) * np.log(q) - special.betaln(a, b)
-        if any_dead:
+        density = _log_density(p, q, a, b)
+        if dead is not None:
             density[dead] = -np.inf
-        self.decay[place] = decay
-        self.log_density[place] = density
-        self.log_first[place] = density + _log1mexp(decay)
+        first = np.negative(decay, out=self.log_first[place])  # log(1 - exp(-k)), as _log1mexp
+        np.log(np.negative(np.expm1(first, out=first), out=first), out=first)
+        first += density
+
+    @property
+    def log_density(self) -> FloatArray:
+        """log C (..., m); -inf where no number of rollouts is worth anything. Kept once made."""
+        if self._density is None:  # solvers do without
+            dead = self.log_first == -np.inf
+            p = np.where(dead, 0.5, self.pass_rate)
+            density = _log_density(p, 1.0 - p, self.alpha, self.beta)
+            self._density = np.where(dead, -np.inf, density)
+        return self._density
 
     def log_value(self, rollouts: ArrayLike) -> FloatArray:
         """log V(n, p); see the class."""
@@ -217,6 +246,10 @@ class CobaValue(ValueFunction):
         """log gain, linear in n; see the class."""
         result: FloatArray = self.log_first - self.decay * np.asarray(rollouts)
         return result
+
+    def worthless_at(self, rollouts: int) -> bool:
+        """See ``ValueFunction``; quick where all pass rates lie between 0 and 1."""
+        return self._worthless and super().worthless_at(rollouts)
 
     def rollouts_at(self, log_gain: float, low: int, high: int) -> tuple[FloatArray, FloatArray]:
         """Closed form: n = (log gain at 0 - threshold) / k, rate 1 / k."""
