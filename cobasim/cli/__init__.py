@@ -7,12 +7,14 @@ line on standard error and exit code 2. What is slow to import is imported insid
 from cobasim.cli.commands import app, main
 from cobasim.cli.common import Interrupted, JsonFlag, interruptible, progress_bar, run_app
 from cobasim.cli.comparison_tables import comparison_tables
+from cobasim.cli.options import grouped
 
 __all__ = [
     "Interrupted",
     "JsonFlag",
     "app",
     "comparison_tables",
+    "grouped",
     "interruptible",
     "main",
     "progress_bar",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -27,7 +27,8 @@ class FitOptions:
 
     pass_rates: PassRatesOption = None
     world: Annotated[
-        Literal["logistic", "skill-chain", "both"], typer.Option(help="Which worlds are fitted.")
+        str,
+        typer.Option(help="What is fitted: logistic, skill-chain, both, or measured:FILE."),
     ] = "logistic"
     model: Annotated[
         list[str] | None, typer.Option(help="Which models are fitted. Default: all.")
@@ -59,13 +60,12 @@ def calibrate(
     rates = reading.options()
     pool = measured_pool(fit.pass_rates, rates)
     real = calibration.RealRuns.of(read_runs([Path(run) for run in runs]))
-    names = list(fit.model or calibration.MODELS)
     how = calibration.Search(samples=fit.samples, refine=fit.refine, seed=reading.seed)
     models = []
     tell(pool)
     with interruptible("nothing was written"), progress_bar("settings") as progress:
         for world in fit.worlds:
-            for name in names:
+            for name in fit.model or calibration.models_of(world):
                 fitted = calibration.FittedWorld(
                     world, name, pass_rates=fit.pass_rates, reading=rates
                 )

@@ -19,6 +19,7 @@ from cobasim.figures.curves import (
     mixed_share,
 )
 from cobasim.figures.differences import final_differences
+from cobasim.figures.parts import gradient_parts, shared_between_levels
 from cobasim.figures.single_runs import phase_seconds, run_curves
 from cobasim.figures.style import (
     AXIS,
@@ -48,6 +49,7 @@ __all__ = [
     "difference_to_baseline",
     "faint",
     "final_differences",
+    "gradient_parts",
     "label",
     "lay_out",
     "marginal_gains",
@@ -58,6 +60,7 @@ __all__ = [
     "prompt_budgets",
     "pulls",
     "run_curves",
+    "shared_between_levels",
     "sweep_heatmap",
     "sweep_line",
     "tornado",

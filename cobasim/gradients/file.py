@@ -34,12 +34,13 @@ class MeasuredGradients:
         level: (n,) names of difficulty levels.
         heldout: (n,) bool: not trained on.
         features: (n, r) coordinates in Adam's metric; ``rest`` (n,) what each prompt keeps alone.
-        plain: (n, r') coordinates in the plain metric; ``plain_rest`` (n,).
+        plain: (n, r') coordinates in the plain metric; ``plain_rest`` (n,). In the units of the
+            loss, which divides a response's log-prob by its length: the trainer's gradient norms.
         noise: (r,) variance of a rollout's noise along each direction of ``features``, and
             ``noise_total``, that of all directions, both for A of unit variance.
-        plain_within: variance of a rollout's noise in the plain metric.
+        plain_within: variance of a rollout's noise in the plain metric, in the same units.
         within_at: (k, 2) pass rate and noise of a rollout, relative to their mean, to interpolate.
-        root_sum: square root of the sum of q over all parameters.
+        root_sum: square root of the sum of q over all parameters, in the units of the loss.
         info: model, config, task, seeds, versions, costs, parts: plain values.
     """
 
@@ -144,10 +145,9 @@ def _read(path: str, _changed: int, _size: int) -> MeasuredGradients:
         raise InputError(f"{path} lacks {', '.join(missing)}: measure again")
     for name in ("features", "plain"):
         arrays[name] = arrays[name].astype(np.float64)
+    values: dict[str, Any] = {name: arrays[name] for name in ARRAYS}
     try:
-        numbers = {name: float(head[name]) for name in NUMBERS}
-        return MeasuredGradients(
-            **{name: arrays[name] for name in ARRAYS}, **numbers, info=head["info"]
-        )
-    except (InputError, TypeError) as error:
+        values |= {name: float(head[name]) for name in NUMBERS}
+        return MeasuredGradients(**values, info=head["info"])
+    except (InputError, TypeError, ValueError) as error:
         raise InputError(f"{path}: {error}") from None

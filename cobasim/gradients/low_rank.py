@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cobasim.arrays import FloatArray
+from cobasim.arrays import FloatArray, RealArray
 from cobasim.errors import InputError
 
 
@@ -28,7 +28,7 @@ class LowRank:
     directions: FloatArray
 
 
-def compress(vectors: FloatArray, rank: int, squares: FloatArray | None = None) -> LowRank:
+def compress(vectors: RealArray, rank: int, squares: FloatArray | None = None) -> LowRank:
     """The best ``rank`` directions of vectors (n, D), by the eigenvectors of their Gram matrix.
 
     Args:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from cobasim.arrays import FloatArray, IntArray
+from cobasim.arrays import FloatArray, IntArray, RealArray
 from cobasim.errors import InputError
 
 RESAMPLES = 400
@@ -46,7 +46,7 @@ class MeasuredGroups:
     count: IntArray
     square: FloatArray
     product: FloatArray
-    mean: FloatArray
+    mean: RealArray
 
     @property
     def within(self) -> FloatArray:

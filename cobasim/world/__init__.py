@@ -3,8 +3,9 @@
 In: a world's settings, a seed, budgets of each step. Out: passes, and the true pass rates.
 """
 
-from cobasim.world.config import WORLD_DEFAULTS, WorldConfig
+from cobasim.world.config import MEASURED, WORLD_DEFAULTS, WorldConfig
 from cobasim.world.logistic import LogisticPolicy
+from cobasim.world.measured import MeasuredPolicy
 from cobasim.world.policy import SimulatedPolicy
 from cobasim.world.prompts import POPULATIONS, draw_pass_rates
 from cobasim.world.registry import WORLDS, find_world
@@ -12,11 +13,13 @@ from cobasim.world.skill_chain import SkillChainPolicy
 from cobasim.world.view import BatchView
 
 __all__ = [
+    "MEASURED",
     "POPULATIONS",
     "WORLDS",
     "WORLD_DEFAULTS",
     "BatchView",
     "LogisticPolicy",
+    "MeasuredPolicy",
     "SimulatedPolicy",
     "SkillChainPolicy",
     "WorldConfig",

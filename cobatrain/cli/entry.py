@@ -6,8 +6,8 @@ import os
 
 import typer
 
-from cobasim.cli import run_app
-from cobatrain.cli import benchmark, compare, evaluate, measure, prepare, train
+from cobasim.cli import grouped, run_app
+from cobatrain.cli import benchmark, compare, evaluate, gradients, measure, prepare, train
 
 app = typer.Typer(
     name="cobatrain",
@@ -21,10 +21,11 @@ for command in (
     train.resume,
     evaluate.evaluate,
     measure.measure,
+    gradients.gradients,
     compare.compare,
     benchmark.benchmark,
 ):
-    app.command()(command)
+    app.command()(grouped(command))
 
 
 def main() -> None:

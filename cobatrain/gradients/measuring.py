@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cobasim.arrays import BoolArray, FloatArray, IntArray
+from cobasim.arrays import BoolArray, FloatArray, IntArray, RealArray
 from cobasim.errors import InputError
 from cobasim.gradients import (
     LowRank,
@@ -174,12 +174,14 @@ class _MeasuredNoise:
     """What the groups say: their halves in the plain metric, their noise in Adam's."""
 
     groups: MeasuredGroups
-    noise: FloatArray
+    noise: RealArray
     """(g, D) sketches of the difference of the halves in Adam's metric, as the noise of one
     rollout: variance of A s along each bucket."""
     squares: FloatArray
     """(g,) their squared lengths, not from the sketch."""
     rollouts: int
+    length: float
+    """Mean tokens of a response."""
 
 
 class _Groups:
@@ -277,16 +279,17 @@ class _Groups:
             product=product,
             mean=mean,
         )
-        return _MeasuredNoise(groups, noise, noise_square, self._count)
+        length = float(np.maximum(self._sampled.rollouts.lengths, 1).mean())
+        return _MeasuredNoise(groups, noise, noise_square, self._count, length)
 
 
 @dataclass(frozen=True)
 class _Features:
     """Sketches of the features of all prompts and their true squared lengths, in both metrics."""
 
-    adam: FloatArray
+    adam: RealArray
     adam_square: FloatArray
-    plain: FloatArray
+    plain: RealArray
     plain_square: FloatArray
     error: float
     """Error of an inner product from the sketch, in units of the product of the lengths."""
@@ -324,7 +327,7 @@ def _features(
     )
 
 
-def _sketch_error(once: FloatArray, again: FloatArray) -> float:
+def _sketch_error(once: RealArray, again: RealArray) -> float:
     """Standard error of a normalised inner product, from two sketches of the same vectors."""
     lengths = np.sqrt((once * once).sum(axis=1) * (again * again).sum(axis=1)) ** 0.5
     units = [part / lengths[:, None] for part in (once, again)]
@@ -346,30 +349,32 @@ def _stored(
     adam = compress(features.adam, options.rank, features.adam_square)
     plain = compress(features.plain, options.plain_rank, features.plain_square)
     total = float(measured.squares.mean())
+    # the loss divides a response's log-prob by its length, or by a constant
+    scale = 1.0 / (learner.config.update.constant_length or measured.length)
     return MeasuredGradients(
         rate=chosen.rates,
         level=chosen.levels,
         heldout=chosen.heldout,
         features=adam.coordinates,
         rest=adam.rest,
-        plain=plain.coordinates,
-        plain_rest=plain.rest,
+        plain=scale * plain.coordinates,
+        plain_rest=scale * plain.rest,
         noise=_noise_along(adam, measured.noise, measured.squares, options.dim),
         noise_total=total,
-        plain_within=parts.overall.within.value,
+        plain_within=scale**2 * parts.overall.within.value,
         within_at=_within_at(measured.groups),
-        root_sum=metric.root_sum,
+        root_sum=scale * metric.root_sum,
         info=_info(learner, options, measured, features, adam, parts, time.perf_counter() - began),
     )
 
 
-def _noise_along(low_rank: LowRank, noise: FloatArray, squares: FloatArray, dim: int) -> FloatArray:
+def _noise_along(low_rank: LowRank, noise: RealArray, squares: FloatArray, dim: int) -> FloatArray:
     """Variance (r,) of a rollout's noise along each stored direction.
 
     The sketch adds |noise|^2 / D to each on average, which is taken away again.
     """
     along = (noise.astype(np.float64) @ low_rank.directions.T) ** 2
-    return np.maximum(along.mean(axis=0) - squares.mean() / dim, 0.0)
+    return np.asarray(np.maximum(along.mean(axis=0) - squares.mean() / dim, 0.0))
 
 
 def _within_at(groups: MeasuredGroups) -> FloatArray:
@@ -404,6 +409,7 @@ def _info(
         "config": learner.config.model_dump(mode="json"),
         "groups": int(measured.groups.rate.size),
         "rollouts of a group": measured.rollouts,
+        "tokens of a response": measured.length,
         "sketch": {"dim": options.dim, "seed": options.seed, "error": features.error},
         "rank": int(adam.coordinates.shape[1]),
         "share of squared length kept": kept,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -33,7 +34,7 @@ class LogitGradient:
     @property
     def scale(self) -> float:
         """1 / (1 - p): d logit p = d log p / (1 - p)."""
-        return 1.0 / max(-np.expm1(self.log_rate), 1e-12)
+        return 1.0 / max(-math.expm1(self.log_rate), 1e-12)
 
 
 def logit_gradients(

@@ -16,7 +16,7 @@ from cobasim.experiments.calibration.page import (
 )
 from cobasim.experiments.calibration.problem import Problem, distance
 from cobasim.experiments.calibration.real_runs import RealRuns, Series
-from cobasim.experiments.calibration.world import BOX, KNOBS, MODELS, FittedWorld
+from cobasim.experiments.calibration.world import BOX, KNOBS, MODELS, FittedWorld, models_of
 
 __all__ = [
     "BOX",
@@ -34,6 +34,7 @@ __all__ = [
     "calibrate",
     "distance",
     "figures",
+    "models_of",
     "ready_command",
     "search",
     "sentence",

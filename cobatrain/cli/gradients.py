@@ -1,0 +1,157 @@
+"""``cobatrain gradients``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cobasim.cli import JsonFlag, progress_bar
+from cobasim.errors import InputError
+from cobatrain.cli.common import ConfigOrRun, RunOption, Settings, checkpoint_of, one_process
+
+if TYPE_CHECKING:
+    from cobatrain.gradients import GradientOptions, Measurement
+
+
+@dataclass(frozen=True)
+class GradientFlags:
+    """What is measured, and how finely."""
+
+    prompts: Annotated[
+        int | None, typer.Option(min=2, help="Training prompts, at random. Default: all.")
+    ] = None
+    groups: Annotated[
+        int, typer.Option(min=8, help="Prompts whose rollouts are differentiated.")
+    ] = 256
+    rollouts: Annotated[
+        int | None,
+        typer.Option(min=4, help="Rollouts of each of these. Default: twice the mean budget."),
+    ] = None
+    dim: Annotated[int, typer.Option(min=64, help="Numbers of a gradient's sketch.")] = 16_384
+    rank: Annotated[int, typer.Option(min=1, help="Directions that are stored.")] = 512
+    seed: Annotated[int, typer.Option(min=0, help="Of prompts, halves, sketch and bootstrap.")] = 0
+
+    def options(self) -> GradientOptions:
+        """The same for ``measure_gradients``."""
+        from cobatrain.gradients import GradientOptions
+
+        return GradientOptions(**vars(self))
+
+
+def gradients(
+    config: ConfigOrRun,
+    flags: GradientFlags,
+    out: Annotated[str, typer.Option(help="File to write (.npz); a page with pictures beside it.")],
+    run: RunOption = None,
+    settings: Settings = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """What a policy's gradients are made of, and a file for `cobasim --world measured:FILE`."""
+    from cobasim.gradients import write_measured
+    from cobatrain import trainer
+    from cobatrain.config import load_config
+    from cobatrain.gradients import measure_gradients, plan_steps
+
+    one_process("gradients")
+    file = Path(out)
+    if file.suffix != ".npz":
+        raise InputError(f"--out must end in .npz, got {out}")
+    if file.exists():
+        raise InputError(f"{file} exists; choose another --out")
+    chosen, checkpoint = load_config(config, settings or []), checkpoint_of(config, run)
+    options = flags.options()
+    errors = Console(stderr=True)
+    trainer.prepare_if_missing(chosen, say=lambda line: errors.print(line, highlight=False))
+    with trainer.open_learner(chosen, checkpoint=checkpoint) as (learner, _):
+        steps = plan_steps(learner, options)
+        errors.print(f"costs about as much as {steps:.0f} training steps", highlight=False)
+        with progress_bar() as bar:
+            phases: dict[str, Any] = {}
+
+            def advance(what: str, done: int, total: int) -> None:
+                if what not in phases:
+                    phases[what] = bar.add_task(what, total=total)
+                bar.update(phases[what], completed=done)
+
+            found = measure_gradients(learner, options, advance)
+    write_measured(found.measured, file)
+    page = _write_page(found, file)
+    if as_json:
+        print(json.dumps(found.parts.to_json()))
+        return
+    console = Console()
+    console.print(_table(found))
+    for line in _sentences(found, chosen.loop.total_budget, chosen.loop.batch_size):
+        console.print(f"- {line}", highlight=False)
+    console.print(f"file      {file} ({file.stat().st_size / 2**20:.1f} MiB)", highlight=False)
+    console.print(f"pictures  {page}", highlight=False, soft_wrap=True)
+
+
+def _table(found: Measurement) -> Table:
+    table = Table(title="Parts of a group's gradient: squared norms and 95 % intervals")
+    for column in (
+        "prompts",
+        "number",
+        "within",
+        "own",
+        "shared",
+        "own /\nwithin",
+        "shared /\nown",
+    ):
+        table.add_column(column, justify="left" if column == "prompts" else "right")
+    report = found.parts
+    blocks = [[report.overall], report.by_rate, report.by_level]
+    for block in blocks:
+        for row in block:
+            cells = [
+                f"{part.value:.3g}\n{part.low:.3g} to {part.high:.3g}"
+                for part in (row.within, row.own, row.shared)
+            ]
+            name = f"pass rate {row.name}" if block is report.by_rate else row.name
+            table.add_row(
+                name, str(row.prompts), *cells, f"{row.ratio:.2g}", f"{row.signal:.2g}",
+                end_section=row is block[-1],
+            )  # fmt: skip
+    return table
+
+
+def _sentences(found: Measurement, rollouts: int, batch: int) -> list[str]:
+    """What follows from the parts, for the run's own step."""
+    parts, info = found.parts.overall, found.measured.info
+    fewest = parts.fewest_prompts(rollouts)
+    verdict = (
+        f"the run's {batch} are fewer: concentrating rollouts on some prompts adds more noise than "
+        "it removes"
+        if batch < fewest
+        else f"the run's {batch} are more: rollouts may be concentrated until 1 / sum w^2 is that"
+    )
+    return [
+        f"own / within is {parts.ratio:.2g}: the value of `ratio` for signal "
+        f"(--set parameters.ratio={parts.ratio:.2g})",
+        f"with {rollouts} rollouts a step, what is a prompt's own outweighs the rollouts' noise "
+        f"below {fewest:.0f} prompts; {verdict}",
+        f"an inner product of two features has an error of {info['sketch']['error']:.1%} of their "
+        f"lengths from the sketch; {info['rank']} directions keep "
+        f"{info['share of squared length kept']:.0%} of the squared lengths",
+        f"took {info['seconds']:.0f} s",
+    ]
+
+
+def _write_page(found: Measurement, file: Path) -> Path:
+    from cobasim.figures import gradient_parts, shared_between_levels
+    from cobasim.files import write_atomically
+    from cobasim.report import document, drawing, provenance
+
+    report, info = found.parts.to_json(), found.measured.info
+    shown = {k: v for k, v in info.items() if k not in ("config", "parts", "versions")}
+    body = drawing(gradient_parts(report)) + drawing(shared_between_levels(report))
+    body += provenance("cobatrain gradients", shown, info["versions"])
+    page = file.with_suffix(".html")
+    write_atomically(page, document("What this policy's gradients are made of", body))
+    return page

@@ -1,0 +1,139 @@
+"""Measuring the gradients of a real (small) model, and the world made of them."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+pytest.importorskip("transformers", reason="transformers is not installed")
+pytest.importorskip("yaml", reason="pyyaml is not installed")
+
+from cobasim.errors import InputError
+from cobasim.gradients import read_measured_gradients, write_measured
+from cobatrain import trainer
+from cobatrain.engines import end_token_ids
+from cobatrain.exact import exact_answers, exact_log_rates
+from cobatrain.gradients import GradientOptions, measure_gradients
+from cobatrain.gradients.per_prompt import logit_gradients, trained_parameters
+
+OPTIONS = GradientOptions(prompts=60, groups=24, rollouts=8, dim=4096, rank=32, plain_rank=8)
+
+
+@pytest.fixture(scope="module")
+def learner(tmp_path_factory):
+    from training import SMALL
+
+    from cobatrain.config import load_config
+
+    path = tmp_path_factory.mktemp("models") / "small"
+    config = load_config("tiny", [*SMALL, f"model.path={path}", "evaluation.prompts=20"])
+    trainer.prepare(config)
+    with trainer.open_learner(config) as (opened, _):
+        yield opened
+
+
+def answers_of(learner, prompts):
+    config = learner.config
+    ends = end_token_ids(config.model.path)
+    return exact_answers(prompts, learner.tokens, learner.tokenizer, ends, config.sampling)
+
+
+def test_a_step_along_a_gradient_moves_the_logit_as_it_says(learner):
+    """phi_i against a finite difference of the true pass rate, at a random direction."""
+    prompts = learner.task.train[:3]
+    answers = answers_of(learner, prompts)
+    parameters = trained_parameters(learner.model)
+    rng = torch.Generator().manual_seed(0)
+    direction = [torch.randn(p.shape, generator=rng) * 1e-4 for p in parameters]
+    found = [
+        gradient.scale
+        * sum(float((g * d).sum()) for g, d in zip(gradient.gradients, direction, strict=True))
+        for gradient in logit_gradients(learner.model, answers, 1.0, np.arange(3))
+    ]
+
+    def logits(sign: float) -> np.ndarray:
+        with torch.no_grad():
+            for parameter, step in zip(parameters, direction, strict=True):
+                parameter.add_(sign * step)
+        log_rates = exact_log_rates(learner.model, answers, 1.0)
+        with torch.no_grad():
+            for parameter, step in zip(parameters, direction, strict=True):
+                parameter.sub_(sign * step)
+        return log_rates - np.log(-np.expm1(log_rates))
+
+    difference = (logits(1.0) - logits(-1.0)) / 2
+    np.testing.assert_allclose(found, difference, rtol=0.02, atol=1e-4)
+
+
+def test_a_measurement_leaves_everything_as_it_was_and_is_the_same_again(learner, tmp_path):
+    before = [p.detach().clone() for p in learner.model.parameters()]
+    told: dict[str, list[int]] = {}
+
+    def done(what: str, number: int, total: int) -> None:
+        told.setdefault(what, []).append(number)
+        assert number <= total
+
+    one = measure_gradients(learner, OPTIONS, done)
+    assert list(told) == ["metric", "groups", "features"]
+    assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in told.values())
+    for parameter, old in zip(learner.model.parameters(), before, strict=True):
+        assert torch.equal(parameter, old)
+        assert parameter.grad is None
+    again = measure_gradients(learner, OPTIONS)
+    write_measured(one.measured, tmp_path / "a.npz")
+    write_measured(again.measured, tmp_path / "b.npz")
+    first, second = (read_measured_gradients(tmp_path / name) for name in ("a.npz", "b.npz"))
+    np.testing.assert_array_equal(first.rate, second.rate)
+    np.testing.assert_allclose(first.noise, second.noise, rtol=1e-3, atol=1e-6)
+    inner = [m.features @ m.features.T for m in (first, second)]
+    np.testing.assert_allclose(*inner, rtol=0.01, atol=0.01 * np.abs(inner[0]).max())
+    assert first.heldout.sum() == 20
+    assert first.info["task fingerprint"] == learner.task.fingerprint()
+    assert 0 < first.info["sketch"]["error"] < 3 / np.sqrt(4096)
+    assert (first.noise >= 0).all()
+    assert first.noise.sum() <= first.noise_total
+    json.dumps(one.parts.to_json())
+
+
+def test_other_rollouts_are_sampled_than_those_of_the_run(learner):
+    apart = learner.sample_apart(np.arange(4), 4).rollouts.tokens
+    own = learner.generate(np.arange(4), np.full(4, 4)).tokens
+    assert apart == learner.sample_apart(np.arange(4), 4).rollouts.tokens
+    assert apart != own
+
+
+def test_what_cannot_be_measured(learner):
+    with pytest.raises(InputError, match="at least 4 rollouts"):
+        measure_gradients(learner, GradientOptions(prompts=60, rollouts=3))
+    for parameter in learner.model.parameters():
+        parameter.requires_grad_(False)
+    try:
+        with pytest.raises(InputError, match="all are frozen"):
+            measure_gradients(learner, OPTIONS)
+    finally:
+        for parameter in learner.model.parameters():
+            parameter.requires_grad_(True)
+
+
+def test_the_command_writes_a_file_that_a_world_reads(cobatrain, tmp_path, learner):
+    file = tmp_path / "g.npz"
+    common = ["gradients", "tiny", "--out", file, "--prompts", 60, "--groups", 16, "--rollouts", 4,
+              "--dim", 1024, "--rank", 16, "--set", f"model.path={learner.config.model.path}",
+              "--set", "task.levels=[\"2+1\", \"2-1\"]", "--set", "task.train_size=1200",
+              "--set", "task.heldout_size=200", "--set", "engine.name=transformers",
+              "--set", "evaluation.prompts=20"]  # fmt: skip
+    answer = cobatrain(*common)
+    assert answer.code == 0, answer.err
+    assert "own / within is" in answer.out
+    assert "training steps" in answer.err
+    assert file.with_suffix(".html").stat().st_size > 100_000
+    assert read_measured_gradients(file).rate.size == 80
+    again = cobatrain(*common)
+    assert again.code == 2
+    assert "exists; choose another --out" in again.err
+    bad = cobatrain("gradients", "tiny", "--out", tmp_path / "g.txt")
+    assert (bad.code, bad.out) == (2, "")
+    assert "must end in .npz" in bad.err

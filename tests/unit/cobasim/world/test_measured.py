@@ -1,0 +1,153 @@
+"""The measured world: exact start, the update that it says, copies, refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from measured_files import made
+from scipy.special import expit, logit
+
+from cobasim.allocation import make_allocator
+from cobasim.errors import InputError
+from cobasim.gradients import write_measured
+from cobasim.loop import LoopConfig, run
+from cobasim.runs import RunConfig, build_loop
+from cobasim.settings import validated
+from cobasim.updates import group_update, group_weights
+from cobasim.world import WorldConfig, find_world
+
+
+@pytest.fixture
+def file(tmp_path):
+    write_measured(made(), tmp_path / "g.npz")
+    return f"measured:{tmp_path}/g.npz"
+
+
+def build(file: str, seed: int = 0, **settings):
+    config = validated(WorldConfig, {"world": file, **settings})
+    return find_world(file)(config, seed)
+
+
+def test_it_starts_at_the_measured_rates_of_train_and_held_out_prompts(file):
+    policy = build(file)
+    measured = made()
+    assert policy.num_prompts == 60
+    rates = policy.all_pass_rates()
+    np.testing.assert_allclose(rates[:60], measured.rate[:60], rtol=1e-12)
+    np.testing.assert_allclose(rates[60:], measured.rate[60:], rtol=1e-12)
+    assert policy.evaluate()["heldout"] == pytest.approx(measured.rate[60:].mean())
+    np.testing.assert_allclose(policy.pass_rates(np.arange(60)), rates[:60])
+
+
+def test_a_first_step_is_adams_by_hand(file):
+    """One step without noise, from the definitions alone."""
+    policy, measured = build(file, noise=0.0), made()
+    prompts, budgets = np.arange(10, 26), np.full(16, 8)
+    passes = policy.rollout(prompts, budgets)
+    before = logit(policy.all_pass_rates())
+    norm = policy.update()["grad_norm"]
+    move = group_weights(budgets, "rollout") * group_update(passes, budgets)[0]
+    plain = move @ measured.plain[prompts]
+    length = np.sqrt(plain @ plain + ((move * measured.plain_rest[prompts]) ** 2).sum())
+    assert norm == pytest.approx(length)
+    clip = min(1.0, 1.0 / length)
+    # the first moment and the root of the second are those of this gradient
+    step = 1e-3 * 3.0 * clip / (clip * length)
+    shift = measured.features @ (move @ measured.features[prompts]) * step
+    shift[prompts] += measured.rest[prompts] ** 2 * move * step
+    np.testing.assert_allclose(logit(policy.all_pass_rates()) - before, shift, rtol=1e-6)
+
+
+def test_gradients_are_those_of_the_logits(file):
+    policy = build(file)
+    prompts, moves = np.arange(5), np.array([0.3, 0.0, -0.2, 1.0, 0.1])
+    view = policy.view(prompts)
+    shared, own = policy.gradients(view, moves)
+    for number in range(3):
+        small = 1e-6
+        policy.theta[number] += small
+        up = logit(policy.pass_rates(prompts))
+        policy.theta[number] -= small
+        down = logit(policy.pass_rates(prompts))
+        assert moves @ (up - down) / small == pytest.approx(shared[number], rel=1e-4)
+    np.testing.assert_allclose(own, moves * made().rest[:5])
+
+
+def test_the_noise_has_the_measured_variance_along_each_direction(file):
+    policy, measured = build(file), made()
+    view = policy.view(np.arange(4))
+    weights, spread = np.full(4, 0.25), np.full(4, 0.125)
+    rng = np.random.default_rng(0)
+    drawn = np.array([
+        policy.nuisance(view, weights, np.zeros(4), spread, rng.standard_normal(8))[0]
+        for _ in range(20_000)
+    ])  # fmt: skip
+    within = np.interp(measured.rate[:4], [0.1, 0.9], [1.5, 0.5])
+    unit = (weights**2 * spread * within).sum()
+    np.testing.assert_allclose(drawn.var(axis=0), unit * measured.noise, rtol=0.05)
+    variance = policy.nuisance(view, weights, np.zeros(4), spread, np.zeros(8))[1]
+    assert variance == pytest.approx(9.0 * unit)
+
+
+@pytest.mark.parametrize("allocator", ["uniform", "coba", "signal", "greso", "gvm", "dapo"])
+def test_every_part_of_the_loop_works_in_it(file, allocator):
+    loop = LoopConfig(steps=4, batch_size=16, total_budget=128, eval_every=2)
+    world = validated(WorldConfig, {"world": file})
+    records = run(
+        build_loop(RunConfig(allocator=allocator, loop=loop, world=world)),
+        make_allocator(allocator),
+    )
+    assert records[-1].rollouts >= 4 * 128
+    assert 0 < records[-1].evaluation["heldout"] < 1
+
+
+def test_a_resumed_run_equals_an_unbroken_one(file):
+    loop = LoopConfig(steps=6, batch_size=16, total_budget=128)
+    config = RunConfig(allocator="coba", loop=loop, world=validated(WorldConfig, {"world": file}))
+    whole, broken = build_loop(config), build_loop(config)
+    coba = make_allocator("coba")
+    for _ in range(3):
+        whole.advance(coba)
+        broken.advance(coba)
+    resumed = build_loop(config)
+    resumed.load_state_dict(broken.state_dict())
+    for _ in range(3):
+        one, two = whole.advance(coba), resumed.advance(coba)
+        assert one.learner == two.learner
+        assert one.bins == two.bins
+    np.testing.assert_array_equal(whole.learner.all_pass_rates(), resumed.learner.all_pass_rates())
+
+
+def test_smaller_pools_are_drawn_without_repeats_and_larger_ones_are_copies(file):
+    few = build(file, num_prompts=20, seed=3)
+    assert few.num_prompts == 20
+    assert len({*few.rows[:20].tolist()}) == 20
+    many = build(file, num_prompts=150)
+    assert (np.bincount(many.rows[:150], minlength=60)[:60] >= 2).all()
+    twin = np.flatnonzero(many.rows[:150] == many.rows[0])
+    many.own[twin[0]] = 1.0  # what one has learned by itself, its copy has not
+    rates = many.pass_rates(twin)
+    assert rates[0] != rates[1]
+    assert expit(many.first_logit[twin]).std() == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"walk": 0.1}, "has no walk"),
+        ({"regime_step": 3}, "has no regime_step"),
+        ({"prompt_noise": 1.0}, "has no prompt_noise"),
+        ({"harm": 0.1}, "has no harm"),
+        ({"forgetting": 0.1}, "has no forgetting"),
+    ],
+)
+def test_settings_that_it_does_not_have(file, settings, words):
+    with pytest.raises(InputError, match=words):
+        build(file, **settings)
+
+
+def test_files_and_pass_rates_that_it_cannot_take(file, tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        validated(WorldConfig, {"world": f"measured:{tmp_path}/none.npz"})
+    with pytest.raises(InputError, match="leave out --pass-rates"):
+        find_world(file)(validated(WorldConfig, {"world": file}), 0, np.full(10, 0.5))
