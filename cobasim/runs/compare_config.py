@@ -22,7 +22,7 @@ from cobasim.loop import LoopConfig
 from cobasim.runs.config import ORACLE, RunConfig
 from cobasim.runs.execution import measured_pool
 from cobasim.settings import Frozen
-from cobasim.world import WorldConfig, find_world
+from cobasim.world import MEASURED, WorldConfig, find_world, measured_loop
 
 BASELINE = "uniform"
 OWN = tuple(name for name in ALLOCATORS if name not in PEERS)  # of the CoBA and Knapsack papers
@@ -99,6 +99,9 @@ def settle(preset: str, settings: Mapping[str, Any], **chosen: Any) -> dict[str,
             allocators that take a parameter of that name.
         chosen: values by the same flat names, or fields of CompareConfig; None: not chosen.
 
+    A measured world has the loop of the run that was measured where nothing else is chosen: its
+    steps, batches, budgets and bounds.
+
     Raises InputError for an unknown preset or name.
     """
     if preset not in PRESETS:
@@ -110,6 +113,8 @@ def settle(preset: str, settings: Mapping[str, Any], **chosen: Any) -> dict[str,
     }
     parameters: dict[str, Any] = {}
     given = {name: value for name, value in chosen.items() if value is not None} | dict(settings)
+    if str(given.get("world")).startswith(MEASURED):  # as in the run that was measured
+        nested = {"loop": nested["loop"] | measured_loop(str(given["world"])), "world": {}}
     allocators = given.get("allocators", values["allocators"])
     taken = {
         field.name

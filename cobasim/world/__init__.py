@@ -3,7 +3,7 @@
 In: a world's settings, a seed, budgets of each step. Out: passes, and the true pass rates.
 """
 
-from cobasim.world.config import MEASURED, WORLD_DEFAULTS, WorldConfig
+from cobasim.world.config import MEASURED, WORLD_DEFAULTS, WorldConfig, measured_loop
 from cobasim.world.logistic import LogisticPolicy
 from cobasim.world.measured import MeasuredPolicy
 from cobasim.world.policy import SimulatedPolicy
@@ -25,4 +25,5 @@ __all__ = [
     "WorldConfig",
     "draw_pass_rates",
     "find_world",
+    "measured_loop",
 ]

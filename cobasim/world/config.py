@@ -38,6 +38,14 @@ def measured_defaults(measured: MeasuredGradients) -> dict[str, Any]:
     }
 
 
+def measured_loop(world: str) -> dict[str, Any]:
+    """Sizes of the loop of the run that a world ``measured:FILE`` was measured in."""
+    measured = read_measured_gradients(world.removeprefix(MEASURED))
+    loop = measured.info.get("config", {}).get("loop", {})
+    names = ("steps", "batch_size", "total_budget", "low", "high")
+    return {name: loop[name] for name in names if name in loop}
+
+
 class WorldConfig(Frozen):
     """The synthetic world: prompts, policy and how it learns. Defaults: see docs/world.md."""
 
