@@ -61,5 +61,7 @@ def solve(value: ValueFunction, limits: Limits, solver: str = "threshold") -> In
             useful = value.first_below(-np.inf, low, high) - low
         total_useful = int(useful.sum())
     if left < total_useful:
-        return low + search(value, low, useful, left)
+        budgets = search(value, low, useful, left)
+        budgets += low
+        return budgets
     return low + useful + spread_evenly(left - total_useful, high - low - useful)

@@ -36,7 +36,7 @@ def threshold(value: ValueFunction, low: int, useful: IntArray, amount: int) -> 
 
     with np.errstate(over="ignore", invalid="ignore"):
         pieces = value.pieces()
-        guess, rate, rounded = _continuous_threshold(value, pieces, low, high, amount)
+        guess, rounded = _continuous_threshold(value, pieces, low, high, amount)
         whole = amount + low * num_prompts
         budgets = None
         if len(pieces) > 1:
@@ -50,6 +50,7 @@ def threshold(value: ValueFunction, low: int, useful: IntArray, amount: int) -> 
         units, total = count(guess)
         # Bracket: gains above `upper` are fewer than `amount`, gains above `lower` are enough.
         missing = abs(total - amount)
+        rate = _rate(pieces, guess, low, high)
         step = (missing + missing**0.5 + 2.0) / max(rate, 1e-300)
         step = max(step, math.ulp(guess))
         upper = lower = guess
@@ -131,11 +132,20 @@ def _certified_in_blocks(
     least, most = np.inf, -np.inf
     near, gains = [], []
     for place, part in pieces:
-        taken, left = _ends(part, budgets[place], low, high)
-        close = (left > cut if missing >= 0 else taken < cut).nonzero()[0]
+        n = budgets[place]
+        left = part.log_gain(n)
+        np.putmask(left, n >= high, -np.inf)
+        some = (n > low).nonzero()[0]  # a random mask costs more than a list of places
+        taken = part.log_gain_of(some, n[some] - 1)
+        if missing >= 0:
+            close = (left > cut).nonzero()[0]
+            gains.append(left[close])
+        else:
+            below = (taken < cut).nonzero()[0]
+            close = some[below]
+            gains.append(taken[below])
         near.append(close + place.start)
-        gains.append((left if missing >= 0 else taken)[close])
-        least, most = min(least, float(taken.min())), max(most, float(left.max()))
+        least, most = min(least, float(taken.min(initial=np.inf))), max(most, float(left.max()))
     if missing == 0:
         return budgets if least > most else None
     owner, gain = np.concatenate(near), np.concatenate(gains)
@@ -234,14 +244,13 @@ def _units_above(value: ValueFunction, log_gain: float, low: int, high: int) -> 
 
 def _continuous_threshold(
     value: ValueFunction, pieces: Pieces, low: int, high: int, amount: int
-) -> tuple[float, float, IntArray]:
+) -> tuple[float, IntArray]:
     """A threshold x with about ``amount`` gains above it.
 
     Newton steps, guarded by bisection, on ``sum_i clip(n_i(x) + 1/2, low, high) - low``: the half
     is what rounding up adds on average. A very large batch is first solved on a sample.
 
-    Returns x, the number of rollouts that a nat of x buys there, and the whole budgets (m,) that
-    are nearest: n_i(x), rounded up on average.
+    Returns x, and the whole budgets (m,) that are nearest: n_i(x), rounded up on average.
     """
     size = value.pass_rate.size
     budgets = np.empty(size, dtype=np.int64)
@@ -251,12 +260,12 @@ def _continuous_threshold(
         sample = value.take(np.arange(SAMPLE) * GOLDEN % size)
         if sample.log_gain(low).max() > -np.inf:
             share = amount * SAMPLE / size
-            guess, _ = _newton(sample.pieces(), low, high, share, None, None)
+            guess = _newton(sample.pieces(), low, high, share, None, None)
             some = pieces[1::4]
             if len(some) > 4:
                 share = amount * sum(place.stop - place.start for place, _ in some) / size
-                guess, _ = _newton(some, low, high, share, guess, None)
-    return *_newton(pieces, low, high, amount, guess, budgets), budgets
+                guess = _newton(some, low, high, share, guess, None)
+    return _newton(pieces, low, high, amount, guess, budgets), budgets
 
 
 def _newton(
@@ -266,7 +275,7 @@ def _newton(
     amount: float,
     guess: float | None,
     budgets: IntArray | None,
-) -> tuple[float, float]:
+) -> float:
     """See ``_continuous_threshold``; ``budgets`` (m,), if given, get the whole budgets."""
     size = sum(place.stop - place.start for place, _ in pieces)
     target = amount + size * low
@@ -280,22 +289,23 @@ def _newton(
     tolerance = 1.0 + (0.05 if len(pieces) == 1 else 0.1) * size
     x = guess if guess > -np.inf else _ceiling(pieces, low)
     for _ in range(64):
-        excess, rate = -target, 0.0
+        excess = -target
         for place, part in pieces:
             exact, rates = part.rollouts_at(x, low, high)
             exact += 0.5
             clipped = np.maximum(exact, float(low))
             np.minimum(clipped, float(high), out=clipped)
             excess += float(clipped.sum())
-            rate += float(rates.dot(clipped == exact))
             if budgets is not None:
-                budgets[place] = np.rint(clipped, out=clipped)
+                budgets[place] = np.rint(clipped)
         if -tolerance <= excess <= tolerance:
             break
         if excess > 0:
             lower = x
         else:
             upper = x
+        one = len(pieces) == 1
+        rate = float(rates.dot(clipped == exact)) if one else _rate(pieces, x, low, high)
         step = x + excess / rate if rate > 0.0 else np.inf
         if upper == np.inf and not step < guess:
             upper = _ceiling(pieces, low)
@@ -307,4 +317,14 @@ def _newton(
             if not lower < step < upper:
                 break
         x = step
-    return x, rate
+    return x
+
+
+def _rate(pieces: Pieces, x: float, low: int, high: int) -> float:
+    """How many rollouts a nat of the threshold x buys."""
+    total = 0.0
+    for _, part in pieces:
+        exact, rates = part.rollouts_at(x, low, high)
+        exact += 0.5
+        total += float(rates.dot((exact >= low) & (exact <= high)))
+    return total
