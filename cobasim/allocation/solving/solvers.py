@@ -53,7 +53,7 @@ def solve(value: ValueFunction, limits: Limits, solver: str = "threshold") -> In
     if left == 0:
         return np.full(num_prompts, low, dtype=np.int64)
     # Rollouts with a positive gain; the others are not the solver's business.
-    useful = np.broadcast_to(np.int64(high - low), num_prompts)
+    useful = np.full(num_prompts, high - low, dtype=np.int64)
     total_useful = num_prompts * (high - low)
     if value.worthless_at(high - 1):
         useful = np.where(value.log_gain(low) == -np.inf, 0, useful)
