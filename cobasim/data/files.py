@@ -120,7 +120,7 @@ def data_files(path: Path, split: str | None = None) -> list[Path]:
             )
         return [path]
     if not path.is_dir():
-        raise InputError(f"{path} does not exist: give a data file or a dataset folder")
+        raise InputError(f"no such file: {path}")
     if (path / "dataset_dict.json").is_file():
         splits = json.loads((path / "dataset_dict.json").read_text())["splits"]
         return data_files(path / _chosen(path, split, list(splits)), None)

@@ -12,6 +12,8 @@ from cobatrain.tasks.verify.gym_judge import GymJudge
 from cobatrain.tasks.verify.judge import Judge
 from cobatrain.tasks.verify.limits import Limits
 from cobatrain.tasks.verify.math_judge import MathJudge
+from cobatrain.tasks.verify.patterns import check_pattern
+from cobatrain.tasks.verify.references import answer_text, reference
 from cobatrain.tasks.verify.self_check import SelfCheck, self_check
 from cobatrain.tasks.verify.verifier import Verifier, VerifierStats, custom_verifier
 
@@ -26,8 +28,11 @@ __all__ = [
     "SelfCheck",
     "Verifier",
     "VerifierStats",
+    "answer_text",
+    "check_pattern",
     "custom_verifier",
     "final_answer",
     "parse_expression",
+    "reference",
     "self_check",
 ]

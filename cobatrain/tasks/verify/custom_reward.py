@@ -46,7 +46,7 @@ class CustomReward:
             )
         return function
 
-    def screen(self, prompt: Prompt, text: str) -> float | str:
+    def screen(self, prompt: Prompt, text: str) -> float | str | None:
         """The whole text: nothing is known about it."""
         return text
 

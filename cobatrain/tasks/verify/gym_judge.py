@@ -27,14 +27,14 @@ class GymJudge:
     max_chars: int = 20_000
     """Longer answers get 0 unread."""
 
-    def screen(self, prompt: Prompt, text: str) -> float | str:
+    def screen(self, prompt: Prompt, text: str) -> float | str | None:
         """Decides missing and too long answers."""
         answer = text.strip()
         if self.tagged:
             end = text.rfind("</answer>")
             start = text.rfind("<answer>", 0, end) if end >= 0 else -1
             if start < 0:
-                return 0.0
+                return None
             answer = text[start + len("<answer>") : end].strip()
         return answer if 0 < len(answer) <= self.max_chars else 0.0
 

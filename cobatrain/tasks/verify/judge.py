@@ -12,8 +12,11 @@ class Judge(Protocol):
 
     name: ClassVar[str]
 
-    def screen(self, prompt: Prompt, text: str) -> float | str:
-        """The reward, if cheap string work decides it; else the part that a worker must judge."""
+    def screen(self, prompt: Prompt, text: str) -> float | str | None:
+        """The reward, if cheap string work decides it; else the part that a worker must judge.
+
+        None: the response states no answer, and gets 0.
+        """
 
     def load(self) -> None:
         """Called once in each worker: imports, guards, warm-up. Not under the time limit."""

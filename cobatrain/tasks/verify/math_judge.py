@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from typing import Any, ClassVar
 
 from cobatrain.tasks.prompts import Prompt
-from cobatrain.tasks.verify.answers import AnswerFrom, as_integer, bare, final_answer, nesting
+from cobatrain.tasks.verify.answers import AnswerFrom, final_answer
+from cobatrain.tasks.verify.boxes import nesting
 from cobatrain.tasks.verify.guards import guard_sympy
+from cobatrain.tasks.verify.numerals import as_integer, bare, tidied, without_spaces
+from cobatrain.tasks.verify.patterns import SEARCHED, last_match
+from cobatrain.tasks.verify.references import MAX_CHARS, reference
 
 
 @dataclass(frozen=True)
 class MathJudge:
     """Mathematical equality with the reference answer, by math-verify's LaTeX parser.
+
+    The reference is questioned first (`reference`): one that states no answer is never met.
 
     Departures from math-verify's defaults: the answer is found by `final_answer`; only the LaTeX
     extractor is used, since the one for plain expressions hands the model's text to sympy's
@@ -25,25 +32,35 @@ class MathJudge:
 
     name: ClassVar[str] = "math-verify"
     answer_from: AnswerFrom = "marked"
-    max_chars: int = 1000
+    answer_pattern: str | None = None
+    """A regular expression with one group, which is the answer; in place of `answer_from`."""
+    max_chars: int = MAX_CHARS
     """Longer answers get 0 unread."""
     max_depth: int = 20
     """Answers with more nested brackets get 0 unread."""
 
-    def screen(self, prompt: Prompt, text: str) -> float | str:
+    def screen(self, prompt: Prompt, text: str) -> float | str | None:
         """Decides missing, too long or too deep answers, equal strings and integers."""
+        if self.answer_pattern is not None:  # which may be slow: not in this process
+            return text[-SEARCHED:] or None
         answer = final_answer(text, self.answer_from, self.max_chars)
         if answer is None:
+            return None
+        answer = tidied(answer)
+        reward = self._at_once(_expected(prompt.answer), answer)
+        return answer if reward is None else reward
+
+    def _at_once(self, expected: _Expected | None, answer: str) -> float | None:
+        """The reward where no parser is needed for it."""
+        if expected is None or len(answer) > self.max_chars:
             return 0.0
-        gold = bare(prompt.answer)
-        if answer == gold:
+        if answer == expected.text:
             return 1.0
-        number, expected = as_integer(answer), as_integer(gold)
-        if number is not None and expected is not None:
-            return float(number == expected)
-        if nesting(answer) > self.max_depth:
-            return 0.0
-        return answer
+        if expected.integer is not None:
+            number = as_integer(answer)
+            if number is not None:
+                return float(number == expected.integer)
+        return 0.0 if nesting(answer) > self.max_depth else None
 
     def load(self) -> None:
         """Imports math-verify behind the guards and parses once, since first use is slow."""
@@ -53,25 +70,53 @@ class MathJudge:
         logging.getLogger("math_verify").setLevel(logging.CRITICAL)
         logging.getLogger("latex2sympy2_extended").setLevel(logging.CRITICAL)
         import_module("sympy.physics.units")  # sympy loads it when it first compares
-        gold = r"\frac{1}{2}+\sqrt{x}"
-        self.judge(Prompt("", gold, "", ""), r"x^{1/2} + 0.5")
-
-    def _parsed(self, answer: str) -> list[Any]:
-        library: Any = import_module("math_verify")
-        answer = answer.replace("**", "^").replace("\\text{ and }", ",")
-        parsed: list[Any] = library.parse(
-            "\\boxed{" + answer + "}",
-            extraction_config=[library.LatexExtractionConfig(boxed_match_priority=0)],
-            parsing_timeout=None,
-        )
-        return parsed
+        _compared(r"\frac{1}{2}+\sqrt{x}", r"x^{1/2} + 0.5")
 
     def judge(self, prompt: Prompt, answer: str) -> float:
         """Parses both answers and compares them."""
-        library: Any = import_module("math_verify")
-        gold, given = self._parsed(bare(prompt.answer)), self._parsed(answer)
-        return float(bool(library.verify(gold, given, timeout_seconds=None)))
+        expected = _expected(prompt.answer)
+        if self.answer_pattern is not None:
+            answer = tidied(last_match(self.answer_pattern, answer) or "")
+            reward = self._at_once(expected, answer) if answer else 0.0
+            if reward is not None:
+                return reward
+        return 0.0 if expected is None else _compared(expected.text, answer)
 
     def ideal(self, prompt: Prompt) -> str | None:
         """The boxed answer."""
         return "\\boxed{" + bare(prompt.answer) + "}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """The answer that a reference states."""
+
+    text: str
+    integer: int | None
+
+
+@lru_cache(maxsize=1 << 17)
+def _expected(answer: str) -> _Expected | None:
+    """What a reference states; None if it states no answer."""
+    try:
+        text = tidied(reference(answer))
+    except ValueError:
+        return None
+    return _Expected(text, as_integer(text))
+
+
+def _compared(gold: str, given: str) -> float:
+    """math-verify's verdict."""
+    library: Any = import_module("math_verify")
+    return float(bool(library.verify(_parsed(gold), _parsed(given), timeout_seconds=None)))
+
+
+def _parsed(answer: str) -> list[Any]:
+    library: Any = import_module("math_verify")
+    answer = without_spaces(answer).replace("**", "^").replace("\\text{ and }", ",")
+    parsed: list[Any] = library.parse(
+        "\\boxed{" + answer + "}",
+        extraction_config=[library.LatexExtractionConfig(boxed_match_priority=0)],
+        parsing_timeout=None,
+    )
+    return parsed
