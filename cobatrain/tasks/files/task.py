@@ -32,6 +32,13 @@ class _Log:
         """Note it in the account of train, which is the first."""
         self.data_sets[0] = self.data_sets[0].without(reason, prompts)
 
+    def hold_out(self, prompts: tuple[Prompt, ...]) -> None:
+        """Note the set that `heldout_size` takes from train."""
+        self.drop_from_train(f"held out as {HELDOUT!r}", len(prompts))
+        train, n = self.data_sets[0], len(prompts)
+        held = DataSet(HELDOUT, f"of {train.path}", train.columns, rows=n, used=n)
+        self.data_sets.append(held)
+
 
 def make_files(config: FilesConfig, seed: int) -> Task:
     """The task of the files in a config; the seed only chooses what `heldout_size` holds out.
@@ -51,7 +58,7 @@ def make_files(config: FilesConfig, seed: int) -> Task:
     train = _without(train, taken, config, log)
     if config.heldout_size:
         train, heldout[HELDOUT] = _split(train, config.heldout_size, seed)
-        log.drop_from_train(f"held out as {HELDOUT!r}", config.heldout_size)
+        log.hold_out(heldout[HELDOUT])
     return check_disjoint(
         Task(
             name=config.train.path.stem,
