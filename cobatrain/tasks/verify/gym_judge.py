@@ -52,11 +52,11 @@ class GymJudge:
         score = float(generator.score_answer(answer, prompt.metadata["entry"]))
         return float(score >= self.threshold - 1e-9)
 
-    def ideal(self, prompt: Prompt) -> str | None:
-        """The tagged reference answer, None where the generator gives none."""
+    def ideals(self, prompt: Prompt) -> tuple[str, ...]:
+        """The tagged reference answer, which the scorer judges; none if the generator has none."""
         if not prompt.answer:
-            return None
-        return f"<answer>{prompt.answer}</answer>" if self.tagged else prompt.answer
+            return ()
+        return (f"<answer>\n{prompt.answer}\n</answer>" if self.tagged else prompt.answer,)
 
 
 _GENERATORS: dict[GymJudge, list[Any]] = {}  # filled by `load`, in workers only

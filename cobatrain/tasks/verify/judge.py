@@ -24,5 +24,8 @@ class Judge(Protocol):
     def judge(self, prompt: Prompt, answer: str) -> float:
         """The reward of what `screen` left, in a worker, under the limits."""
 
-    def ideal(self, prompt: Prompt) -> str | None:
-        """A response that gives the reference answer in the expected form; None if unknown."""
+    def ideals(self, prompt: Prompt) -> tuple[str, ...]:
+        """Responses of which one at least should be rewarded; none if no right one is known.
+
+        They state the reference answer in another form where there is one, so that they can fail.
+        """

@@ -10,33 +10,40 @@ import re
 from dataclasses import dataclass
 
 _SPELLINGS = ("answer", "Answer", "ANSWER")
-_MARK = re.compile(r"answer[*_]{0,3} ?(?:is ?:?|[:=])", re.IGNORECASE)
-_HEADING = re.compile(r"answer[*_]{0,3}[ \t]*(?=\n|$)", re.IGNORECASE)
+_MARK = re.compile(
+    r"answers?[*_]{0,3}(?: (?:to|for|of) [^.:=\n]{1,60}?)? ?"
+    r"(?:(?:is|are|equals|would be|will be|should be|must be)\b ?:?|[:=])",
+    re.IGNORECASE,
+)
+_HEADING = re.compile(r"answers?[*_]{0,3}[ \t]*(?=\n|$)", re.IGNORECASE)
 _BEFORE_HEADING = re.compile(r"[#>*_ \t]*(?:the )?(?:final )?[*_]*", re.IGNORECASE)
 
 _DECORATION = " \t*_`"
 _ADVERB = re.compile(
-    r"(?:,[ \t]*)?(?:therefore|thus|hence|then|so|consequently|accordingly|indeed|simply|just"
-    r"|clearly|exactly|finally|now)\b,?[ \t]*",
+    r"(?:,[ \t]*)?(?:therefore|thus|hence|then|so|consequently|accordingly|indeed|simply|just|only"
+    r"|clearly|exactly|finally|now|also|still|equal to|given by|found to be|approximately"
+    r"|about|roughly)\b,?:?[ \t]*",
     re.IGNORECASE,
 )
 _SENTENCE = r"\.\s+(?=[^\W\d]|[*_`$\\(\"'])"
 _REASON = (
-    r",?\s+\(?(?:because|since|as)\b|,\s*(?:so|which|thus|hence|therefore|meaning|obtained|found"
+    r",?\s+\(?(?:because|since|as)\b|[,;]\s*(?:because|since|so|which|thus|hence|therefore|meaning|obtained|found"
     r"|using)\b|\s+[-\u2013\u2014]+\s+(?:because|since|as|so|which)\b"
 )
 _END = re.compile(f"(?P<sentence>{_SENTENCE})|{_REASON}", re.IGNORECASE)
 _END_OF_FORMULA = re.compile(f"(?P<sentence>(?!))|{_REASON}", re.IGNORECASE)
 
 _BOLD = re.compile(r"(?<!\w)\*\*|\*\*(?!\w)")  # and not a power
-_CLOSED = r"(?=[\s.,;:!?)]|$)"  # what may follow the end of bold text
+_CLOSED = r"(?=[\s;:!?)]|[.,](?!\d)|$)"  # what may follow the end of bold text
 _FORMULAS = (("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"), ("$", "$"))
 _DELIMITERS = re.compile(r"\$|\\[()\[\]]|(?<!\w)\*\*|\*\*(?!\w)|`")
 _CONTINUED = re.compile(
     r"[\s*_`]*(?:,?\s*or\b|,?\s*(?:and|to|through)\s+[-\d$\\({*]|[-\u2013/^*+=<>]\s*[\d$\\({]"
-    r"|,\s*[\d$\\({\[*-]|\\?%|(?:hundred|thousand|million|billion|trillion|dozen|percent)\b)",
+    r"|,\s*[\d$\\({\[*-]|\\?%|[.,]?\d|(?:hundred|thousand|million|billion|trillion|dozen|percent)\b)",
     re.IGNORECASE,
 )
+
+_OR_NEXT = re.compile(r"\s*or\s+[-\d$\\({*]", re.IGNORECASE)
 
 _LISTED = re.compile(r"[-+\u2022]\s|\(?\d{1,2}[.)]\s")  # an item of a list, not a number
 _VALUE = re.compile(r"[-+\u2212]?[\d\\({\[$.]|[a-zA-Z]\w{0,2}\s*=|\S+$")
@@ -110,6 +117,8 @@ class _Statement:
 
     def answer(self) -> str | None:
         """The answer, with everything that belongs to it."""
+        if _OR_NEXT.match(self.following):
+            return self._cut(f"{self.line} {self.following.strip()}", _END)
         inner, after = self._undecorated()
         formula = self._formula(inner)
         end = _END
@@ -130,7 +139,7 @@ class _Statement:
             end = re.search(re.escape(mark) + _CLOSED, self.line.replace("***", "** "))
             if end:
                 return self.line[: end.start()], self.line[end.end() :]
-        return self.line, ""
+        return (_DELIMITERS.sub("", self.line) if opened else self.line), ""
 
     def _formula(self, text: str) -> tuple[str, str] | None:
         """(content, what follows) of the formula that a text begins with."""
