@@ -13,7 +13,14 @@ from cobatrain.tasks.prompts import Prompt, levels_of
 from cobatrain.tasks.registry import TASKS, TaskConfig, make_task, parse_task_config
 from cobatrain.tasks.rewards import CustomRewardConfig, RewardError, RewardFunction, passed
 from cobatrain.tasks.task import Task, check_disjoint
-from cobatrain.tasks.verify import Limits, SelfCheck, Verifier, VerifierStats, self_check
+from cobatrain.tasks.verify import (
+    Limits,
+    SelfCheck,
+    Verifier,
+    VerifierStats,
+    sample_check,
+    self_check,
+)
 
 __all__ = [
     "TASKS",
@@ -40,5 +47,6 @@ __all__ = [
     "make_task",
     "parse_task_config",
     "passed",
+    "sample_check",
     "self_check",
 ]

@@ -14,7 +14,7 @@ from cobatrain.tasks.verify.limits import Limits
 from cobatrain.tasks.verify.math_judge import MathJudge
 from cobatrain.tasks.verify.patterns import check_pattern
 from cobatrain.tasks.verify.references import answer_text, reference
-from cobatrain.tasks.verify.self_check import SelfCheck, self_check
+from cobatrain.tasks.verify.self_check import SelfCheck, sample_check, self_check
 from cobatrain.tasks.verify.verifier import Verifier, VerifierStats, custom_verifier
 
 __all__ = [
@@ -34,5 +34,6 @@ __all__ = [
     "final_answer",
     "parse_expression",
     "reference",
+    "sample_check",
     "self_check",
 ]

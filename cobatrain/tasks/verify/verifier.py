@@ -45,6 +45,10 @@ class VerifierStats:
         """These counts and more."""
         return replace(self, **{name: getattr(self, name) + n for name, n in counts.items()})
 
+    def since(self, before: VerifierStats) -> VerifierStats:
+        """What was done after other counts were taken."""
+        return self.plus(**{name: -n for name, n in vars(before).items()})
+
 
 class Verifier:
     """Judges responses in worker processes, under limits; a `RewardFunction` and its batch form.
