@@ -11,6 +11,7 @@ from cobatrain.tasks.prompts import Prompt
 _SAMPLES = 3
 _REASONS = 5  # shown on the line
 _SHORT = 60  # characters of a sample that are shown
+_SHOWN = 3  # rows left out that are shown
 _LISTED = 1000  # rows left out that are stored by file and line
 
 
@@ -39,13 +40,16 @@ class DataSet:
         return replace(self, used=self.used - prompts, dropped=dropped)
 
     def lines(self) -> list[str]:
-        """The account for people: one line, and one for each sample."""
+        """The account for people: one line, one for each sample, and the first rows left out."""
         lost = sum(self.dropped.values())
         text = f"{self.name}: {self.path} ({self.columns}): {self.rows:,} rows, {self.used:,} used"
         if lost:
             text += f", {lost:,} dropped: {self._reasons()}"
         samples = [f"  {_short(asked)} -> {_short(answer)}" for asked, answer in self.samples]
-        return [text, *samples]
+        left_out = [f"  left out: {row}" for row in self.left_out[:_SHOWN]]
+        if len(self.left_out) > _SHOWN:
+            left_out.append(f"  left out: {len(self.left_out) - _SHOWN:,} more")
+        return [text, *samples, *left_out]
 
     def _reasons(self) -> str:
         """Why rows were dropped, the most frequent reasons first."""

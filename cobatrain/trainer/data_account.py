@@ -25,9 +25,12 @@ def question_task(task: Task, *, say: Callable[[str], None]) -> SelfCheck:
 
 
 def account_lines(task: Task) -> list[str]:
-    """Each data set on a line, with three pairs of problem and answer; then what was removed."""
+    """Each data set on a line, with three pairs of problem and answer and rows that were left out.
+
+    For tasks that are made, not read, what was removed or repeated.
+    """
     lines = [line for data_set in task.data_sets for line in data_set.lines()]
-    return [*lines, *task.notes]
+    return lines or list(task.notes)
 
 
 def store_account(folder: Path, task: Task, check: SelfCheck) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from cobasim.data import UNNAMED, BadRow, data_files, ending_of, read_rows
 from cobasim.errors import InputError
@@ -94,17 +95,21 @@ class _Rows:
         self.bad: list[str] = []
         self.reasons: Counter[str] = Counter()
         self.columns: Columns | None = None
+        self.header: list[str] = []  # of rows that are lists of values
 
     def read(self, file: Path, source: FileSource) -> None:
         """Take the rows of one file. Raises InputError."""
-        self.columns = None
+        self.columns, self.header = None, []
         wanted = wanted_columns(source)
         if ending_of(file) in _BY_COLUMN:  # so that the others are not even read
             first = next((row for _, row in read_rows(file) if isinstance(row, dict)), None)
             if first is not None:
                 self.columns = columns_of(file, first, source)
                 wanted = self.columns.names
-        for where, row in read_rows(file, wanted):
+        for number, (where, row) in enumerate(read_rows(file, wanted)):
+            if number == 0 and _is_header(row, wanted):
+                self.header = row[UNNAMED]
+                continue
             self.count += 1
             try:
                 problem = self._problem(file, row, source)
@@ -118,11 +123,31 @@ class _Rows:
     def _problem(self, file: Path, row: dict[str, Any] | BadRow, source: FileSource) -> Problem:
         if isinstance(row, BadRow):
             raise row
+        if self.header:
+            row = _named(row, self.header)
         if self.columns is None:
             if UNNAMED in row and not _is_chat(row[UNNAMED]):
                 raise BadRow(NOT_AN_OBJECT)
             self.columns = columns_of(file, row, source)
         return read_problem(row, self.columns)
+
+
+def _is_header(row: dict[str, Any] | BadRow, wanted: Sequence[str]) -> TypeGuard[dict[str, Any]]:
+    """Whether a first row is a list that names columns."""
+    values = row.get(UNNAMED) if isinstance(row, dict) else None
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        return False
+    names = {value.lower() for value in values}
+    return len(names) == len(values) and not names.isdisjoint(name.lower() for name in wanted)
+
+
+def _named(row: dict[str, Any], header: list[str]) -> dict[str, Any]:
+    """A row that is a list of values, under the names of the header. Raises BadRow."""
+    values = row.get(UNNAMED)
+    if not isinstance(values, list) or len(values) != len(header):
+        given = f"{len(values)} values" if isinstance(values, list) else "no list"
+        raise BadRow(f"{given}, but the header has {len(header)}")
+    return dict(zip(header, values, strict=True))
 
 
 def _is_chat(value: Any) -> bool:

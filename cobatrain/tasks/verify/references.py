@@ -13,13 +13,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from cobatrain.tasks.verify.boxes import boxes
+from cobatrain.tasks.verify.prose import stated
 
 MAX_CHARS = 1000
 """A longer answer is not judged, and a longer reference is refused."""
 
-PLACEHOLDERS = frozenset({"proof", "notfound", "not found", "n/a", "nan", "null"})
+PLACEHOLDERS = frozenset(
+    {"proof", "notfound", "not found", "n/a", "na", "nan", "null", "none", "unknown", "no answer"}
+    | {"-", "?", "..."}
+)
 """What data sets write where there is no answer to check, in small letters."""
 
+_SENTENCE = 4096  # characters at the end in which a sentence is looked for
 _FINAL = "####"  # GSM8K writes the answer after it
 _QUOTED = re.compile(r"""\[\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)')\s*,?\s*\]""")
 _NUMBERED = re.compile(r"\[\s*(?P<number>[+-]?\d+(?:\.\d+)?)\s*,?\s*\]", re.ASCII)
@@ -54,7 +59,8 @@ def reference(value: Any) -> str:
     r"""The answer that a reference states; most state nothing else and come back as they are.
 
     Text is cut after the last ``####`` (unless a box follows), taken out of a list of one element
-    (``["1,234"]``; several in quotes are joined by commas) and out of a \boxed{...}.
+    (``["1,234"]``; several in quotes are joined by commas), out of a \boxed{...} and out of a
+    sentence such as "The answer is 5.".
 
     Raises ValueError, with the reason, for what ``answer_text`` refuses, for PLACEHOLDERS, for
     several boxes that differ, and for what is longer than MAX_CHARS.
@@ -63,10 +69,10 @@ def reference(value: Any) -> str:
         return _joined(reference(item) for item in value)
     text = answer_text(value)
     while True:
-        stated = _unboxed(_unlisted(_after_marks(text)))
-        if stated == text:
+        cut = _unsaid(_unboxed(_unlisted(_after_marks(text))))
+        if cut == text:
             break
-        text = answer_text(stated)
+        text = answer_text(cut)
     if _plain(text) in PLACEHOLDERS:
         raise ValueError(f"the answer is {text!r}")
     if len(text) > MAX_CHARS:
@@ -114,18 +120,24 @@ def _unlisted(text: str) -> str:
 
 def _unboxed(text: str) -> str:
     """What the box of a text holds; the text itself without one. Raises ValueError."""
-    found = boxes(text)
-    if not found:
+    contents = boxes(text)
+    if not contents:
         return text
-    if None in found:
+    if None in contents:
         raise ValueError("the box of the answer is not closed")
-    stated = list(dict.fromkeys(box.strip() for box in found if box is not None))
-    if len(stated) > 1:
-        shown = ", ".join(stated)[:60]
-        raise ValueError(f"the answer has {len(stated)} boxes that differ: {shown}")
-    return stated[0]
+    held = list(dict.fromkeys(box.strip() for box in contents if box is not None))
+    if len(held) > 1:
+        shown = ", ".join(held)[:60]
+        raise ValueError(f"the answer has {len(held)} boxes that differ: {shown}")
+    return held[0]
+
+
+def _unsaid(text: str) -> str:
+    """The answer that a sentence states; the text itself if it states none."""
+    return stated(text[-_SENTENCE:]) or text
 
 
 def _plain(text: str) -> str:
     """Words without LaTeX around them, in small letters."""
-    return _WRAPPED.sub(r"\1", text).strip(" .$").lower()
+    words = _WRAPPED.sub(r"\1", text).strip(" $").lower()
+    return words.rstrip(".") or words

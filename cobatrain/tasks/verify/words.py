@@ -15,6 +15,7 @@ sin cos tan sec csc cot sinh cosh tanh arcsin arccos arctan log exp sqrt frac mi
 ceil abs pct percent percentage infinity inf and
 """
 _MEANT = frozenset(_MATHEMATICAL.split())
+_LONGEST = 6  # words; more are no answer but an explanation
 _SHORT = frozenset({"no", "on"})
 
 
@@ -26,7 +27,7 @@ def as_words(answer: str) -> str | None:
     """
     text, wrapped = _WRAPPED.subn(r"\1", answer)
     words = " ".join(text.replace("~", " ").split()).strip(" .\"'").lower()
-    if not _PHRASE.fullmatch(words):
+    if not _PHRASE.fullmatch(words) or words.count(" ") >= _LONGEST:
         return None
     if wrapped and len(words) > 1:
         return words
