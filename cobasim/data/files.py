@@ -148,5 +148,5 @@ def _chosen(path: Path, split: str | None, splits: list[str]) -> str:
             return splits[0]
         raise InputError(f"{path} has the splits {', '.join(splits)}: name one of them (split)")
     if split not in splits:
-        raise unknown_name(f"split of {path}", split, splits)
+        raise InputError(f"{path}: {unknown_name('split', split, splits)}")
     return split

@@ -30,7 +30,7 @@ class DataSet:
     samples: tuple[tuple[str, str], ...] = ()
     """A few (problem, answer) pairs as they were read."""
     left_out: tuple[str, ...] = ()
-    """Rows that could not be used, "file, line 12: why"."""
+    """Rows that could not be used, "file: line 12: why"."""
 
     def without(self, reason: str, prompts: int) -> DataSet:
         """The account after so many prompts more were dropped."""

@@ -35,7 +35,7 @@ class Loaded:
     conflicting: int
     """Problems dropped because their rows disagree about the answer."""
     bad: tuple[str, ...]
-    """Rows that could not be used, "file, line 12: why"; empty unless skipping was asked for."""
+    """Rows that could not be used, "file: line 12: why"; empty unless skipping was asked for."""
     account: DataSet
     """Every row, for people."""
 
@@ -114,7 +114,7 @@ class _Rows:
             try:
                 problem = self._problem(file, row, source)
             except BadRow as why:
-                self.bad.append(f"{file}, {where}: {why}")
+                self.bad.append(f"{file}: {where}: {why}")
                 self.reasons[_DETAIL.split(str(why), maxsplit=1)[0]] += 1
             else:
                 question = (problem.text, problem.answer)

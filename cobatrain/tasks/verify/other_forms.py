@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from cobatrain.tasks.verify.equality import expected
-from cobatrain.tasks.verify.words import as_words
+from cobatrain.tasks.verify.words import rewrapped, speaks
 
 
 def other_forms(answer: str) -> tuple[str, ...]:
     r"""Spellings of an answer that differ from the reference; itself if it states none.
 
-    A number becomes a fraction: 6 is \frac{12}{2}. Words are set in \text{...}. The rest is put in
-    braces, so that both must be parsed to be equal.
+    A number becomes a fraction: 6 is \frac{12}{2}. Words are set in \text{...}, or are taken out of
+    it. The rest is put in braces, so that both must be parsed to be equal.
     """
     gold = expected(answer)
     if gold is None:
@@ -22,7 +22,6 @@ def other_forms(answer: str) -> tuple[str, ...]:
         digits, base = gold.based.digits, gold.based.base
         braced = f"{digits}_{{{base}}}"
         return (f"{digits}_{base}" if gold.text == braced else braced,)
-    words = as_words(gold.text)
-    if words is not None:
-        return (f"\\text{{{words}}}",)
+    if gold.words is not None or speaks(gold.text):
+        return (rewrapped(gold.text),)
     return (f"{{{gold.text}}}", f"\\displaystyle {gold.text}")

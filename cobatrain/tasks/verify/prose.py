@@ -25,7 +25,7 @@ _ADVERB = re.compile(
     r"|about|roughly)\b,?:?[ \t]*",
     re.IGNORECASE,
 )
-_SENTENCE = r"\.\s+(?=[^\W\d]|[*_`$\\(\"'])"
+_SENTENCE = r"\.[*_]{0,3}\s+(?=[^\W\d]|[*_`$\\(\"'])"
 _REASON = (
     r",?\s+\(?(?:because|since|as)\b|[,;]\s*(?:because|since|so|which|thus|hence|therefore|meaning|obtained|found"
     r"|using)\b|\s+[-\u2013\u2014]+\s+(?:because|since|as|so|which)\b"

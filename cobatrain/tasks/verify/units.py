@@ -39,7 +39,10 @@ _TEXT = re.compile(
     r"\\(?:text(?:rm|normal|bf|it|sf)?|math(?:rm|bf|it|sf)|mbox)\s*"
     r"\{(?P<words>[A-Za-z .,/~\\-]*)\}(?:\s*\^\s*(?:\{\s*-?\d\s*\}|-?\d)|[²³])?[\s.]*$"
 )
-_WORDS = re.compile(r"(?<=[\d)}])\s*(?P<words>[A-Za-z][A-Za-z./²³]*(?:[ -][A-Za-z./²³]+){0,4})\s*$")
+_WORDS = re.compile(
+    r"(?<=[\d)}])\s*(?P<words>[A-Za-z][A-Za-z./²³]*(?:[ -][A-Za-z./²³]+){0,4})"
+    r"(?:\s*\^\s*(?:\{\s*[23]\s*\}|[23]))?\s*$"
+)
 _WORD = re.compile(r"[A-Za-z²³]+")
 _NUMERIC = re.compile(r"\d|\\(?:pi|sqrt)(?![A-Za-z])")
 _DEGREE = re.compile(

@@ -7,8 +7,9 @@ import re
 _TEXT = r"\\(?:text(?:rm|normal|bf|it|sf|sc)?|math(?:rm|bf|it|sf)|mbox|operatorname)\s*\{([^{}]*)\}"
 _WRAPPED = re.compile(_TEXT)
 _PHRASE = re.compile(r"[A-Za-z][A-Za-z' -]*")
-_COMMAND = re.compile(r"\\[a-zA-Z]+")
+_COMMAND = re.compile(r"\\(?:begin|end)\s*\{[a-z*]+\}|\\[a-zA-Z]+")
 _RUN = re.compile(r"[A-Za-z]{3,}")
+_SAID = re.compile(r"(?<![\\a-zA-Z])[A-Za-z]{2,}(?: [A-Za-z]+)*")
 _NAMED = re.compile(r"(?:[A-Za-z ]|\\[ ,])+(?<!\s)\s*=")
 _MATHEMATICAL = """
 sin cos tan sec csc cot sinh cosh tanh arcsin arccos arctan log exp sqrt frac min max gcd lcm floor
@@ -35,6 +36,12 @@ def as_words(answer: str) -> str | None:
     if words in _SHORT or (len(longest) >= 3 and list(longest) != sorted(longest)):
         return None if longest in _MEANT else words
     return None
+
+
+def rewrapped(answer: str) -> str:
+    r"""The answer with its \text{...} as bare words; without any, its words in \text{...}."""
+    bare, wrapped = _WRAPPED.subn(r"\1", answer)
+    return bare if wrapped else _SAID.sub(r"\\text{\g<0>}", answer)
 
 
 def speaks(answer: str) -> bool:

@@ -38,7 +38,7 @@ def test_a_malformed_row_is_reported_with_its_line(tmp_path_factory, before, bla
     with pytest.raises(InputError) as caught:
         load(FileSource(path=path), "s")
     message = str(caught.value)
-    assert f"{path}, line {before + blank + 1}: " in message
+    assert f"{path}: line {before + blank + 1}: " in message
     assert why in message
     assert f"1 of {before + 2} rows" in message
     loaded = load(FileSource(path=path), "s", on_bad_row="skip")
@@ -58,7 +58,7 @@ def test_bytes_that_are_not_text_and_short_csv_rows_have_line_numbers(tmp_path):
     assert "line 4: 1 fields, but the header has 2" in str(caught.value)
     assert "line 5: 3 fields, but the header has 2" in str(caught.value)
     rows = [{"problem": "a", "answer": "1"}, {"problem": "b", "answer": None}]
-    with pytest.raises(InputError, match=r"data.parquet, row 2: empty answer"):
+    with pytest.raises(InputError, match=r"data.parquet: row 2: empty answer"):
         load(FileSource(path=write(tmp_path, "parquet", rows)), "s")
 
 
