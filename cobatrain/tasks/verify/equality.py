@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -19,6 +20,7 @@ from cobatrain.tasks.verify.words import as_words, speaks
 MAX_DEPTH = 20
 """Deepest nesting of brackets that is parsed."""
 
+_GOES_ON = re.compile(r"\d\s*(?:\\[lc]?dots|\.\.|\u2026)\s*$")
 _ROUNDED, _EXACT = 6, 12  # decimals that are compared
 
 
@@ -58,6 +60,8 @@ def decided(gold: Expected, answer: str, question: str) -> bool | None:
         same = same_number(number, gold.number)
         if same is not None:
             return same
+    if _contradicts_itself(measured) or (_ends(gold) and _GOES_ON.search(measured)):
+        return False
     words = as_words(answer)
     if words is not None and gold.words is not None:
         return words == gold.words
@@ -73,7 +77,7 @@ def parsed_equal(gold: Expected, answer: str, question: str) -> bool:
     library: Any = import_module("math_verify")
     measured = _measured(answer, question)
     number = as_number(measured)  # if it is one, it may be the reference rounded
-    exact = number is None and gold.number is not None and terminates(gold.number)
+    exact = number is None and _ends(gold)
     equal: bool = library.verify(
         _parsed(gold.measured),
         _parsed(measured),
@@ -81,6 +85,17 @@ def parsed_equal(gold: Expected, answer: str, question: str) -> bool:
         timeout_seconds=None,
     )
     return bool(equal)
+
+
+def _ends(gold: Expected) -> bool:
+    """Whether a reference is a number with an end."""
+    return gold.number is not None and terminates(gold.number)
+
+
+def _contradicts_itself(answer: str) -> bool:
+    """Whether it says that two different numbers are equal, as ``10 = 8`` does."""
+    numbers = {as_number(tidied(side)) for side in answer.split("=")} - {None}
+    return len(numbers) > 1
 
 
 def _measured(answer: str, question: str) -> str:
@@ -94,11 +109,14 @@ _words_of = lru_cache(maxsize=1 << 12)(words_of)
 def _parsed(answer: str) -> list[Any]:
     library: Any = import_module("math_verify")
     extraction = library.LatexExtractionConfig(
-        boxed_match_priority=0, normalization_config=_normalization()
+        try_extract_without_anchor=False,  # else any fraction in what cannot be parsed is taken
+        boxed_match_priority=0,
+        normalization_config=_normalization(),
     )
     parsed: list[Any] = library.parse(
         "\\boxed{" + respelled(answer) + "}",
         extraction_config=[extraction],
+        extraction_mode="first_match",
         parsing_timeout=None,
     )
     return parsed

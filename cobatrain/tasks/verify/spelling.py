@@ -24,7 +24,8 @@ _LITERAL = {
 _PERCENT = re.compile(r"(?:\s|\\[ ,])*\\(?:text|mathrm)\s*\{\s*(?:percent|pct)\s*\}")
 _IMAGINARY = re.compile(r"(?<=\d)i(?![a-zA-Z])")  # 4i is not seen to be complex, 4 i is
 _HALF = re.compile(r"\^\s*(?:\{\s*0?\.5\s*\}|0?\.5(?!\d))")
-_FRACTION = re.compile(r"\\[dtc]?frac\s*(\d)\s*(\d)")
+_FRACTION = re.compile(r"\\[dtc]?frac\s*(\d)\s*(\d)(?!\d)")
+_LONG_ROOT = re.compile(r"\\sqrt\s*(\d{2,})(?![\d.])")  # \sqrt12 is read as \sqrt{1}2
 _ROOT = re.compile(r"(?<![\\a-zA-Z])sqrt\s*\(([^()]*)\)")  # after a space it is written \\sqrt
 _TRIGONOMETRIC = re.compile(
     r"(\\(?:sin|cos|tan|sec|csc|cot)\s*(?:\^\s*(?:\d|\{\d\})\s*)?(?:\\left\s*)?[({]?\s*)"
@@ -32,6 +33,8 @@ _TRIGONOMETRIC = re.compile(
 )  # math-verify drops the degree sign, and takes radians
 _HEXADECIMAL = re.compile(r"0[xXbBoO][0-9a-fA-F]")
 _SUBSCRIPTED = re.compile(r"\d\s*_")
+_UNBRACED = re.compile(r"\\[dtc]?frac\s*\d\s*\d\d")
+_PRIMED = re.compile(r"\d\s*['\u2019\u2032]\s*\d(?!\d\d(?!\d))")
 _SIDE_BY_SIDE = re.compile(r"\d(?:\s|\\[ ,;:!])+\.?\d")
 
 
@@ -40,6 +43,7 @@ def respelled(answer: str) -> str:
     for written, meant in _LITERAL.items():
         answer = answer.replace(written, meant)
     answer = _FRACTION.sub(r"\\frac{\1}{\2}", answer)
+    answer = _LONG_ROOT.sub(r"\\sqrt{\1}", answer)
     answer = without_mixed(without_spaces(answer))
     answer = _PERCENT.sub(r"\\%", answer)
     answer = _HALF.sub("^{1/2}", answer)
@@ -52,9 +56,9 @@ def misread(answer: str) -> bool:
     """Whether math-verify would read a respelled answer as another one.
 
     It adds numbers side by side (``7 3`` is 10), drops what follows _ after a number (``1_000`` is
-    1), and multiplies the characters of ``0x49``.
+    1), multiplies the characters of ``0x49``, and joins the digits of ``5'3``.
     """
     return any(
         pattern.search(answer) is not None
-        for pattern in (_HEXADECIMAL, _SUBSCRIPTED, _SIDE_BY_SIDE)
+        for pattern in (_HEXADECIMAL, _SUBSCRIPTED, _UNBRACED, _PRIMED, _SIDE_BY_SIDE)
     )

@@ -8,6 +8,7 @@ _TEXT = r"\\(?:text(?:rm|normal|bf|it|sf|sc)?|math(?:rm|bf|it|sf)|mbox|operatorn
 _WRAPPED = re.compile(_TEXT)
 _PHRASE = re.compile(r"[A-Za-z][A-Za-z' -]*")
 _COMMAND = re.compile(r"\\(?:begin|end)\s*\{[a-z*]+\}|\\[a-zA-Z]+")
+_LETTERS = re.compile(r"[a-z]+")
 _RUN = re.compile(r"[A-Za-z]{3,}")
 _SAID = re.compile(r"(?<![\\a-zA-Z])[A-Za-z]{2,}(?: [A-Za-z]+)*")
 _NAMED = re.compile(r"(?:[A-Za-z ]|\\[ ,])+(?<!\s)\s*=")
@@ -48,6 +49,6 @@ def speaks(answer: str) -> bool:
     """Whether there are words in it that mean nothing in mathematics, a name before = aside."""
     text = _COMMAND.sub(" ", _WRAPPED.sub(r" \1 ", answer))
     name = _NAMED.match(text.strip())
-    if name and "not" not in name[0].lower().split():
+    if name and "not" not in _LETTERS.findall(name[0].lower()):
         text = text.strip()[name.end() :]
     return any(run.lower() not in _MEANT for run in _RUN.findall(text))

@@ -18,7 +18,6 @@ FAULTS = {
     "header_only.csv": HEADER,
     "wide.csv": HEADER + b"a,1,0,5\n",
     "narrow.csv": HEADER + b"a,1\n",
-    "twice.csv": b"answer,problem,pass_rate,answer,pass_rate\n1,a,0.5,2,0.5\n",
     "not_json.jsonl": b'{"problem": "a", "answer": 1, "pass_rate": 0.5}\n{"problem": \n',
     "bytes.jsonl": b'{"problem": "\xff", "answer": 1, "pass_rate": 0.5}\n',
     "bytes.csv": HEADER + b"\xff,1,0.5\n",
@@ -53,6 +52,14 @@ def test_the_same_fault_gives_the_same_error(tmp_path, name):
     assert core(rates) == core(rows)
     assert str(path) in rates
     assert "\n" not in rates
+
+
+def test_a_column_that_stands_twice(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"problem,answer,answer\na,1,1\n")
+    rates = message(lambda: read_measured(str(path), RateOptions(column="answer")))
+    assert rates == message(lambda: load(FileSource(path=path), "set"))
+    assert "stands twice" in rates
 
 
 def test_folders_too(tmp_path):
