@@ -45,6 +45,8 @@ def forms() -> Iterator[Form]:
         _collections,
         _words,
         _equations,
+        _choices,
+        _others,
     ):
         yield from make()
 
@@ -457,6 +459,79 @@ def _equations() -> Iterator[Form]:
     }
     for reference, (right, wrong) in cases.items():
         yield from _both("equations and inequalities", reference, [reference, *right], wrong)
+
+
+def _choices() -> Iterator[Form]:
+    for letter, other in (("A", "B"), ("B", "C"), ("D", "A")):
+        ways = [
+            "({})",
+            "\\text{{{}}}",
+            "({}) 5",
+            "{}. 5 apples",
+            "{}) 5",
+            "\\text{{({}) }} 5",
+            "{}:",
+        ]
+        right = [way.format(letter) for way in ways]
+        yield from _both("choices", f"({letter})", right, [way.format(other) for way in ways])
+        for text in (
+            "The answer is ({}) 5.",
+            "The answer is {}.",
+            "The answer is **{}**",
+            "Answer: {}",
+        ):
+            yield Form("choices", letter, text.format(letter), True)
+            yield Form("choices", letter, text.format(other), False)
+
+
+def _others() -> Iterator[Form]:
+    kind = "other notations"
+    cases = {
+        "73": (
+            ["\\textcolor{red}{73}", "73\u20ac", "\\$73", "73,", "73 \\,"],
+            ["\u20ac74", "73 : 2"],
+        ),
+        "0.5": (["50\\%", ".5", "5e-1"], ["50", "0.5\\%", "0.5\\ldots"]),
+        "50\\%": (["50", "0.5", "50 percent", "50\\text{ percent}"], ["5\\%", "0.05"]),
+        "\\frac{1}{3}": (["0.333333", "1:3"], ["0.333", "3", "0.34"]),
+        "10^{-7}": (["0.0000001", "1e-7"], ["0.0000002", "0", "10^{-8}"]),
+        "\\sqrt{2}": (["1.414214", "1.41421356"], ["1.41", "1.415"]),
+        "(1,2)": (["(x,y)=(1,2)"], ["(x,y)=(2,1)"]),
+        "x=1,y=2": (["x=1, y=2", "y=2, x=1"], ["x=2, y=1"]),
+        "x^2+C": (["C+x^2"], ["x^2", "C"]),
+        "1,2,3": (["3,2,1", "1, 2, 3"], ["1,2,\\ldots,3", "1,2", "123"]),
+        "\\overline{AB}": ([], ["\\overline{AC}"]),
+        "2^{100}": (["1267650600228229401496703205376", "4^{50}"], ["2^{101}"]),
+        "f(x)=x+1": (["x+1"], ["x+2"]),
+    }
+    for reference, (right, wrong) in cases.items():
+        yield from _both(kind, reference, [reference, *right], wrong)
+    yield Form(kind, "73", "The answer is 73, not 74.", True)
+    yield Form(kind, "74", "The answer is 73, not 74.", False)
+    yield from known_errors()
+
+
+def known_errors() -> Iterator[Form]:
+    """Forms that are judged wrongly, and stay so: docs/tasks.md says why."""
+    kind = "known errors"
+    missed = {
+        "73": ["\\text{seventy-three}", "73 \\text{ (since 70+3)}"],
+        "1500000": ["1.5\\text{ million}"],
+        "\\frac{1}{3}": ["0.\\overline{3}"],
+        "\\ln 2": ["\\log 2"],
+        "60^\\circ": ["\\frac{\\pi}{3}"],
+        "10:30": ["\\text{10:30}"],
+        "(3,\\infty)": ["x > 3"],
+        "\\overline{AB}": ["AB"],
+        "\\triangle ABC": ["ABC"],
+        "\\text{Yes}": ["\\text{Yes, it is}"],
+        "\\frac{13}{2}": ["5\\frac{3}{2}"],
+    }
+    for reference, answers in missed.items():
+        yield from _both(kind, reference, answers, [])
+    yield Form(kind, "73", "-\\boxed{73}", False)
+    yield from _both(kind, "a", [], ["A"])
+    yield from _both(kind, "\\{1,2\\}", [], ["(1,2)"])
 
 
 def stock_verdicts(given: list[Form]) -> list[bool]:

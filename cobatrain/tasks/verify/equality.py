@@ -15,12 +15,14 @@ from cobatrain.tasks.verify.numerals import as_number, same_number, terminates, 
 from cobatrain.tasks.verify.references import reference
 from cobatrain.tasks.verify.spelling import misread, respelled
 from cobatrain.tasks.verify.units import without_unit, words_of
-from cobatrain.tasks.verify.words import as_words, speaks
+from cobatrain.tasks.verify.words import as_choice, as_words, speaks
 
 MAX_DEPTH = 20
 """Deepest nesting of brackets that is parsed."""
 
-_GOES_ON = re.compile(r"\d\s*(?:\\[lc]?dots|\.\.|\u2026)\s*$")
+_UNKNOWN = re.compile(r"^[a-zA-Z](?:_(?:\w|\{\w+\}))?\s*=\s*")
+_DOTS = re.compile(r"\\[lc]?dots|\.\.|\u2026")
+_SMALL = Fraction(1, 1000)  # nothing so small is rounded to 6 decimals
 _ROUNDED, _EXACT = 6, 12  # decimals that are compared
 
 
@@ -33,6 +35,7 @@ class Expected:
     """The same without a unit."""
     number: Fraction | None
     words: str | None
+    choice: str | None
     based: Based | None
 
 
@@ -44,7 +47,14 @@ def expected(answer: str) -> Expected | None:
     except ValueError:
         return None
     measured = tidied(without_unit(text, trusted=True))
-    return Expected(text, measured, as_number(measured), as_words(text), as_based(text))
+    return Expected(
+        text=text,
+        measured=measured,
+        number=as_number(measured),
+        words=as_words(text),
+        choice=as_choice(text, alone=True),
+        based=as_based(text),
+    )
 
 
 def decided(gold: Expected, answer: str, question: str) -> bool | None:
@@ -54,13 +64,15 @@ def decided(gold: Expected, answer: str, question: str) -> bool | None:
     based = gold.based or as_based(answer)
     if based is not None:
         return based.is_same(answer if gold.based else gold.measured) or False
+    if gold.choice is not None and (choice := as_choice(answer)) is not None:
+        return choice == gold.choice
     measured = _measured(answer, question)
-    number = as_number(measured)
+    number = as_number(_UNKNOWN.sub("", measured))
     if number is not None and gold.number is not None:
         same = same_number(number, gold.number)
         if same is not None:
             return same
-    if _contradicts_itself(measured) or (_ends(gold) and _GOES_ON.search(measured)):
+    if _contradicts_itself(measured) or _goes_on(gold, measured):
         return False
     words = as_words(answer)
     if words is not None and gold.words is not None:
@@ -77,7 +89,7 @@ def parsed_equal(gold: Expected, answer: str, question: str) -> bool:
     library: Any = import_module("math_verify")
     measured = _measured(answer, question)
     number = as_number(measured)  # if it is one, it may be the reference rounded
-    exact = number is None and _ends(gold)
+    exact = _ends(gold) if number is None else abs(number) < _SMALL
     equal: bool = library.verify(
         _parsed(gold.measured),
         _parsed(measured),
@@ -85,6 +97,12 @@ def parsed_equal(gold: Expected, answer: str, question: str) -> bool:
         timeout_seconds=None,
     )
     return bool(equal)
+
+
+def _goes_on(gold: Expected, answer: str) -> bool:
+    """Whether there are dots in it that are not in the reference: math-verify drops them."""
+    rounded = gold.number is not None and not _ends(gold)
+    return not rounded and bool(_DOTS.search(answer)) and not _DOTS.search(gold.text)
 
 
 def _ends(gold: Expected) -> bool:

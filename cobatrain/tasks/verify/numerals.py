@@ -23,6 +23,10 @@ _MIXED = re.compile(
     re.ASCII,
 )
 _SPACED = re.compile(r"(?<=\d)(?:\\[, ]|[~\u2009\u202f])(?=\d{3}(?!\d))", re.ASCII)
+_COLOUR = re.compile(r"\\(?:textcolor|color)\s*\{[a-zA-Z]{1,20}\}")
+_SIGNS = "[\u20ac\u00a3\u00a5\u20b9]"  # of currencies, but for $
+_CURRENCY = re.compile(rf"^([+-]?)\s*{_SIGNS}\s*(?=\d)|(?<=\d)\s*{_SIGNS}$")
+_COMMA = re.compile(r"(?<!\\)[,;]\s*$")
 _NOT_DIGITS = re.compile(r"[^0-9]", re.ASCII)
 _LONGEST = 400  # characters of a number
 
@@ -36,8 +40,13 @@ def bare(answer: str) -> str:
 
 
 def tidied(answer: str) -> str:
-    """The bare answer without a full stop after a digit; Unicode's minus sign is a hyphen."""
-    answer = bare(answer)
+    """The bare answer on one line, without colour, signs of currency, or a comma at its end.
+
+    So is a full stop after a digit. Unicode's minus sign becomes a hyphen.
+    """
+    answer = " ".join(_COLOUR.sub("", answer).split())
+    answer = bare(_COMMA.sub("", answer))
+    answer = _CURRENCY.sub(r"\1", answer)
     if answer[-1:] == "." and answer[-2:-1].isdecimal():
         answer = answer[:-1]
     return answer.replace("\u2212", "-")

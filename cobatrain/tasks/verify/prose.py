@@ -27,7 +27,7 @@ _ADVERB = re.compile(
 )
 _SENTENCE = r"\.[*_]{0,3}\s+(?=[^\W\d]|[*_`$\\(\"'])"
 _REASON = (
-    r",?\s+\(?(?:because|since|as)\b|[,;]\s*(?:because|since|so|which|thus|hence|therefore|meaning|obtained|found"
+    r",?\s+\(?(?:because|since|as)\b|[,;]\s*(?:because|since|not|so|which|thus|hence|therefore|meaning|obtained|found"
     r"|using)\b|\s+[-\u2013\u2014]+\s+(?:because|since|as|so|which)\b"
 )
 _END = re.compile(f"(?P<sentence>{_SENTENCE})|{_REASON}", re.IGNORECASE)

@@ -25,6 +25,7 @@ _PERCENT = re.compile(r"(?:\s|\\[ ,])*\\(?:text|mathrm)\s*\{\s*(?:percent|pct)\s
 _IMAGINARY = re.compile(r"(?<=\d)i(?![a-zA-Z])")  # 4i is not seen to be complex, 4 i is
 _HALF = re.compile(r"\^\s*(?:\{\s*0?\.5\s*\}|0?\.5(?!\d))")
 _FRACTION = re.compile(r"\\[dtc]?frac\s*(\d)\s*(\d)(?!\d)")
+_SCIENTIFIC = re.compile(r"([+-]?\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})", re.ASCII)
 _LONG_ROOT = re.compile(r"\\sqrt\s*(\d{2,})(?![\d.])")  # \sqrt12 is read as \sqrt{1}2
 _ROOT = re.compile(r"(?<![\\a-zA-Z])sqrt\s*\(([^()]*)\)")  # after a space it is written \\sqrt
 _TRIGONOMETRIC = re.compile(
@@ -40,6 +41,9 @@ _SIDE_BY_SIDE = re.compile(r"\d(?:\s|\\[ ,;:!])+\.?\d")
 
 def respelled(answer: str) -> str:
     """The answer as math-verify reads it rightly."""
+    scientific = _SCIENTIFIC.fullmatch(answer)
+    if scientific:
+        return f"{scientific[1]} \\times 10^{{{scientific[2]}}}"
     for written, meant in _LITERAL.items():
         answer = answer.replace(written, meant)
     answer = _FRACTION.sub(r"\\frac{\1}{\2}", answer)

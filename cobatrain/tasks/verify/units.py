@@ -35,10 +35,10 @@ _FILLING_WORDS = "of the a an per total altogether old long tall in left remaini
 _FILLING = frozenset(_FILLING_WORDS.split())
 
 _TEXT = re.compile(
-    r"[\s~]*(?:\\[,;:! ])*[\s~]*(?:/\s*)?"
-    r"\\(?:text(?:rm|normal|bf|it|sf)?|math(?:rm|bf|it|sf)|mbox)\s*"
-    r"\{(?P<words>[A-Za-z .,/~\\-]*)\}(?:\s*\^\s*(?:\{\s*-?\d\s*\}|-?\d)|[²³])?[\s.]*$"
+    r"(?:/ ?)?\\(?:text(?:rm|normal|bf|it|sf)?|math(?:rm|bf|it|sf)|mbox) ?"
+    r"\{(?P<words>[A-Za-z .,/~\\-]*)\}(?: ?\^ ?(?:\{ ?-?\d ?\}|-?\d)|[²³])?[ .]*$"
 )
+_SPACE = re.compile(r"\\[,;:! ]$")
 _WORDS = re.compile(
     r"(?<=[\d)}])\s*(?P<words>[A-Za-z][A-Za-z./²³]*(?:[ -][A-Za-z./²³]+){0,4})"
     r"(?:\s*\^\s*(?:\{\s*[23]\s*\}|[23]))?\s*$"
@@ -60,16 +60,24 @@ def without_unit(answer: str, asked: frozenset[str] = frozenset(), *, trusted: b
     or be among the words that were ``asked`` for; ``trusted``: any will do.
     """
     while match := _TEXT.search(answer):
-        rest = answer[: match.start()]
+        rest = _without_space(answer[: match.start()])
         if not _NUMERIC.search(rest) or changes(match["words"]):
             return answer
-        answer = rest.rstrip()
+        answer = rest
     match = _WORDS.search(answer)
     if match and not changes(match["words"]):
         words = _WORD.findall(match["words"])
         if all(_is_unit(word, asked, trusted=trusted) for word in words):
             answer = answer[: match.start()].rstrip()
     return answer if _FUNCTION.search(answer) else _DEGREE.sub("", answer)
+
+
+def _without_space(text: str) -> str:
+    """The text without space at its end, also that of LaTeX."""
+    text = text.rstrip(" ~")
+    while _SPACE.search(text):
+        text = text[:-2].rstrip(" ~")
+    return text
 
 
 def changes(words: str) -> bool:

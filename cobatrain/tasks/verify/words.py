@@ -18,6 +18,9 @@ ceil abs pct percent percentage infinity inf and
 """
 _MEANT = frozenset(_MATHEMATICAL.split())
 _LONGEST = 6  # words; more are no answer but an explanation
+_CHOICE = re.compile(
+    r"(?:\((?P<letter>[A-J])\)|(?P<bare>[A-J])(?:[).:](?= |$)|$))(?P<rest>.*)", re.DOTALL
+)
 _SHORT = frozenset({"no", "on"})
 
 
@@ -37,6 +40,17 @@ def as_words(answer: str) -> str | None:
     if words in _SHORT or (len(longest) >= 3 and list(longest) != sorted(longest)):
         return None if longest in _MEANT else words
     return None
+
+
+def as_choice(answer: str, *, alone: bool = False) -> str | None:
+    """The letter of a multiple choice that an answer names, as ``(B) 5`` and ``B. 5`` do.
+
+    ``alone``: if it is nothing but the letter.
+    """
+    match = _CHOICE.match(" ".join(_WRAPPED.sub(r"\1", answer).split()))
+    if match is None or (alone and match["rest"]):
+        return None
+    return match["letter"] or match["bare"]
 
 
 def rewrapped(answer: str) -> str:
