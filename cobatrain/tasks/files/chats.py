@@ -62,7 +62,16 @@ def read_chat(value: Any) -> Chat:
 def _asked(text: str) -> str:
     if not text.strip():
         raise BadRow("empty problem")
+    _check_unicode(text)
     return text.strip()
+
+
+def _check_unicode(text: str) -> None:
+    """Raise BadRow for half a character, which no tokenizer takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadRow("the problem has half a character (a lone surrogate)") from None
 
 
 def _role(message: Any) -> str:
@@ -83,6 +92,7 @@ def _text(message: Mapping[str, Any]) -> str:
         content = "\n".join(str(part.get("text", "")) for part in content)
     if not isinstance(content, str):
         raise BadRow(f"a message of the prompt has no text (content {str(content)[:40]!r})")
+    _check_unicode(content)
     return content
 
 

@@ -76,6 +76,11 @@ class Columns:
         return f"{self.problem} -> {self.answer}"
 
 
+def is_unnamed(row: Mapping[str, Any]) -> bool:
+    """Whether a row is a value without columns; an index without a name is a column."""
+    return len(row) == 1 and UNNAMED in row
+
+
 def wanted_columns(source: FileSource) -> tuple[str, ...]:
     """The columns that may be read of a source, before any row is known."""
     given = (source.problem, source.answer, source.level)
@@ -92,7 +97,7 @@ def columns_of(file: Path, row: Mapping[str, Any], source: FileSource) -> Column
     present = ", ".join([name for name in names_of(row) if name][:30]) or "none"
     if missing:
         raise InputError(f"{file}: no column {missing[0]!r}; there are: {present}")
-    if not given and isinstance(row.get(UNNAMED), list):
+    if not given and is_unnamed(row) and isinstance(row[UNNAMED], list):
         return Columns(UNNAMED, UNNAMED, None)
     for problem, answer in LAYOUTS:
         problem, answer = source.problem or problem, source.answer or answer

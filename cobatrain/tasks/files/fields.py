@@ -7,7 +7,7 @@ from typing import Any
 
 from cobasim.data import UNNAMED, BadRow, has, value_of
 from cobatrain.tasks.files.chats import Chat, read_chat
-from cobatrain.tasks.files.columns import Columns
+from cobatrain.tasks.files.columns import Columns, is_unnamed
 from cobatrain.tasks.verify import answer_text, reference
 
 NOT_AN_OBJECT = "not a JSON object: expected columns, or a list of messages"
@@ -26,8 +26,10 @@ class Problem:
 
 def read_problem(row: dict[str, Any], columns: Columns) -> Problem:
     """The problem of a row. Raises BadRow."""
-    if UNNAMED in row and columns.problem != UNNAMED:
+    if is_unnamed(row) and columns.problem != UNNAMED:
         raise BadRow(NOT_AN_OBJECT)
+    if columns.problem == UNNAMED and not is_unnamed(row):
+        raise BadRow("not a list of messages, as the first row is")
     try:
         asked = value_of(row, columns.problem)
         given = value_of(row, columns.answer)

@@ -12,10 +12,11 @@ from typing import Any, TypeGuard
 from cobasim.data import UNNAMED, BadRow, data_files, ending_of, read_rows
 from cobasim.errors import InputError
 from cobatrain.tasks.accounts import DataSet, sample_pairs
-from cobatrain.tasks.files.columns import Columns, columns_of, wanted_columns
+from cobatrain.tasks.files.columns import Columns, columns_of, is_unnamed, wanted_columns
 from cobatrain.tasks.files.config import FileSource
 from cobatrain.tasks.files.fields import NOT_AN_OBJECT, Problem, read_problem
 from cobatrain.tasks.prompts import Prompt, text_key
+from cobatrain.tasks.verify import answer_key
 
 _SHOWN = 5  # bad rows that an error names
 _DETAIL = re.compile(r" \(|: ")  # what follows differs from row to row
@@ -62,7 +63,8 @@ def load(
     kept: dict[str, tuple[Prompt, str]] = {}
     for where, problem in rows.first.values():
         key = text_key(problem.text)
-        if answers.setdefault(key, problem.answer) != problem.answer:
+        answer = answer_key(problem.answer)
+        if answers.setdefault(key, answer) != answer:
             conflicts.add(key)
         if key not in kept:
             kept[key] = _prompt(problem, key, where, name, instruction), problem.text
@@ -96,10 +98,11 @@ class _Rows:
         self.reasons: Counter[str] = Counter()
         self.columns: Columns | None = None
         self.header: list[str] = []  # of rows that are lists of values
+        self.unknown: InputError | None = None  # what was wrong with the columns of the first row
 
     def read(self, file: Path, source: FileSource) -> None:
         """Take the rows of one file. Raises InputError."""
-        self.columns, self.header = None, []
+        self.columns, self.header, self.unknown = None, [], None
         wanted = wanted_columns(source)
         if ending_of(file) in _BY_COLUMN:  # so that the others are not even read
             first = next((row for _, row in read_rows(file) if isinstance(row, dict)), None)
@@ -119,6 +122,8 @@ class _Rows:
             else:
                 question = (problem.text, problem.answer)
                 self.first.setdefault(question, (f"{file.name} {where}", problem))
+        if self.columns is None and self.unknown is not None:
+            raise self.unknown
 
     def _problem(self, file: Path, row: dict[str, Any] | BadRow, source: FileSource) -> Problem:
         if isinstance(row, BadRow):
@@ -126,9 +131,13 @@ class _Rows:
         if self.header:
             row = _named(row, self.header)
         if self.columns is None:
-            if UNNAMED in row and not _is_chat(row[UNNAMED]):
+            if is_unnamed(row) and not _is_chat(row[UNNAMED]):
                 raise BadRow(NOT_AN_OBJECT)
-            self.columns = columns_of(file, row, source)
+            try:
+                self.columns = columns_of(file, row, source)
+            except InputError as error:
+                self.unknown = self.unknown or error
+                raise BadRow("no known pair of problem and answer columns") from None
         return read_problem(row, self.columns)
 
 

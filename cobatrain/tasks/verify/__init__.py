@@ -6,6 +6,7 @@ worker process under limits of time and memory; model output is never executed.
 
 from cobatrain.tasks.verify.answers import AnswerFrom, final_answer
 from cobatrain.tasks.verify.custom_reward import CustomReward
+from cobatrain.tasks.verify.equality import answer_key
 from cobatrain.tasks.verify.exact_match import ExactMatch
 from cobatrain.tasks.verify.expressions import parse_expression
 from cobatrain.tasks.verify.gym_judge import GymJudge
@@ -28,6 +29,7 @@ __all__ = [
     "SelfCheck",
     "Verifier",
     "VerifierStats",
+    "answer_key",
     "answer_text",
     "check_pattern",
     "custom_verifier",

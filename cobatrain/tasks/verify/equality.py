@@ -52,9 +52,17 @@ def expected(answer: str) -> Expected | None:
         measured=measured,
         number=as_number(measured),
         words=as_words(text),
-        choice=as_choice(text, alone=True),
+        choice=as_choice(text, alone=not text.startswith("(")),
         based=as_based(text),
     )
+
+
+def answer_key(answer: str) -> str:
+    """What two references are compared by: 5, 5.0 and $5$ have the same."""
+    gold = expected(answer)
+    if gold is None:
+        return answer
+    return str(gold.number) if gold.number is not None else gold.words or gold.text
 
 
 def decided(gold: Expected, answer: str, question: str) -> bool | None:

@@ -80,11 +80,19 @@ class MathJudge:
         return 0.0 if gold is None else float(parsed_equal(gold, answer, prompt.text))
 
     def ideals(self, prompt: Prompt) -> tuple[str, ...]:
-        """Responses that state the reference answer in another form."""
-        forms = other_forms(prompt.answer)
-        ways = ("\\boxed{{{}}}",) if self.answer_pattern is None else _WAYS
-        return tuple(way.format(form) for form in forms for way in ways)
+        """Responses that state the reference answer in another form.
 
+        For a pattern of the user's, those that it matches, also with the answer as it is; none if
+        it asks for words that nobody knows.
+        """
+        forms = other_forms(prompt.answer)
+        if self.answer_pattern is None:
+            return tuple(f"\\boxed{{{form}}}" for form in forms)
+        texts = [way.format(form) for form in (*forms, prompt.answer) for way in _WAYS]
+        return tuple(text for text in texts if last_match(self.answer_pattern, text[:_SHORT]))
+
+
+_SHORT = 200  # characters of a response that is matched in this process
 
 _WAYS = (
     "\\boxed{{{}}}",

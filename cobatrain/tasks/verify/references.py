@@ -28,7 +28,7 @@ _SENTENCE = 4096  # characters at the end in which a sentence is looked for
 _FINAL = "####"  # GSM8K writes the answer after it
 _QUOTED = re.compile(r"""\[\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)')\s*,?\s*\]""")
 _NUMBERED = re.compile(r"\[\s*(?P<number>[+-]?\d+(?:\.\d+)?)\s*,?\s*\]", re.ASCII)
-_ESCAPES = re.compile(r"[\x00-\x1f]")
+_ESCAPED = re.compile(r"(?<!\\)\\[bfnrt]")
 _WRAPPED = re.compile(r"\\(?:text|mathrm|textbf|mathbf)\s*\{([^{}]*)\}")
 
 
@@ -50,7 +50,7 @@ def answer_text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"the answer is a {type(value).__name__}, expected text or a number")
     text = value.strip()
-    if not text or not text.strip("$ "):
+    if not any(character.isprintable() and character not in "$ " for character in text):
         raise ValueError("empty answer")
     return text
 
@@ -97,7 +97,9 @@ def _after_marks(text: str) -> str:
 
 
 def _unlisted(text: str) -> str:
-    """What a list in a text holds: one element, or several in quotes."""
+    """What a list in a text holds: one element, or several. Raises ValueError for an object."""
+    if text[:1] == "{" and _is_object(text):
+        raise ValueError("the answer is a JSON object, expected text or a number")
     if text[:1] != "[" or text[-1:] != "]":
         return text
     match = _NUMBERED.fullmatch(text)
@@ -111,11 +113,18 @@ def _unlisted(text: str) -> str:
         items = json.loads(text)
     except (ValueError, RecursionError):  # also backslashes of LaTeX that JSON does not know
         return text if raw is None else raw
-    if not all(isinstance(item, str) for item in items):
+    if not any(isinstance(item, str | list) for item in items):  # an interval
         return text
-    if any(_ESCAPES.search(item) for item in items):  # "\frac" was not meant as a form feed
+    if _ESCAPED.search(text):  # "\frac" was not meant as a form feed
         return text if raw is None else raw
-    return ", ".join(items)
+    return answer_text(items)
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _unboxed(text: str) -> str:

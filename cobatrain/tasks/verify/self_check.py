@@ -32,6 +32,8 @@ class SelfCheck:
         if not self.checked:
             return "self-check: no right responses are known, so the reward was not checked"
         asked = f"{self.checked} reference answers, given in another form"
+        if self.skipped:
+            asked += f" ({self.skipped} more cannot be checked)"
         if not self.failed:
             return f"self-check: {asked}: all are rewarded"
         named = "; ".join(f"{p.answer[:60]!r} ({p.source})" for p in self.failed[:_NAMED])

@@ -82,6 +82,44 @@ def test_endings_in_any_case_and_compressed(tmp_path, name):
     assert [p.answer for p in loaded(path).prompts] == ["6"]
 
 
+def test_an_index_without_a_name_is_a_column(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(",question,answer\n0,1+1?,2\n1,2+2?,4\n")
+    assert [p.answer for p in loaded(path).prompts] == ["2", "4"]
+
+
+def test_the_columns_are_those_of_the_first_row_that_has_them(tmp_path):
+    rows = [{"question": "a"}, {"question": "b", "answer": "5"}]
+    path = jsonl(tmp_path / "a.jsonl", rows)
+    with pytest.raises(InputError, match=r"line 1: no known pair of problem and answer columns"):
+        loaded(path)
+    assert [p.answer for p in loaded(path, on_bad_row="skip").prompts] == ["5"]
+
+
+def test_chats_and_objects_in_one_file(tmp_path):
+    chat = [{"role": "user", "content": "a"}, {"role": "assistant", "ground_truth": "4"}]
+    row = {"question": "b", "answer": "5"}
+    for rows, why in (([chat, row], "as the first row is"), ([row, chat], "not a JSON object")):
+        read = loaded(jsonl(tmp_path / "a.jsonl", rows), on_bad_row="skip")
+        assert (len(read.prompts), len(read.bad)) == (1, 1)
+        assert why in read.bad[0]
+
+
+def test_equal_numbers_do_not_contradict_each_other(tmp_path):
+    answers = ["1,000", "1000.0", "#### 1000", "\\boxed{1000}"]
+    rows = [{"question": "a", "answer": answer} for answer in answers]
+    read = loaded(jsonl(tmp_path / "a.jsonl", rows))
+    assert [p.answer for p in read.prompts] == ["1,000"]
+    assert read.account.dropped == {"repeat a problem": 3}
+
+
+def test_half_a_character_is_refused(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"question": "a\\ud800", "answer": "5"}\n')
+    with pytest.raises(InputError, match="line 1: the problem has half a character"):
+        loaded(path)
+
+
 def test_a_worked_solution_without_an_end_is_refused(tmp_path):
     rows = [
         {"problem": "a", "solution": "We add. So it is \\boxed{4}."},

@@ -21,6 +21,8 @@ from cobatrain.tasks.verify import MathJudge, reference
         ("['x+1']", "x+1"),
         ("[5]", "5"),
         ('["3", "5"]', "3, 5"),
+        ('["3", 5]', "3, 5"),
+        ('[["5"]]', "5"),
         ('["\\frac{1}{2}"]', "\\frac{1}{2}"),
         (["\\boxed{5}"], "5"),
         ([["4"]], "4"),
@@ -63,6 +65,8 @@ def test_what_a_reference_states(given_, stated):
         (float("inf"), "inf"),
         (True, "true or false"),
         ({"value": 5}, "dict"),
+        ('{"value": 5}', "JSON object"),
+        ("\u200b", "empty"),
     ],
 )
 def test_what_is_no_answer(given_, why):

@@ -45,6 +45,23 @@ def test_references_that_cannot_be_met_are_named():
         assert check.to_dict()["failed"][0] == {"answer": "proof", "source": "line 2"}
 
 
+@pytest.mark.parametrize(
+    ("pattern", "checked"),
+    [
+        ("<answer>(.*?)</answer>", 2),
+        ("#### (\\d+)", 1),
+        ("(?i)answer: *(\\S+)", 2),
+        ("Res: (.+)", 0),
+    ],
+)
+def test_patterns_are_checked_where_they_match_a_usual_way(pattern, checked):
+    with Verifier(MathJudge(answer_pattern=pattern), workers=1) as verifier:
+        task = Task("t", prompts("6", "x+1"), {}, verifier)
+        check = self_check(task, task.train)
+        assert (check.checked, check.skipped, check.failed) == (checked, 2 - checked, ())
+        assert ("cannot be checked" in check.finding) == (checked == 1)
+
+
 def test_exact_match_can_fail_too():
     task = Task("t", prompts("6", " 7"), {}, ExactMatch())
     assert [prompt.answer for prompt in self_check(task, task.train).failed] == [" 7"]
