@@ -89,8 +89,7 @@ def train(
                 loop.load_state_dict(state)
             from_step = (-1 if state is None else loop.step) if resume else None
             check = on_first(parallel, lambda: question_task(learner.task, say=say))
-            writer = together(parallel, lambda: _open_writer(learner, out, from_step, hold))
-            together(parallel, lambda: _store_account(learner, writer, check))
+            writer = together(parallel, lambda: _open_writer(learner, check, out, from_step, hold))
             watch = _watch(learner, check, say)
             meta = {"config": config.model_dump(mode="json"), "task": fingerprint}
             keeper = Keeper(learner, writer, config.checkpoint, meta, on_step)
@@ -114,9 +113,13 @@ def _resumable(config: TrainConfig, out: Path, hold: ExitStack) -> Path | None:
 
 
 def _open_writer(
-    learner: LanguageModelLearner, out: Path, from_step: int | None, hold: ExitStack
+    learner: LanguageModelLearner,
+    check: SelfCheck,
+    out: Path,
+    from_step: int | None,
+    hold: ExitStack,
 ) -> RunWriter | None:
-    """Rank 0's writer of the records, and its file of samples.
+    """Rank 0's writer of the records, its file of samples, and the account of the task's data.
 
     ``from_step`` is the step to resume from, -1 to resume a run without a checkpoint, None for a
     new run.
@@ -128,15 +131,9 @@ def _open_writer(
         hold.enter_context(writing(out))
     else:
         writer = RunWriter.resume(out, from_step)
+    store_account(out, learner.task, check)
     learner.on_samples = SampleFile(out / SAMPLES, keep=learner.step).append
     return writer
-
-
-def _store_account(
-    learner: LanguageModelLearner, writer: RunWriter | None, check: SelfCheck
-) -> None:
-    if writer is not None:
-        store_account(writer.path, learner.task, check)
 
 
 def _watch(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import Literal
 
 from cobatrain.tasks.verify.boxes import last_box
 from cobatrain.tasks.verify.numerals import bare
 from cobatrain.tasks.verify.prose import stated
 
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?", re.ASCII)
+_WITH_DIGITS = re.compile(r"[^\s\d]*\d\S*", re.ASCII)
+_AROUND = " \t*_`\"'()[]{},.;:!?$="  # a number in a sentence
+_MINUS = re.compile(r"[=:]\s*[-\u2212]\s*$")
 _TAIL = 4096  # characters at the end in which an answer without a box is looked for
 
 AnswerFrom = Literal["boxed", "marked", "any"]
@@ -29,12 +32,20 @@ def final_answer(text: str, source: AnswerFrom = "marked", limit: int = 1000) ->
         tail = text[-_TAIL:]
         answer = stated(tail) or _formula(tail)
         if answer is None and source == "any":
-            numbers = _NUMBER.findall(tail)
-            answer = numbers[-1].rstrip(",") if numbers else None
+            answer = _last_number(tail)
     if answer is None:
         return None
     answer = bare(answer)
     return answer if 0 < len(answer) <= limit else None
+
+
+def _last_number(tail: str) -> str | None:
+    """The last word with digits, without what may stand around a number; 2^5 and 5kg stay whole."""
+    last = deque(_WITH_DIGITS.finditer(tail), maxlen=1)
+    if not last:
+        return None
+    minus = "-" if _MINUS.search(tail, 0, last[0].start()) else ""
+    return minus + last[0][0].strip(_AROUND)
 
 
 def _formula(tail: str) -> str | None:

@@ -1,7 +1,8 @@
 """A thousand forms of answers: all are judged rightly, and the table of docs/tasks.md is true."""
 
 import pytest
-from answer_forms import HEADING, forms, known_errors, our_verdicts, stock_verdicts, table
+from answer_forms import HEADING, forms, our_verdicts, stock_verdicts, table
+from expression_forms import known_errors
 from optional import needs_math
 from repository import ROOT
 

@@ -3,10 +3,10 @@
 from fractions import Fraction
 
 import numpy as np
-from answer_forms import PROSE
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from judging import asks
+from number_forms import PROSE
 from optional import needs_math
 
 SCALES = ["hundred", "thousand", "million", "dozen", "squared", "or so times 2", "factorial"]
