@@ -120,7 +120,7 @@ def data_files(path: Path, split: str | None = None) -> list[Path]:
             )
         return [path]
     if not path.is_dir():
-        raise InputError(f"{path} does not exist: give a data file or a dataset folder")
+        raise InputError(f"no such file: {path}")
     if (path / "dataset_dict.json").is_file():
         splits = json.loads((path / "dataset_dict.json").read_text())["splits"]
         return data_files(path / _chosen(path, split, list(splits)), None)
@@ -148,5 +148,5 @@ def _chosen(path: Path, split: str | None, splits: list[str]) -> str:
             return splits[0]
         raise InputError(f"{path} has the splits {', '.join(splits)}: name one of them (split)")
     if split not in splits:
-        raise unknown_name(f"split of {path}", split, splits)
+        raise InputError(f"{path}: {unknown_name('split', split, splits)}")
     return split

@@ -31,10 +31,7 @@ class Origin:
             data = self._standard_input
             yield from reader_of_bytes(data)(io.BytesIO(data), columns)
             return
-        path = Path(self.source)
-        if not path.exists():
-            raise InputError(f"no such file: {self.source}")
-        files = data_files(path, self.split)
+        files = data_files(Path(self.source), self.split)
         for file in files:
             for where, row in read_rows(file, columns):
                 yield (where if len(files) == 1 else f"{file.name}, {where}"), row

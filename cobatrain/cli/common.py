@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cobasim.errors import InputError
 from cobasim.records import HEADER_FILE
+
+if TYPE_CHECKING:
+    from cobatrain.tasks import Task
 
 Config = Annotated[
     str, typer.Argument(help="A YAML file, or tiny, tiny-compare, qwen3-1.7b, qwen2.5-7b.")
@@ -34,6 +38,14 @@ def one_process(command: str) -> None:
         raise InputError(
             f"{command} runs in one process; torchrun starts `train` and `resume` only"
         )
+
+
+def show_data(task: Task) -> None:
+    """Print what was read of each data set on standard error."""
+    from cobatrain.trainer import account_lines
+
+    for line in account_lines(task):
+        print(line, file=sys.stderr)
 
 
 def checkpoint_of(config: str, run: str | None) -> Path | None:

@@ -9,7 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from cobasim.cli import JsonFlag
-from cobatrain.cli.common import ConfigOrRun, RunOption, Settings, checkpoint_of, one_process
+from cobatrain.cli.common import (
+    ConfigOrRun,
+    RunOption,
+    Settings,
+    checkpoint_of,
+    one_process,
+    show_data,
+)
 
 
 def evaluate(
@@ -25,6 +32,7 @@ def evaluate(
     one_process("evaluate")
     chosen, checkpoint = load_config(config, settings or []), checkpoint_of(config, run)
     with trainer.open_learner(chosen, checkpoint=checkpoint) as (learner, _):
+        show_data(learner.task)
         scores = learner.evaluate()
     if as_json:
         print(json.dumps(scores))

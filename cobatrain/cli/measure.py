@@ -10,7 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from cobasim.cli import progress_bar
-from cobatrain.cli.common import ConfigOrRun, RunOption, Settings, checkpoint_of, one_process
+from cobatrain.cli.common import (
+    ConfigOrRun,
+    RunOption,
+    Settings,
+    checkpoint_of,
+    one_process,
+    show_data,
+)
 
 if TYPE_CHECKING:
     from cobatrain.measurement import Measured
@@ -35,6 +42,7 @@ def measure(
         measurement.check_new(Path(out))
     opened = trainer.open_learner(chosen, checkpoint=checkpoint)
     with opened as (learner, state), progress_bar() as bar:
+        show_data(learner.task)
         ticks = bar.add_task("measuring", total=learner.num_prompts)
         measured = measurement.measure(
             learner, state, rollouts=rollouts, on_chunk=lambda n: bar.advance(ticks, n)

@@ -8,7 +8,7 @@ from cobatrain.learner.learner import LanguageModelLearner, SyncError
 from cobatrain.learner.policy import load_policy
 from cobatrain.learner.sampler import Sampled, Sampler, SampleRequest
 from cobatrain.learner.samples import SAMPLES, Sample, SampleFile
-from cobatrain.learner.tokens import prompt_tokens
+from cobatrain.learner.tokens import fitting_prompts, prompt_tokens
 
 __all__ = [
     "SAMPLES",
@@ -19,6 +19,7 @@ __all__ = [
     "Sampled",
     "Sampler",
     "SyncError",
+    "fitting_prompts",
     "load_policy",
     "prompt_tokens",
 ]

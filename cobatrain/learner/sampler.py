@@ -75,7 +75,7 @@ class Sampler:
     def generate(self, request: SampleRequest) -> Rollouts:
         """This rank's share of the completions, without rewards."""
         seeds = np.array([self._seed_of(request, int(i)) for i in request.numbers], dtype=np.int64)
-        tokens = [self._tokens[prompt.text] for prompt in request.prompts]
+        tokens = [self._tokens[prompt.shown] for prompt in request.prompts]
         assigned = balance(request.budgets, self._parallel.world)
         first = first_rollouts(assigned) + request.before
         own = self._parallel.rank

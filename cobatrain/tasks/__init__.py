@@ -4,6 +4,7 @@ A config (a pydantic model or a mapping with `kind`) and a seed enter `make_task
 train and held-out prompts that share no text, and the reward of a response.
 """
 
+from cobatrain.tasks.accounts import DataSet
 from cobatrain.tasks.arithmetic import ArithmeticConfig, ArithmeticTask
 from cobatrain.tasks.chat import format_prompt
 from cobatrain.tasks.files import FilesConfig, FileSource
@@ -11,14 +12,22 @@ from cobatrain.tasks.gym import GymConfig, GymSource
 from cobatrain.tasks.prompts import Prompt, levels_of
 from cobatrain.tasks.registry import TASKS, TaskConfig, make_task, parse_task_config
 from cobatrain.tasks.rewards import CustomRewardConfig, RewardError, RewardFunction, passed
-from cobatrain.tasks.task import Task
-from cobatrain.tasks.verify import Limits, Verifier, VerifierStats, self_check
+from cobatrain.tasks.task import Task, check_disjoint
+from cobatrain.tasks.verify import (
+    Limits,
+    SelfCheck,
+    Verifier,
+    VerifierStats,
+    sample_check,
+    self_check,
+)
 
 __all__ = [
     "TASKS",
     "ArithmeticConfig",
     "ArithmeticTask",
     "CustomRewardConfig",
+    "DataSet",
     "FileSource",
     "FilesConfig",
     "GymConfig",
@@ -27,14 +36,17 @@ __all__ = [
     "Prompt",
     "RewardError",
     "RewardFunction",
+    "SelfCheck",
     "Task",
     "TaskConfig",
     "Verifier",
     "VerifierStats",
+    "check_disjoint",
     "format_prompt",
     "levels_of",
     "make_task",
     "parse_task_config",
     "passed",
+    "sample_check",
     "self_check",
 ]

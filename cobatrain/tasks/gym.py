@@ -23,7 +23,7 @@ from cobatrain.tasks.apportion import apportion
 from cobatrain.tasks.prompts import Prompt, text_key
 from cobatrain.tasks.rewards import CustomRewardConfig, RewardFunction
 from cobatrain.tasks.streams import GYM_ORDER, GYM_SOURCE, rng_of
-from cobatrain.tasks.task import Task, check_disjoint
+from cobatrain.tasks.task import Overlong, Task, check_disjoint
 from cobatrain.tasks.verify import GymJudge, Limits, Verifier, custom_verifier
 
 TAG_INSTRUCTION = "Give the final answer between <answer> and </answer>."
@@ -67,6 +67,10 @@ class GymConfig(Frozen):
     )
     max_draws: int = Field(
         default=20, ge=1, description="questions drawn per distinct one wanted before giving up"
+    )
+    overlong: Overlong = Field(
+        default="error",
+        description="prompts that leave no room for a completion: stop, or leave them out",
     )
     workers: int = Field(default=2, ge=1)
     cpu_seconds: float = Field(default=2.0, gt=0, description="per judged response")
@@ -179,6 +183,7 @@ def make_gym(config: GymConfig, seed: int) -> Task:
             reward=_reward(config, tuple(judged)),
             counts={"duplicates": duplicates} if duplicates else {},
             notes=(f"{duplicates} questions came up again and were dropped",) if duplicates else (),
+            overlong=config.overlong,
         )
     )
 

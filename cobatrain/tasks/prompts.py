@@ -21,8 +21,17 @@ class Prompt:
     source: str
     """Where it came from: a level, a generator, or a file with its line or row number."""
     metadata: dict[str, Any] = field(default_factory=dict)
-    """What else the verifier or the template needs; never shown to the model. "key", if present,
-    is the `text_key` of the problem without instructions."""
+    """What else the verifier or the template needs. "key", if present, is the `text_key` of the
+    problem without instructions; "system" the system message, and "turns" the (role, text) of the
+    turns of a chat before the text. Only the last two are shown to the model."""
+
+    @property
+    def shown(self) -> str:
+        """All that the model is shown, as one text: prompts that differ in it differ in tokens."""
+        system, turns = self.metadata.get("system", ""), self.metadata.get("turns", ())
+        if not system and not turns:
+            return self.text
+        return "\x00".join([system, *(f"{role}\x00{text}" for role, text in turns), self.text])
 
 
 def levels_of(prompts: Iterable[Prompt]) -> dict[str, int]:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from cobasim.arrays import FloatArray
 from cobasim.errors import InputError
+from cobatrain.tasks.accounts import DataSet
 from cobatrain.tasks.prompts import Prompt, prompt_key
 from cobatrain.tasks.rewards import RewardFunction, check_lengths, checked_reward
+
+Overlong = Literal["error", "skip"]
+"""What to do with prompts that leave no room for a completion."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,9 @@ class Task:
     """What loading removed or repeated, by reason, in prompts; an absent reason means none."""
     notes: tuple[str, ...] = ()
     """The same for people: one sentence each."""
+    data_sets: tuple[DataSet, ...] = ()
+    """The account of each data set that was read from files."""
+    overlong: Overlong = "error"
 
     def score(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> FloatArray:
         """Rewards (n,) of the responses, in order; in parallel where the reward has workers.
@@ -65,7 +73,9 @@ class Task:
         for name, prompts in parts:
             digest.update(f"{name}\x00{len(prompts)}\x00".encode())
             for prompt in prompts:
-                digest.update(f"{prompt.text}\x00{prompt.answer}\x00".encode("utf-8", "replace"))
+                said = [*prompt.metadata.get("turns", ()), (prompt.text, prompt.answer)]
+                for first, second in said:
+                    digest.update(f"{first}\x00{second}\x00".encode("utf-8", "replace"))
         return digest.hexdigest()[:16]
 
     def close(self) -> None:

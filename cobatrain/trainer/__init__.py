@@ -5,6 +5,7 @@ Out: records, samples and checkpoints in the folder; prints nothing.
 """
 
 from cobatrain.learner import SAMPLES, SampleFile
+from cobatrain.trainer.data_account import TASK_FILE, account_lines
 from cobatrain.trainer.folder import BAD_BATCH, check_new, run_header
 from cobatrain.trainer.opening import open_learner
 from cobatrain.trainer.preparation import prepare, prepare_if_missing
@@ -14,8 +15,10 @@ from cobatrain.trainer.stopping import Stopped
 __all__ = [
     "BAD_BATCH",
     "SAMPLES",
+    "TASK_FILE",
     "SampleFile",
     "Stopped",
+    "account_lines",
     "check_new",
     "open_learner",
     "prepare",

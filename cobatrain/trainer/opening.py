@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cobasim.errors import InputError
 from cobatrain.config import TrainConfig
 from cobatrain.engines import make_engine
-from cobatrain.learner import LanguageModelLearner, load_policy, prompt_tokens
+from cobatrain.learner import LanguageModelLearner, fitting_prompts, load_policy
 from cobatrain.parallel import Parallel, Single, load_checkpoint, replicate, shard, together
 from cobatrain.tasks import Task, make_task
 
@@ -74,15 +74,15 @@ class _Loaded:
 def _load(config: TrainConfig, checkpoint: Path | None, hold: ExitStack) -> _Loaded:
     task = make_task(config.task, config.task_seed)
     hold.callback(task.close)
+    model, tokenizer = load_policy(config)
+    task, tokens = fitting_prompts(task, tokenizer, config)
     if config.loop.batch_size > len(task.train):
         raise InputError(
             f"loop.batch_size is {config.loop.batch_size}, but the task has only "
             f"{len(task.train)} prompts to train on"
         )
-    model, tokenizer = load_policy(config)
     reference = load_policy(config)[0] if config.update.kl_coef > 0 else None
     state = None if checkpoint is None else load_checkpoint(checkpoint, model)
-    tokens = prompt_tokens(task, tokenizer, config)
     return _Loaded(task, tokens, model, tokenizer, reference, state)
 
 

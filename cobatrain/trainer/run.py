@@ -14,6 +14,8 @@ from cobasim.runs import writing
 from cobatrain.config import TrainConfig
 from cobatrain.learner import SAMPLES, LanguageModelLearner, SampleFile
 from cobatrain.parallel import Parallel, joined, newest_checkpoint, on_first, together
+from cobatrain.tasks import SelfCheck
+from cobatrain.trainer.data_account import question_task, store_account
 from cobatrain.trainer.first_beliefs import first_counts
 from cobatrain.trainer.folder import (
     BAD_BATCH,
@@ -24,6 +26,7 @@ from cobatrain.trainer.folder import (
     write_bad_batch,
 )
 from cobatrain.trainer.keeping import Keeper
+from cobatrain.trainer.no_reward import FirstSteps
 from cobatrain.trainer.opening import open_learner
 from cobatrain.trainer.preparation import prepare_if_missing
 from cobatrain.trainer.stopping import Stopped, stop_signals
@@ -48,7 +51,9 @@ def train(
         resume: continue from the newest whole checkpoint, or from the start if there is none. The
             number of processes need not be the same.
         on_step: gets each record once it is on disk; on rank 0 only.
-        say: gets a line about slow work before the first step.
+        say: gets lines about what takes long before the first step, about the data sets and whether
+            reference answers are rewarded, and a warning if the first steps bring no reward; on
+            rank 0 only.
 
     What was recorded and saved before a failure stays. Raises:
         InputError: the config or the folder cannot be used, or another process writes the folder.
@@ -83,13 +88,15 @@ def train(
             if state is not None:
                 loop.load_state_dict(state)
             from_step = (-1 if state is None else loop.step) if resume else None
-            writer = together(parallel, lambda: _open_writer(learner, out, from_step, hold))
+            check = on_first(parallel, lambda: question_task(learner.task, say=say))
+            writer = together(parallel, lambda: _open_writer(learner, check, out, from_step, hold))
+            watch = _watch(learner, check, say)
             meta = {"config": config.model_dump(mode="json"), "task": fingerprint}
             keeper = Keeper(learner, writer, config.checkpoint, meta, on_step)
             allocator = make_allocator(config.allocator, **config.parameters)
             with writer or nullcontext(), stop_signals() as stop:
                 try:
-                    _steps(loop, allocator, keeper, stop)
+                    _steps(loop, allocator, keeper, stop, watch)
                 except NonFiniteError as error:
                     write_bad_batch(_bad_batch_path(parallel, out), error)
                     raise
@@ -106,9 +113,13 @@ def _resumable(config: TrainConfig, out: Path, hold: ExitStack) -> Path | None:
 
 
 def _open_writer(
-    learner: LanguageModelLearner, out: Path, from_step: int | None, hold: ExitStack
+    learner: LanguageModelLearner,
+    check: SelfCheck,
+    out: Path,
+    from_step: int | None,
+    hold: ExitStack,
 ) -> RunWriter | None:
-    """Rank 0's writer of the records, and its file of samples.
+    """Rank 0's writer of the records, its file of samples, and the account of the task's data.
 
     ``from_step`` is the step to resume from, -1 to resume a run without a checkpoint, None for a
     new run.
@@ -120,18 +131,36 @@ def _open_writer(
         hold.enter_context(writing(out))
     else:
         writer = RunWriter.resume(out, from_step)
+    store_account(out, learner.task, check)
     learner.on_samples = SampleFile(out / SAMPLES, keep=learner.step).append
     return writer
 
 
-def _steps(loop: Loop, allocator: Allocator, keeper: Keeper, stop: threading.Event) -> None:
+def _watch(
+    learner: LanguageModelLearner, check: SelfCheck, say: Callable[[str], None]
+) -> FirstSteps:
+    """Who warns of first steps without reward; rank 0 speaks, of the rollouts that it judged."""
+    first = learner.parallel.rank == 0
+    return FirstSteps(
+        check,
+        lambda: getattr(learner.task.reward, "stats", None),
+        learner.config.sampling.max_tokens,
+        say=say if first else lambda _: None,
+    )
+
+
+def _steps(
+    loop: Loop, allocator: Allocator, keeper: Keeper, stop: threading.Event, watch: FirstSteps
+) -> None:
     """All steps that are left, each recorded, with a checkpoint when one is due."""
     learner = loop.learner
     assert isinstance(learner, LanguageModelLearner)
     if loop.step == 0:
         keeper.record(loop.start())
     while not loop.done:
-        keeper.record(loop.advance(allocator))
+        record = loop.advance(allocator)
+        keeper.record(record)
+        watch.see(record)
         last = loop.done
         stopped = any(learner.parallel.gather(stop.is_set()))
         if stopped or last or loop.step % learner.config.checkpoint.every == 0:

@@ -22,8 +22,8 @@ class Odd:
             raise RuntimeError("no such model")
         self.__class__.count = 0
 
-    def ideal(self, prompt):
-        return None
+    def ideals(self, prompt):
+        return ()
 
     def judge(self, prompt, answer):
         self.__class__.count += 1

@@ -1,34 +1,51 @@
 """Which columns of a file hold the problem, the answer and the level.
 
-The published layouts are recognised by their columns: `problem`/`answer` (MATH-500, AIME),
-`question`/`answer` (AMC23), `question`/`final_answer` (OlympiadBench, a list), and the chat-style
-`prompt` with `reward_model.ground_truth` (DAPO-Math-17K). Other columns are named in the config.
+Published layouts are recognised by their columns; others are named in the config. Rows may also be
+chats without columns, whose last turn holds the answer (Open-Reasoner-Zero).
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+from cobasim.data import UNNAMED, has, names_of
 from cobasim.errors import InputError
 from cobatrain.tasks.files.config import FileSource
 
-LAYOUTS = (
-    ("prompt", "reward_model.ground_truth"),
-    ("problem", "answer"),
-    ("question", "answer"),
-    ("question", "final_answer"),
+_PUBLISHED = (
+    ("prompt", "reward_model.ground_truth"),  # DAPO-Math-17K, Skywork-OR1, data sets of verl
+    ("problem", "answer"),  # MATH-500, AIME
+    ("question", "answer"),  # GSM8K, AMC23
+    ("question", "final_answer"),  # OlympiadBench
     ("problem", "final_answer"),
-    ("problem", "expected_answer"),
+    ("problem", "expected_answer"),  # OpenMathReasoning
     ("prompt", "answer"),
     ("prompt", "ground_truth"),
+    ("0.value", "1.ground_truth.value"),  # Open-Reasoner-Zero as a table
 )
+SOLUTION = "solution"  # holds a worked solution, whose end states the answer
+_PROBLEMS = ("problem", "question", "prompt", "query")
+_ANSWERS = (
+    "answer",
+    "final_answer",
+    "ground_truth",
+    "reward_model.ground_truth",
+    "expected_answer",
+    SOLUTION,
+)
+
+LAYOUTS = tuple(dict.fromkeys([*_PUBLISHED, *product(_PROBLEMS, _ANSWERS)]))
 """(problem, answer), first match wins; names are compared without regard to case."""
 
 _LEVELS = ("level", "difficulty")
+_OTHERS = ("context", "modality")  # OlympiadBench
+
+CANDIDATES = tuple(dict.fromkeys([*(name for pair in LAYOUTS for name in pair), *_LEVELS]))
+"""All columns that are looked for."""
 
 
 @dataclass(frozen=True)
@@ -37,41 +54,37 @@ class Columns:
 
     problem: str
     answer: str
+    """The problem's own column where its chat holds the answer too."""
     level: str | None
+    guessed: bool = False
+    """The answer's column was recognised by its name, not named in the config."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """All that a row is read for."""
-        extra = ("context", "modality")  # OlympiadBench
-        return (self.problem, self.answer, *([self.level] if self.level else []), *extra)
+        return (self.problem, self.answer, *([self.level] if self.level else []), *_OTHERS)
+
+    @property
+    def worked(self) -> bool:
+        """Whether the answer is to be found in a worked solution."""
+        return self.guessed and self.answer == SOLUTION
+
+    def __str__(self) -> str:
+        """The two columns in words."""
+        if self.problem == UNNAMED:
+            return "rows are chats"
+        return f"{self.problem} -> {self.answer}"
 
 
-def value_of(row: Mapping[str, Any], column: str) -> Any:
-    """The value under a dotted name, ignoring case. Raises KeyError if missing."""
-    value: Any = row
-    for part in column.split("."):
-        if isinstance(value, str) and value.lstrip()[:1] == "{":  # a struct saved as JSON text
-            try:
-                value = json.loads(value)
-            except ValueError:
-                raise KeyError(column) from None
-        if not isinstance(value, Mapping):
-            raise KeyError(column)
-        if part not in value:
-            part = next((name for name in value if str(name).lower() == part.lower()), part)
-        if part not in value:
-            raise KeyError(column)
-        value = value[part]
-    return value
+def is_unnamed(row: Mapping[str, Any]) -> bool:
+    """Whether a row is a value without columns; an index without a name is a column."""
+    return len(row) == 1 and UNNAMED in row
 
 
-def has(row: Mapping[str, Any], column: str) -> bool:
-    """Whether `value_of` gives a value."""
-    try:
-        value_of(row, column)
-    except KeyError:
-        return False
-    return True
+def wanted_columns(source: FileSource) -> tuple[str, ...]:
+    """The columns that may be read of a source, before any row is known."""
+    given = (source.problem, source.answer, source.level)
+    return (*(name for name in given if name), *CANDIDATES, *_OTHERS)
 
 
 def columns_of(file: Path, row: Mapping[str, Any], source: FileSource) -> Columns:
@@ -81,15 +94,17 @@ def columns_of(file: Path, row: Mapping[str, Any], source: FileSource) -> Column
     """
     given = [name for name in (source.problem, source.answer, source.level) if name]
     missing = [name for name in given if not has(row, name)]
-    present = ", ".join(map(str, row)) or "none"
+    present = ", ".join([name for name in names_of(row) if name][:30]) or "none"
     if missing:
-        raise InputError(f"{file} has no column {', '.join(missing)}; its columns are: {present}")
+        raise InputError(f"{file}: no column {missing[0]!r}; there are: {present}")
+    if not given and is_unnamed(row) and isinstance(row[UNNAMED], list):
+        return Columns(UNNAMED, UNNAMED, None)
     for problem, answer in LAYOUTS:
         problem, answer = source.problem or problem, source.answer or answer
         if has(row, problem) and has(row, answer):
             level = source.level or next((name for name in _LEVELS if has(row, name)), None)
-            return Columns(problem, answer, level)
+            return Columns(problem, answer, level, guessed=source.answer is None)
     raise InputError(
-        f"{file}: no known pair of problem and answer columns among: {present}. Name them in the "
-        "config as `problem` and `answer`"
+        f"{file}: no known pair of problem and answer columns; there are: {present}. Name them in "
+        "the config as `problem` and `answer`"
     )

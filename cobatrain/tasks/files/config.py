@@ -10,7 +10,8 @@ from pydantic import Field, field_validator
 
 from cobasim.settings import Frozen
 from cobatrain.tasks.rewards import CustomRewardConfig
-from cobatrain.tasks.verify import AnswerFrom
+from cobatrain.tasks.task import Overlong
+from cobatrain.tasks.verify import AnswerFrom, check_pattern
 
 
 class FileSource(Frozen):
@@ -35,14 +36,32 @@ class FilesConfig(Frozen):
         default=0, ge=0, description="problems held out from train, as data set `heldout`"
     )
     instruction: str = Field(default="", description="appended to each problem")
-    on_bad_row: Literal["error", "skip"] = "error"
+    on_bad_row: Literal["error", "skip"] = Field(
+        default="error", description="rows that cannot be used: stop, or leave them out"
+    )
+    overlong: Overlong = Field(
+        default="error",
+        description="prompts that leave no room for a completion: stop, or leave them out",
+    )
     overlap: Literal["remove", "error"] = Field(
         default="remove", description="a train problem that is also held out"
     )
     answer_from: AnswerFrom = "marked"
+    answer_pattern: str | None = Field(
+        default=None,
+        description="regular expression with one group, which is the answer; in place of "
+        "answer_from; the last match counts",
+    )
     workers: int = Field(default=2, ge=1)
     cpu_seconds: float = Field(default=2.0, gt=0, description="per judged response")
     reward: CustomRewardConfig | None = None
+
+    @field_validator("answer_pattern")
+    @classmethod
+    def _one_group(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            check_pattern(pattern)
+        return pattern
 
     @field_validator("train", mode="before")
     @classmethod

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
-from cobatrain.tasks.files.columns import Columns, has, value_of
-from cobatrain.tasks.files.rows import BadRow
+from cobasim.data import UNNAMED, BadRow, has, value_of
+from cobatrain.tasks.files.chats import Chat, read_chat
+from cobatrain.tasks.files.columns import Columns, is_unnamed
+from cobatrain.tasks.verify import answer_text, reference
+
+NOT_AN_OBJECT = "not a JSON object: expected columns, or a list of messages"
+_WORKED = 100  # characters: a longer text in a column of solutions is no answer by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +21,15 @@ class Problem:
     text: str
     answer: str
     level: str | None
-    system: str | None
-    """The system message of a chat-style prompt."""
+    chat: Chat
 
 
 def read_problem(row: dict[str, Any], columns: Columns) -> Problem:
     """The problem of a row. Raises BadRow."""
+    if is_unnamed(row) and columns.problem != UNNAMED:
+        raise BadRow(NOT_AN_OBJECT)
+    if columns.problem == UNNAMED and not is_unnamed(row):
+        raise BadRow("not a list of messages, as the first row is")
     try:
         asked = value_of(row, columns.problem)
         given = value_of(row, columns.answer)
@@ -30,62 +37,29 @@ def read_problem(row: dict[str, Any], columns: Columns) -> Problem:
         raise BadRow(f"no column {error.args[0]!r}") from None
     if str(row.get("modality") or "").lower().startswith("multi"):
         raise BadRow("the problem needs an image")
-    text, system = _problem_text(asked)
+    chat = read_chat(asked)
+    text = chat.question
     context = row.get("context")
     if isinstance(context, str) and context.strip():
         text = f"{context.strip()}\n\n{text}"
+    if columns.answer == columns.problem:
+        if chat.truth is None:
+            raise BadRow("the last turn has no ground_truth")
+        given = chat.truth
+    level = value_of(row, columns.level) if columns.level and has(row, columns.level) else None
+    return Problem(text, _answer(given, columns), None if level in (None, "") else str(level), chat)
+
+
+def _answer(given: Any, columns: Columns) -> str:
+    """The answer that a value states. Raises BadRow."""
     try:
-        answer = answer_text(given)
+        answer = reference(given)
+        if columns.worked and answer == answer_text(given) and _is_prose(answer):
+            raise ValueError("the solution states no final answer: it has no box and no ####")
     except ValueError as why:
         raise BadRow(str(why)) from None
-    level = value_of(row, columns.level) if columns.level and has(row, columns.level) else None
-    return Problem(text, answer, None if level in (None, "") else str(level), system)
+    return answer
 
 
-def answer_text(value: Any) -> str:
-    """A reference answer as text: 142.0 is "142", a list is joined by commas.
-
-    Raises ValueError if the answer is empty, or not a string, number or list of these.
-    """
-    if isinstance(value, bool) or value is None:
-        raise ValueError("empty answer" if value is None else "the answer is true or false")
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError(f"the answer is {value}")
-        return str(int(value)) if value == int(value) else repr(value)
-    if isinstance(value, list):
-        if not value:
-            raise ValueError("empty answer")
-        return ", ".join(answer_text(item) for item in value)
-    if not isinstance(value, str):
-        raise ValueError(f"the answer is a {type(value).__name__}")
-    text = value.strip()
-    if not text or not text.strip("$ "):
-        raise ValueError("empty answer")
-    return text
-
-
-def _problem_text(value: Any) -> tuple[str, str | None]:
-    """(problem, system message) of a text or of a chat with one user message. Raises BadRow."""
-    system = None
-    if isinstance(value, list):
-        users = []
-        for message in value:
-            role = message.get("role") if isinstance(message, dict) else None
-            content = message.get("content") if isinstance(message, dict) else None
-            if not isinstance(content, str) or role not in ("user", "system"):
-                raise BadRow("the prompt is not a list of user and system messages")
-            if role == "user":
-                users.append(content)
-            else:
-                system = content
-        if len(users) != 1:
-            raise BadRow(f"the prompt has {len(users)} user messages, expected 1")
-        value = users[0]
-    if not isinstance(value, str):
-        raise BadRow(f"the problem is {type(value).__name__}, expected text")
-    if not value.strip():
-        raise BadRow("empty problem")
-    return value.strip(), system
+def _is_prose(text: str) -> bool:
+    return len(text) > _WORKED or "\n" in text or ". " in text

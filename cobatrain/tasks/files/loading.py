@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeGuard
 
+from cobasim.data import UNNAMED, BadRow, data_files, ending_of, read_rows
 from cobasim.errors import InputError
-from cobatrain.tasks.files.columns import columns_of
+from cobatrain.tasks.accounts import DataSet, sample_pairs
+from cobatrain.tasks.files.columns import Columns, columns_of, is_unnamed, wanted_columns
 from cobatrain.tasks.files.config import FileSource
-from cobatrain.tasks.files.fields import Problem, read_problem
-from cobatrain.tasks.files.folders import data_files
-from cobatrain.tasks.files.rows import READERS, BadRow, names_its_columns
+from cobatrain.tasks.files.fields import NOT_AN_OBJECT, Problem, read_problem
 from cobatrain.tasks.prompts import Prompt, text_key
+from cobatrain.tasks.verify import answer_key
 
 _SHOWN = 5  # bad rows that an error names
+_DETAIL = re.compile(r" \(|: ")  # what follows differs from row to row
+_BY_COLUMN = (".parquet", ".arrow", ".feather")  # endings of files whose columns are read alone
+
+DUPLICATES = "repeat a problem"
+CONFLICTING = "have contradicting answers"
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,9 @@ class Loaded:
     conflicting: int
     """Problems dropped because their rows disagree about the answer."""
     bad: tuple[str, ...]
-    """Rows that could not be used, "file, line 12: why"; empty unless skipping was asked for."""
+    """Rows that could not be used, "file: line 12: why"; empty unless skipping was asked for."""
+    account: DataSet
+    """Every row, for people."""
 
 
 def load(
@@ -39,62 +50,135 @@ def load(
     or, unless `on_bad_row` is "skip", rows are malformed (all counted, the first five named by
     file and line or row number).
     """
-    first: dict[tuple[str, str], tuple[str, Problem]] = {}  # of each (problem, answer)
-    bad: list[str] = []
-    rows = 0
+    rows = _Rows()
     for file in data_files(source.path, source.split):
-        for where, problem in _problems(file, source):
-            rows += 1
-            if isinstance(problem, BadRow):
-                bad.append(f"{file}, {where}: {problem}")
-            else:
-                question = (problem.text, problem.answer)
-                first.setdefault(question, (f"{file.name} {where}", problem))
-    if rows == 0:
-        raise InputError(f"{source.path} has no rows")
-    if bad and on_bad_row == "error":
-        more = [f"and {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []
-        shown = "\n  ".join(bad[:_SHOWN] + more)
-        raise InputError(
-            f"{len(bad)} of {rows} rows of {source.path} cannot be used (set on_bad_row to 'skip' "
-            f"to leave them out):\n  {shown}"
-        )
+        rows.read(file, source)
+    if rows.count == 0:
+        raise InputError(f"{source.path}: no rows")
+    if rows.bad and on_bad_row == "error":
+        raise _bad_rows(source.path, rows)
 
     answers: dict[str, str] = {}
     conflicts: set[str] = set()
-    kept: dict[str, Prompt] = {}
-    for where, problem in first.values():
+    kept: dict[str, tuple[Prompt, str]] = {}
+    for where, problem in rows.first.values():
         key = text_key(problem.text)
-        if answers.setdefault(key, problem.answer) != problem.answer:
+        answer = answer_key(problem.answer)
+        if answers.setdefault(key, answer) != answer:
             conflicts.add(key)
         if key not in kept:
-            kept[key] = _prompt(problem, key, where, name, instruction)
-    prompts = tuple(prompt for key, prompt in kept.items() if key not in conflicts)
-    if not prompts:
-        raise InputError(f"{source.path} has {rows} rows, and none can be used")
-    duplicates = rows - len(bad) - len(kept)
-    return Loaded(prompts, duplicates, len(conflicts), tuple(bad))
+            kept[key] = _prompt(problem, key, where, name, instruction), problem.text
+    usable = [pair for key, pair in kept.items() if key not in conflicts]
+    duplicates = rows.count - len(rows.bad) - len(kept)
+    dropped = {**rows.reasons, DUPLICATES: duplicates, CONFLICTING: len(conflicts)}
+    if not usable:
+        why = "; ".join(f"{n} {reason}" for reason, n in dropped.items() if n)
+        raise InputError(f"{source.path}: none of its {rows.count} rows can be used: {why}")
+    prompts = tuple(prompt for prompt, _ in usable)
+    account = DataSet(
+        name=name,
+        path=str(source.path),
+        columns=str(rows.columns),
+        rows=rows.count,
+        used=len(prompts),
+        dropped={reason: n for reason, n in dropped.items() if n},
+        samples=sample_pairs(prompts, [problem for _, problem in usable]),
+        left_out=tuple(rows.bad),
+    )
+    return Loaded(prompts, duplicates, len(conflicts), tuple(rows.bad), account)
 
 
-def _problems(file: Path, source: FileSource) -> Iterator[tuple[str, Problem | BadRow]]:
-    """("line 12" or "row 12", the problem or why it cannot be used) of each row."""
-    read = READERS[file.suffix]
-    columns = None
-    if names_its_columns(file):  # so that the others are not even read
-        first = next((row for _, row in read(file, ()) if isinstance(row, dict)), None)
-        columns = columns_of(file, first, source) if first is not None else None
-    for where, row in read(file, columns.names if columns else ()):
+class _Rows:
+    """All rows of a source, good and bad."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: dict[tuple[str, str], tuple[str, Problem]] = {}  # of each (problem, answer)
+        self.bad: list[str] = []
+        self.reasons: Counter[str] = Counter()
+        self.columns: Columns | None = None
+        self.header: list[str] = []  # of rows that are lists of values
+        self.unknown: InputError | None = None  # what was wrong with the columns of the first row
+
+    def read(self, file: Path, source: FileSource) -> None:
+        """Take the rows of one file. Raises InputError."""
+        self.columns, self.header, self.unknown = None, [], None
+        wanted = wanted_columns(source)
+        if ending_of(file) in _BY_COLUMN:  # so that the others are not even read
+            first = next((row for _, row in read_rows(file) if isinstance(row, dict)), None)
+            if first is not None:
+                self.columns = columns_of(file, first, source)
+                wanted = self.columns.names
+        for number, (where, row) in enumerate(read_rows(file, wanted)):
+            if number == 0 and _is_header(row, wanted):
+                self.header = row[UNNAMED]
+                continue
+            self.count += 1
+            try:
+                problem = self._problem(file, row, source)
+            except BadRow as why:
+                self.bad.append(f"{file}: {where}: {why}")
+                self.reasons[_DETAIL.split(str(why), maxsplit=1)[0]] += 1
+            else:
+                question = (problem.text, problem.answer)
+                self.first.setdefault(question, (f"{file.name} {where}", problem))
+        if self.columns is None and self.unknown is not None:
+            raise self.unknown
+
+    def _problem(self, file: Path, row: dict[str, Any] | BadRow, source: FileSource) -> Problem:
         if isinstance(row, BadRow):
-            yield where, row
-            continue
-        columns = columns or columns_of(file, row, source)
-        try:
-            yield where, read_problem(row, columns)
-        except BadRow as why:
-            yield where, why
+            raise row
+        if self.header:
+            row = _named(row, self.header)
+        if self.columns is None:
+            if is_unnamed(row) and not _is_chat(row[UNNAMED]):
+                raise BadRow(NOT_AN_OBJECT)
+            try:
+                self.columns = columns_of(file, row, source)
+            except InputError as error:
+                self.unknown = self.unknown or error
+                raise BadRow("no known pair of problem and answer columns") from None
+        return read_problem(row, self.columns)
+
+
+def _is_header(row: dict[str, Any] | BadRow, wanted: Sequence[str]) -> TypeGuard[dict[str, Any]]:
+    """Whether a first row is a list that names columns."""
+    values = row.get(UNNAMED) if isinstance(row, dict) else None
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        return False
+    names = {value.lower() for value in values}
+    return len(names) == len(values) and not names.isdisjoint(name.lower() for name in wanted)
+
+
+def _named(row: dict[str, Any], header: list[str]) -> dict[str, Any]:
+    """A row that is a list of values, under the names of the header. Raises BadRow."""
+    values = row.get(UNNAMED)
+    if not isinstance(values, list) or len(values) != len(header):
+        given = f"{len(values)} values" if isinstance(values, list) else "no list"
+        raise BadRow(f"{given}, but the header has {len(header)}")
+    return dict(zip(header, values, strict=True))
+
+
+def _is_chat(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
+def _bad_rows(path: Path, rows: _Rows) -> InputError:
+    """The error for rows that cannot be used."""
+    advice = "set on_bad_row to 'skip' to leave them out"
+    counted = f"{len(rows.bad)} of {rows.count} rows of {path} cannot be used"
+    if len(rows.bad) == 1:
+        return InputError(f"{rows.bad[0]} (1 of {rows.count} rows; {advice})")
+    more = [f"and {len(rows.bad) - _SHOWN} more"] if len(rows.bad) > _SHOWN else []
+    shown = "\n  ".join(rows.bad[:_SHOWN] + more)
+    return InputError(f"{counted} ({advice}):\n  {shown}")
 
 
 def _prompt(problem: Problem, key: str, where: str, name: str, instruction: str) -> Prompt:
     text = f"{problem.text}\n\n{instruction}" if instruction else problem.text
-    metadata = {"key": key} | ({"system": problem.system} if problem.system else {})
+    metadata: dict[str, Any] = {"key": key}
+    if problem.chat.system:
+        metadata["system"] = problem.chat.system
+    if problem.chat.before:
+        metadata["turns"] = problem.chat.before
     return Prompt(text, problem.answer, problem.level or name, where, metadata)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cobasim.errors import InputError
+from cobatrain.tasks.accounts import DataSet
 from cobatrain.tasks.files.config import FilesConfig, FileSource
 from cobatrain.tasks.files.loading import load
 from cobatrain.tasks.prompts import Prompt
@@ -11,18 +12,32 @@ from cobatrain.tasks.streams import FILES_SPLIT, rng_of
 from cobatrain.tasks.task import Task, check_disjoint
 from cobatrain.tasks.verify import Limits, MathJudge, Verifier, custom_verifier
 
+HELDOUT = "heldout"
+
 
 class _Log:
-    """What was removed: by reason, and in sentences."""
+    """What was removed: by reason, in sentences, and by data set."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
         self.notes: list[str] = []
+        self.data_sets: list[DataSet] = []
 
     def add(self, reason: str, number: int, note: str) -> None:
         if number:
             self.counts[reason] = self.counts.get(reason, 0) + number
             self.notes.append(note)
+
+    def drop_from_train(self, reason: str, prompts: int) -> None:
+        """Note it in the account of train, which is the first."""
+        self.data_sets[0] = self.data_sets[0].without(reason, prompts)
+
+    def hold_out(self, prompts: tuple[Prompt, ...]) -> None:
+        """Note the set that `heldout_size` takes from train."""
+        self.drop_from_train(f"held out as {HELDOUT!r}", len(prompts))
+        train, n = self.data_sets[0], len(prompts)
+        held = DataSet(HELDOUT, f"of {train.path}", train.columns, rows=n, used=n)
+        self.data_sets.append(held)
 
 
 def make_files(config: FilesConfig, seed: int) -> Task:
@@ -32,17 +47,29 @@ def make_files(config: FilesConfig, seed: int) -> Task:
     Reward: 1 where math-verify finds the response's final answer equal to the reference, else 0.
     Raises InputError as `load` does, or if nothing is left to train on.
     """
-    if "heldout" in config.heldout and config.heldout_size:
-        raise InputError("`heldout` names both a file and what heldout_size holds out: rename it")
+    if HELDOUT in config.heldout and config.heldout_size:
+        raise InputError(
+            f"`{HELDOUT}` names both a file and what heldout_size holds out: rename it"
+        )
     log = _Log()
     train = _read(config, config.train, "train", log)
     heldout = {name: _read(config, source, name, log) for name, source in config.heldout.items()}
     taken = {prompt.metadata["key"] for prompts in heldout.values() for prompt in prompts}
     train = _without(train, taken, config, log)
     if config.heldout_size:
-        train, heldout["heldout"] = _split(train, config.heldout_size, seed)
+        train, heldout[HELDOUT] = _split(train, config.heldout_size, seed)
+        log.hold_out(heldout[HELDOUT])
     return check_disjoint(
-        Task(config.train.path.stem, train, heldout, _reward(config), log.counts, tuple(log.notes))
+        Task(
+            name=config.train.path.stem,
+            train=train,
+            heldout=heldout,
+            reward=_reward(config),
+            counts=log.counts,
+            notes=tuple(log.notes),
+            data_sets=tuple(log.data_sets),
+            overlong=config.overlong,
+        )
     )
 
 
@@ -56,6 +83,7 @@ def _read(config: FilesConfig, source: FileSource, name: str, log: _Log) -> tupl
     ):
         log.add(reason, number, f"{source.path}: {number} {words}")
     log.notes.extend(loaded.bad[:5])
+    log.data_sets.append(loaded.account)
     return loaded.prompts
 
 
@@ -71,6 +99,7 @@ def _without(
         )
     note = f"{len(overlap)} train problems are also held out: removed from train"
     log.add("overlap", len(overlap), note)
+    log.drop_from_train("also held out", len(overlap))
     return tuple(prompt for prompt in train if prompt.metadata["key"] not in taken)
 
 
@@ -89,4 +118,5 @@ def _reward(config: FilesConfig) -> RewardFunction:
     if config.reward is not None:
         return custom_verifier(config.reward)
     limits = Limits(cpu_seconds=config.cpu_seconds)
-    return Verifier(MathJudge(config.answer_from), workers=config.workers, limits=limits)
+    judge = MathJudge(config.answer_from, config.answer_pattern)
+    return Verifier(judge, workers=config.workers, limits=limits)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import Literal
 
-_BOX = re.compile(r"\\(?:boxed|fbox)\s*")
-_MARKED = re.compile(r"answer[*_]{0,3} ?(?:is ?:?|[:=])", re.IGNORECASE)
-_INTEGER = re.compile(r"[+-]?\d{1,3}(?:(?:,|\{,\}|,\\!)\d{3})+|[+-]?\d+", re.ASCII)
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?", re.ASCII)
-_THOUSANDS = re.compile(r"[^0-9+-]", re.ASCII)
+from cobatrain.tasks.verify.boxes import last_box
+from cobatrain.tasks.verify.numerals import bare
+from cobatrain.tasks.verify.prose import stated
+
+_WITH_DIGITS = re.compile(r"[^\s\d]*\d\S*", re.ASCII)
+_AROUND = " \t*_`\"'()[]{},.;:!?$="  # a number in a sentence
+_MINUS = re.compile(r"[=:]\s*[-\u2212]\s*$")
 _TAIL = 4096  # characters at the end in which an answer without a box is looked for
 
 AnswerFrom = Literal["boxed", "marked", "any"]
@@ -19,67 +22,30 @@ AnswerFrom = Literal["boxed", "marked", "any"]
 def final_answer(text: str, source: AnswerFrom = "marked", limit: int = 1000) -> str | None:
     r"""The final answer that a response states, None if none or longer than `limit` characters.
 
-    "boxed": the last \boxed{...} (or \fbox, or an unbraced \boxed 5). "marked": else what follows
-    the last "answer is" or "Answer:" on its line, else the last $...$ or \(...\) or \[...\].
-    "any": else the last number. The last box counts, finished or not: if it was cut off, an answer
-    before it is not taken. Linear in the length of the text.
+    "boxed": the last \boxed{...} (or \fbox, or an unbraced \boxed 5). "marked": else what the last
+    "answer is", "Answer:" or heading "Final Answer" states, see `stated`; else the last $...$ or
+    \(...\) or \[...\]. "any": else the last number. The last box counts, finished or not: if it was
+    cut off, an answer before it is not taken. Linear in the length of the text.
     """
-    start = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
-    answer: str | None = None
-    if start >= 0:
-        answer = _boxed(text, start, limit)
-    elif source != "boxed":
+    has_box, answer = last_box(text, limit)
+    if not has_box and source != "boxed":
         tail = text[-_TAIL:]
-        answer = _marked(tail) or _formula(tail)
+        answer = stated(tail) or _formula(tail)
         if answer is None and source == "any":
-            numbers = _NUMBER.findall(tail)
-            answer = numbers[-1].rstrip(",") if numbers else None
+            answer = _last_number(tail)
     if answer is None:
         return None
     answer = bare(answer)
     return answer if 0 < len(answer) <= limit else None
 
 
-def _boxed(text: str, start: int, limit: int) -> str | None:
-    """What the box at `start` holds: its braces, or else the next word."""
-    match = _BOX.match(text, start)
-    end = match.end() if match else len(text)
-    if text[end : end + 1] == "{":
-        return _braced(text, end, limit)
-    if match:
-        words = text[end : end + limit].split(None, 1)
-        return words[0].strip("$.,") if words else None
-    return None
-
-
-def _braced(text: str, start: int, limit: int) -> str | None:
-    """What stands between the brace at `start` and its partner, if within `limit` characters."""
-    depth = 0
-    escaped = False
-    for position in range(start, min(len(text), start + limit + 2)):
-        character = text[position]
-        if escaped:
-            escaped = False
-        elif character == "\\":
-            escaped = True
-        elif character == "{":
-            depth += 1
-        elif character == "}":
-            depth -= 1
-            if depth == 0:
-                return text[start + 1 : position]
-    return None
-
-
-def _marked(tail: str) -> str | None:
-    """What follows the last answer mark on its line."""
-    marks = list(_MARKED.finditer(tail))
-    if not marks:
+def _last_number(tail: str) -> str | None:
+    """The last word with digits, without what may stand around a number; 2^5 and 5kg stay whole."""
+    last = deque(_WITH_DIGITS.finditer(tail), maxlen=1)
+    if not last:
         return None
-    line = tail[marks[-1].end() :].lstrip(" *_").split("\n", 1)[0].strip().strip("*_").strip()
-    if line[:1] == "$" and "$" in line[1:]:  # "$5$, since ..."
-        return line.lstrip("$").split("$", 1)[0]
-    return line.removesuffix(".") or None
+    minus = "-" if _MINUS.search(tail, 0, last[0].start()) else ""
+    return minus + last[0][0].strip(_AROUND)
 
 
 def _formula(tail: str) -> str | None:
@@ -96,30 +62,3 @@ def _formula(tail: str) -> str | None:
                 inner = tail[start + 1 : end] if start >= 0 else ""
             last = (end, inner)
     return last[1] if last and last[1].strip() else None
-
-
-def bare(answer: str) -> str:
-    """The answer without white space and dollar signs around it."""
-    answer = answer.strip()
-    while len(answer) > 1 and answer[0] == "$" == answer[-1] and answer[-2] != "\\":
-        answer = answer[1:-1].strip()
-    return answer
-
-
-def as_integer(answer: str) -> int | None:
-    """The integer that the whole answer is, thousands separators allowed, else None."""
-    if len(answer) > 400 or _INTEGER.fullmatch(answer) is None:
-        return None
-    return int(_THOUSANDS.sub("", answer))
-
-
-def nesting(answer: str) -> int:
-    """Deepest nesting of brackets."""
-    depth = deepest = 0
-    for character in answer:
-        if character in "{[(":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in "}])":
-            depth -= 1
-    return deepest

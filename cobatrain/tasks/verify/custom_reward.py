@@ -46,7 +46,7 @@ class CustomReward:
             )
         return function
 
-    def screen(self, prompt: Prompt, text: str) -> float | str:
+    def screen(self, prompt: Prompt, text: str) -> float | str | None:
         """The whole text: nothing is known about it."""
         return text
 
@@ -58,6 +58,6 @@ class CustomReward:
         """The function's value, checked."""
         return checked_reward(self.resolve()(prompt, answer), "it")
 
-    def ideal(self, prompt: Prompt) -> str | None:
-        """Unknown."""
-        return None
+    def ideals(self, prompt: Prompt) -> tuple[str, ...]:
+        """None is known."""
+        return ()

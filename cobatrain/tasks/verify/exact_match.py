@@ -27,6 +27,6 @@ class ExactMatch:
             [t.strip() == p.answer for p, t in zip(prompts, texts, strict=True)], dtype=np.float64
         )
 
-    def ideal(self, prompt: Prompt) -> str | None:
-        """The answer itself."""
-        return prompt.answer
+    def ideals(self, prompt: Prompt) -> tuple[str, ...]:
+        """The answer between white space."""
+        return (f" {prompt.answer}\n",)

@@ -27,14 +27,14 @@ class GymJudge:
     max_chars: int = 20_000
     """Longer answers get 0 unread."""
 
-    def screen(self, prompt: Prompt, text: str) -> float | str:
+    def screen(self, prompt: Prompt, text: str) -> float | str | None:
         """Decides missing and too long answers."""
         answer = text.strip()
         if self.tagged:
             end = text.rfind("</answer>")
             start = text.rfind("<answer>", 0, end) if end >= 0 else -1
             if start < 0:
-                return 0.0
+                return None
             answer = text[start + len("<answer>") : end].strip()
         return answer if 0 < len(answer) <= self.max_chars else 0.0
 
@@ -52,11 +52,11 @@ class GymJudge:
         score = float(generator.score_answer(answer, prompt.metadata["entry"]))
         return float(score >= self.threshold - 1e-9)
 
-    def ideal(self, prompt: Prompt) -> str | None:
-        """The tagged reference answer, None where the generator gives none."""
+    def ideals(self, prompt: Prompt) -> tuple[str, ...]:
+        """The tagged reference answer, which the scorer judges; none if the generator has none."""
         if not prompt.answer:
-            return None
-        return f"<answer>{prompt.answer}</answer>" if self.tagged else prompt.answer
+            return ()
+        return (f"<answer>\n{prompt.answer}\n</answer>" if self.tagged else prompt.answer,)
 
 
 _GENERATORS: dict[GymJudge, list[Any]] = {}  # filled by `load`, in workers only

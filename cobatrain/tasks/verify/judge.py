@@ -12,8 +12,11 @@ class Judge(Protocol):
 
     name: ClassVar[str]
 
-    def screen(self, prompt: Prompt, text: str) -> float | str:
-        """The reward, if cheap string work decides it; else the part that a worker must judge."""
+    def screen(self, prompt: Prompt, text: str) -> float | str | None:
+        """The reward, if cheap string work decides it; else the part that a worker must judge.
+
+        None: the response states no answer, and gets 0.
+        """
 
     def load(self) -> None:
         """Called once in each worker: imports, guards, warm-up. Not under the time limit."""
@@ -21,5 +24,8 @@ class Judge(Protocol):
     def judge(self, prompt: Prompt, answer: str) -> float:
         """The reward of what `screen` left, in a worker, under the limits."""
 
-    def ideal(self, prompt: Prompt) -> str | None:
-        """A response that gives the reference answer in the expected form; None if unknown."""
+    def ideals(self, prompt: Prompt) -> tuple[str, ...]:
+        """Responses of which one at least should be rewarded; none if no right one is known.
+
+        They state the reference answer in another form where there is one, so that they can fail.
+        """

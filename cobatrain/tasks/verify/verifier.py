@@ -32,6 +32,8 @@ class VerifierStats:
     scored: int = 0
     judged: int = 0
     """Of these, sent to a worker; the others were decided by string work."""
+    unanswered: int = 0
+    """Without an answer that could be judged."""
     timeouts: int = 0
     """Ended by a time limit."""
     errors: int = 0
@@ -42,6 +44,10 @@ class VerifierStats:
     def plus(self, **counts: int) -> VerifierStats:
         """These counts and more."""
         return replace(self, **{name: getattr(self, name) + n for name, n in counts.items()})
+
+    def since(self, before: VerifierStats) -> VerifierStats:
+        """What was done after other counts were taken."""
+        return self.plus(**{name: -n for name, n in vars(before).items()})
 
 
 class Verifier:
@@ -113,15 +119,20 @@ class Verifier:
         rewards = np.zeros(len(prompts), dtype=np.float64)
         where: list[int] = []
         items: list[Item] = []
+        unanswered = 0
         for i, (prompt, text) in enumerate(zip(prompts, texts, strict=True)):
             reward = self.judge.screen(prompt, text)
             if isinstance(reward, str):
                 where.append(i)
                 items.append((prompt, reward))
+            elif reward is None:
+                unanswered += 1
             else:
                 rewards[i] = reward
         with self._lock:
-            self._stats = self._stats.plus(scored=len(prompts), judged=len(items))
+            self._stats = self._stats.plus(
+                scored=len(prompts), judged=len(items), unanswered=unanswered
+            )
             with closing(self._pool.run(items)) as verdicts:
                 for k, verdict in verdicts:
                     rewards[where[k]] = self._reward(verdict, items[k][0])

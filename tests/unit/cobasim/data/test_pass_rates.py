@@ -129,7 +129,7 @@ BAD_FILES = {
     "plain.csv": (b"0.5\n0.4\n", "no column 'pass_rate'"),
     "word.csv": (b"pass_rate\n0.5\nhalf\n", "2.*'half'"),
     "percent.csv": (b"pass_rate\n150%\n", "line 2: 150 % lies outside"),
-    "gap.csv": (b"prompt,pass_rate\nx,0.5\ny,\n", "2"),
+    "gap.csv": (b"prompt,pass_rate\nx,0.5\ny,\n", "line 3"),
     "short.csv": (b"prompt,pass_rate\nx,0.5\ny\n", "line 3: 1 fields, but the header has 2"),
     "nan.csv": (b"pass_rate\nnan\n", "nan"),
     "outside.csv": (b"pass_rate\n0.5\n1.5\n", "1.5"),

@@ -29,3 +29,12 @@ def test_chat_template_is_applied_with_the_system_message():
     assert format_prompt(prompt, Bare()) == "2+2="
     with pytest.raises(InputError, match="no chat template"):
         format_prompt(prompt, Bare(), system="S")
+
+
+def test_earlier_turns_are_shown_too():
+    turns = (("user", "1+1="), ("assistant", "2"))
+    prompt = Prompt("2+2=", "4", "l", "s", {"turns": turns, "system": "S"})
+    shown = "system:S|user:1+1=|assistant:2|user:2+2=|assistant:"
+    assert format_prompt(prompt, Chat()) == shown
+    bare = Prompt("2+2=", "4", "l", "s", {"turns": turns})
+    assert format_prompt(bare, Bare()) == "1+1=\n\n2\n\n2+2="

@@ -43,7 +43,7 @@ def test_scores_come_in_order_and_lengths_are_checked():
         ({"levels": ["2+1"], "shares": [-1]}, "positive"),
         ({"train_size": 0}, "train_size"),
         ({"reward": {"function": "no_colon"}}, "import path"),
-        ({"kind": "files", "train": "/nowhere.jsonl"}, "does not exist"),
+        ({"kind": "files", "train": "/nowhere.jsonl"}, "no such file: /nowhere.jsonl"),
     ],
 )
 def test_bad_configs_are_named(config, words):

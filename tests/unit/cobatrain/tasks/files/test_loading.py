@@ -74,7 +74,7 @@ def test_a_folder_written_by_save_to_disk(tmp_path):
     (tmp_path / "dataset_dict.json").write_text(json.dumps({"splits": ["train", "test"]}))
     assert len(load(FileSource(path=tmp_path / "test"), "s").prompts) == 7
     assert len(load(FileSource(path=tmp_path, split="test"), "s").prompts) == 7
-    with pytest.raises(InputError, match="name one as `split`"):
+    with pytest.raises(InputError, match="name one of them"):
         load(FileSource(path=tmp_path), "s")
     with pytest.raises(InputError, match="did you mean 'train'"):
         load(FileSource(path=tmp_path, split="trian"), "s")

@@ -1,0 +1,80 @@
+"""Prompts without room for a completion: all are counted; an error, or left out."""
+
+import pytest
+
+pytest.importorskip("transformers", reason="transformers is not installed")
+
+from cobasim.errors import InputError
+from cobatrain.config import load_config
+from cobatrain.learner import fitting_prompts, prompt_tokens
+from cobatrain.tasks import DataSet, Prompt, Task
+from cobatrain.tasks.verify import ExactMatch
+
+
+class Letters:
+    """A tokenizer with a token a letter."""
+
+    chat_template = None
+
+    def __call__(self, text, add_special_tokens):
+        return {"input_ids": [ord(character) for character in text]}
+
+
+def config():
+    return load_config("tiny", ["engine.max_model_len=30", "sampling.max_tokens=10"])
+
+
+def made(train: list[int], heldout: list[int], overlong: str) -> Task:
+    def prompts(lengths: list[int], letter: str) -> tuple[Prompt, ...]:
+        texts = [f"{letter}{i}" + "x" * (n - len(f"{letter}{i}")) for i, n in enumerate(lengths)]
+        return tuple(Prompt(text, "1", "l", f"line {i + 1}") for i, text in enumerate(texts))
+
+    accounts = [
+        DataSet(name, "file", "a -> b", rows=len(lengths), used=len(lengths))
+        for name, lengths in (("train", train), ("test", heldout))
+    ]
+    task = Task("t", prompts(train, "a"), {"test": prompts(heldout, "b")}, ExactMatch())
+    return Task(**{**vars(task), "overlong": overlong, "data_sets": tuple(accounts)})
+
+
+def test_all_offenders_are_counted_and_five_are_named():
+    task = made([20, 21, *[25] * 6], [20, 30], "error")
+    for act in (fitting_prompts, prompt_tokens):
+        with pytest.raises(InputError) as caught:
+            act(task, Letters(), config())
+        message = str(caught.value)
+        assert message.startswith("8 of 10 prompts leave no room for a completion")
+        assert "between 1 and 20 tokens" in message
+        assert message.count("has 2") == 5
+        assert message.endswith("and 3 more")
+
+
+def test_they_are_left_out_and_counted():
+    task, tokens = fitting_prompts(made([20, 21, 25, 5], [20, 30], "skip"), Letters(), config())
+    assert [len(prompt.text) for prompt in task.train] == [20, 5]
+    assert [len(prompt.text) for prompt in task.heldout["test"]] == [20]
+    assert sorted(map(len, tokens.values())) == [5, 20, 20]
+    assert task.counts["overlong"] == 3
+    assert "2 of train, 1 of test" in task.notes[-1]
+    train, test = task.data_sets
+    assert (train.used, train.dropped) == (2, {"leave no room for a completion": 2})
+    assert (test.used, test.dropped) == (1, {"leave no room for a completion": 1})
+
+
+def test_a_task_that_fits_is_left_as_it_is():
+    task = made([20, 1], [20], "skip")
+    assert fitting_prompts(task, Letters(), config())[0] is task
+
+
+@pytest.mark.parametrize(("train", "heldout"), [([21], [5]), ([5], [21])])
+def test_nothing_left_is_an_error(train, heldout):
+    with pytest.raises(InputError, match=r"no prompts to train on|is empty"):
+        fitting_prompts(made(train, heldout, "skip"), Letters(), config())
+
+
+def test_prompts_that_differ_in_earlier_turns_have_their_own_tokens():
+    turns = [{"turns": (("user", "1"), ("assistant", text))} for text in ("a", "b")]
+    train = tuple(Prompt("q", "1", "l", "s", metadata) for metadata in turns)
+    task = Task("t", train, {"h": [Prompt("h", "1", "l", "s")]}, ExactMatch())
+    tokens = prompt_tokens(task, Letters(), config())
+    assert len({tuple(tokens[prompt.shown]) for prompt in train}) == 2
