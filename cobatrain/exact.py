@@ -77,7 +77,7 @@ def exact_answers(
 
     Args:
         prompts: with reference answers.
-        tokens: token ids of each prompt, by its text.
+        tokens: token ids of each prompt, by what the model is shown (``Prompt.shown``).
         tokenizer: the model's.
         ends: its end tokens.
         sampling: where responses are cut.
@@ -99,7 +99,7 @@ def exact_answers(
                 f"the answer of {prompt.text[:60]!r} has {len(answer)} tokens and its end: more "
                 f"than sampling.max_tokens = {sampling.max_tokens}, so it could never pass"
             )
-        rows += [(tokens[prompt.text], [*answer, stop], number) for stop in stops]
+        rows += [(tokens[prompt.shown], [*answer, stop], number) for stop in stops]
     return ExactAnswers(
         prompts=[row[0] for row in rows],
         responses=[row[1] for row in rows],
