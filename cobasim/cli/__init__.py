@@ -5,7 +5,14 @@ line on standard error and exit code 2. What is slow to import is imported insid
 """
 
 from cobasim.cli.commands import app, main
-from cobasim.cli.common import Interrupted, JsonFlag, interruptible, progress_bar, run_app
+from cobasim.cli.common import (
+    Interrupted,
+    JsonFlag,
+    command_text,
+    interruptible,
+    progress_bar,
+    run_app,
+)
 from cobasim.cli.comparison_tables import comparison_tables
 from cobasim.cli.options import grouped
 
@@ -13,6 +20,7 @@ __all__ = [
     "Interrupted",
     "JsonFlag",
     "app",
+    "command_text",
     "comparison_tables",
     "grouped",
     "interruptible",

@@ -120,6 +120,6 @@ def progress_bar(unit: str = "runs") -> Progress:
     )
 
 
-def command_text() -> str:
+def command_text(program: str = "cobasim") -> str:
     """The command that is running, for reports."""
-    return shlex.join(["cobasim", *sys.argv[1:]])
+    return shlex.join([program, *sys.argv[1:]])

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cobasim.cli import JsonFlag, progress_bar
+from cobasim.cli import JsonFlag, command_text, progress_bar
 from cobasim.errors import InputError
 from cobatrain.cli.common import ConfigOrRun, RunOption, Settings, checkpoint_of, one_process
 
@@ -151,7 +151,7 @@ def _write_page(found: Measurement, file: Path) -> Path:
     report, info = found.parts.to_json(), found.measured.info
     shown = {k: v for k, v in info.items() if k not in ("config", "parts", "versions")}
     body = drawing(gradient_parts(report)) + drawing(shared_between_levels(report))
-    body += provenance("cobatrain gradients", shown, info["versions"])
+    body += provenance(command_text("cobatrain"), shown, info["versions"])
     page = file.with_suffix(".html")
     write_atomically(page, document("What this policy's gradients are made of", body))
     return page
