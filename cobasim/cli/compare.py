@@ -46,7 +46,10 @@ def compare(
 
     began = time.perf_counter()
     pool = compared.pool(reading)
-    values = runs.settle(preset, run.plain(), **compared.chosen(reading, pool), **run.chosen())
+    settings = run.plain()
+    values = runs.settle(
+        preset, settings, **compared.chosen(reading, pool, settings), **run.chosen()
+    )
     config = runs.with_pool(validated(runs.CompareConfig, values))
     folder = Path(out or f"runs/compare-{datetime.now():%Y%m%d-%H%M%S}")
     runs.claim_new_folder(folder)

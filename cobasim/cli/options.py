@@ -7,7 +7,7 @@ function that takes groups: each field becomes an option of its own.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from cobasim.cli.reading import ReadingOptions
-from cobasim.errors import unknown_name
+from cobasim.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
     from cobasim.data import MeasuredRates
@@ -129,17 +129,35 @@ class ComparedOptions:
     ] = None
 
     def pool(self, reading: ReadingOptions) -> MeasuredRates | None:
-        """The measured pass rates, if a file is given. Raises InputError if it cannot be used."""
+        """The measured pass rates, if a file is given.
+
+        Raises InputError if it cannot be used, and for options of reading without a file.
+        """
         from cobasim.runs import measured_pool
 
+        given = reading.given()
+        if self.pass_rates is None and given is not None:
+            flag = next(iter(given)).replace("_", "-")
+            raise InputError(
+                f"--{flag} says how a file of pass rates is read: add --pass-rates FILE"
+            )
         return measured_pool(self.pass_rates, reading.options())
 
-    def chosen(self, reading: ReadingOptions, pool: MeasuredRates | None) -> dict[str, Any]:
-        """Values for ``settle``; None: not chosen.
+    def chosen(
+        self, reading: ReadingOptions, pool: MeasuredRates | None, settings: Iterable[str]
+    ) -> dict[str, Any]:
+        """Values for ``settle``; None: not chosen. ``settings``: names of others that are given.
 
-        Raises InputError if beliefs are to start from attempts that the pool does not have.
+        Raises InputError if beliefs are to start from attempts that the pool does not have, and for
+        a number of prompts beside the pool's.
         """
         from cobasim.runs import known_attempts
+
+        if pool is not None and "num_prompts" in settings:
+            raise InputError(
+                "the file of pass rates says how many prompts there are: leave num_prompts out "
+                "(--limit and --sample use fewer)"
+            )
 
         names = None if self.allocators is None else allocator_list(self.allocators)
         beliefs = self.first_beliefs

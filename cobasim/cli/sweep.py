@@ -99,8 +99,9 @@ def sweep(
 
     ray = workers.ray()
     pool = compared.pool(reading)
-    given = compared.chosen(reading, pool) | run.chosen()
     parameters, held = sample.parsed()
+    names = {*held, *run.plain(), *(parameter.name for parameter in parameters)}
+    given = compared.chosen(reading, pool, names) | run.chosen()
     points = runs.points(parameters, sample.method, samples=sample.samples, seed=sample.sample_seed)
     chosen = {name: value for name, value in given.items() if value is not None}
     plan = runs.Sweep(preset, held | run.plain(), chosen, tuple(points))

@@ -114,6 +114,8 @@ def write_measured(measured: MeasuredGradients, path: Path) -> None:
 def read_measured_gradients(path: str | os.PathLike[str]) -> MeasuredGradients:
     """Read a measurement. Raises InputError for anything but a whole file of this version."""
     file = Path(path)
+    if not str(path):
+        raise InputError("measured: needs the name of a file of `cobatrain gradients`")
     try:
         stamp = file.stat()
     except OSError:

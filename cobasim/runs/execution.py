@@ -36,11 +36,15 @@ def one_thread() -> AbstractContextManager[Any]:
 def measured_pool(source: str | None, reading: RateOptions | None = None) -> MeasuredRates | None:
     """The measured pass rates of a file, read once; None for None.
 
-    Raises as ``read_measured``, and if rows without a value are to be kept: a simulated prompt
-    has to start somewhere.
+    Raises as ``read_measured``, and for standard input, from which runs cannot be repeated, and if
+    rows without a value are to be kept: a simulated prompt has to start somewhere.
     """
     if source is None:
         return None
+    if source == "-":
+        raise InputError(
+            "runs are repeated from their file of pass rates: give a file, not standard input"
+        )
     if reading is not None and reading.missing == "unseen":
         raise InputError(
             "a simulated prompt needs a pass rate to start at: leave rows without a value out "

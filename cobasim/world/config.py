@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from cobasim.errors import unknown_name
+from cobasim.errors import InputError, unknown_name
 from cobasim.gradients import MeasuredGradients, read_measured_gradients
 from cobasim.settings import Frozen, Share
 
@@ -96,6 +96,18 @@ class WorldConfig(Frozen):
         return WORLD_DEFAULTS.get(world, {}) | values
 
     @model_validator(mode="after")
+    def _no_settings_without_effect(self) -> WorldConfig:
+        if self.world.startswith(MEASURED):
+            for name in NOT_MEASURED:
+                usual = NOT_MEASURED[name]
+                if getattr(self, name) != usual:
+                    raise InputError(
+                        f"a measured world has no {name}, which is part of what was measured or of "
+                        f"other worlds: leave it at {usual}"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _known_world(self) -> WorldConfig:
         if self.world not in WORLD_DEFAULTS and ":" not in self.world:
             raise unknown_name("world", self.world, WORLD_DEFAULTS)
@@ -109,3 +121,14 @@ class WorldConfig(Frozen):
                 f"{self.features}"
             )
         return self
+
+
+NOT_MEASURED: dict[str, Any] = {
+    name: WorldConfig.model_fields[name].default
+    for name in (
+        "population", "hard_shift", "clusters", "levels", "features", "transfer", "common",
+        "interference", "relatedness", "slope_spread", "length_spread", "optimiser", "prompt_noise",
+        "forgetting", "harm", "walk", "regime_step", "regime_share",
+    )
+} | {"memorisation": 1.0}  # fmt: skip
+"""Settings that have no effect in a measured world, with the values that they keep there."""

@@ -11,8 +11,6 @@ run takes is what docs/measured.md tests.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from scipy.special import expit, logit
 
@@ -49,8 +47,7 @@ class MeasuredPolicy(SimulatedPolicy):
     are copies, which share their prompt's directions but have remainders of their own, as different
     prompts of its kind would.
 
-    Raises InputError for a bad file, and for settings that such a world does not have: drift,
-    measured pass rates of its own, and nuisance of prompts (which is in the features).
+    Raises InputError for a bad file, and for measured pass rates beside those of the file.
     """
 
     def _draw_prompts(self, pass_rates: FloatArray | None) -> PromptSets:
@@ -59,9 +56,6 @@ class MeasuredPolicy(SimulatedPolicy):
             raise InputError(
                 "a measured world has the pass rates that were measured: leave out --pass-rates"
             )
-        for name, off in OFF.items():
-            if getattr(config, name) != off:
-                raise InputError(f"a measured world has no {name}: leave it at {off}")
         self.measured = read_measured_gradients(config.world.removeprefix(MEASURED))
         held = self.measured.heldout
         pool = _drawn(np.flatnonzero(~held), config.num_prompts, self.seed, POPULATION)
@@ -159,11 +153,6 @@ class MeasuredPolicy(SimulatedPolicy):
     def enter_regime(self, prompts: IntArray, rates: FloatArray) -> None:
         """Refused when the world is built."""
         raise NotImplementedError
-
-
-OFF: dict[str, Any] = {
-    "walk": 0.0, "regime_step": None, "prompt_noise": 0.0, "harm": 0.0, "forgetting": 0.0,
-}  # fmt: skip
 
 
 def _drawn(rows: IntArray, size: int, seed: int, name: int) -> IntArray:

@@ -110,3 +110,43 @@ def test_counts_cannot_be_asked_of_a_file_without_them(cobasim, at_home):
     check_one_line(*answer)
     assert "needs a file of pass rates with attempts" in answer.err
     assert not (at_home / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["compare", *SMALL, "--set", "num_prompts=40"],
+        ["sweep", *SMALL, "--param", "num_prompts=20,40", "--allocators", "coba"],
+    ],
+)
+def test_the_file_says_how_many_prompts_there_are(cobasim, at_home, arguments):
+    (at_home / "rates.csv").write_text("pass_rate\n" + "0.5\n" * 20)
+    answer = cobasim(*arguments, "--pass-rates", "rates.csv", "--out", "out")
+    check_one_line(*answer)
+    assert "leave num_prompts out" in answer.err
+    assert not (at_home / "out").exists()
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "allocate"])
+def test_runs_are_not_made_of_standard_input(cobasim, at_home, command):
+    before, after = COMMANDS[command]
+    answer = cobasim(*before, "-", *after, stdin="0.5 0.5")
+    check_one_line(*answer)
+    assert "give a file, not standard input" in answer.err
+    assert not (at_home / "out").exists()
+
+
+@pytest.mark.parametrize("flag", [["--column", "x"], ["--limit", 3], ["--missing", "skip"]])
+def test_how_a_file_is_read_needs_a_file(cobasim, at_home, flag):
+    answer = cobasim("compare", *SMALL, "--out", "out", *flag)
+    check_one_line(*answer)
+    assert f"{flag[0]} says how a file of pass rates is read" in answer.err
+    assert not (at_home / "out").exists()
+
+
+def test_sensitivity_of_settings_that_a_measured_world_lacks(cobasim, at_home):
+    world = f"measured:{MEASURED.parent / 'gradients_tiny_lm.npz'}"
+    answer = cobasim("sensitivity", "--world", world, "--samples", 2, "--out", "out")
+    check_one_line(*answer)
+    assert "a measured world has no" in answer.err
+    assert not (at_home / "out").exists()

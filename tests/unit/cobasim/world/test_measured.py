@@ -139,6 +139,11 @@ def test_smaller_pools_are_drawn_without_repeats_and_larger_ones_are_copies(file
         ({"prompt_noise": 1.0}, "has no prompt_noise"),
         ({"harm": 0.1}, "has no harm"),
         ({"forgetting": 0.1}, "has no forgetting"),
+        ({"transfer": 0.1}, "has no transfer"),
+        ({"memorisation": 2.0}, "has no memorisation, .* leave it at 1.0"),
+        ({"length_spread": 0.5}, "has no length_spread"),
+        ({"optimiser": "sgd"}, "has no optimiser"),
+        ({"population": "hard"}, "has no population"),
     ],
 )
 def test_settings_that_it_does_not_have(file, settings, words):
@@ -149,5 +154,7 @@ def test_settings_that_it_does_not_have(file, settings, words):
 def test_files_and_pass_rates_that_it_cannot_take(file, tmp_path):
     with pytest.raises(InputError, match="no such file"):
         validated(WorldConfig, {"world": f"measured:{tmp_path}/none.npz"})
+    with pytest.raises(InputError, match="needs the name of a file"):
+        validated(WorldConfig, {"world": "measured:"})
     with pytest.raises(InputError, match="leave out --pass-rates"):
         find_world(file)(validated(WorldConfig, {"world": file}), 0, np.full(10, 0.5))
