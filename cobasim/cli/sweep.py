@@ -100,8 +100,8 @@ def sweep(
     ray = workers.ray()
     pool = compared.pool(reading)
     parameters, held = sample.parsed()
-    names = {*held, *run.plain(), *(parameter.name for parameter in parameters)}
-    given = compared.chosen(reading, pool, names) | run.chosen()
+    settings = {*held, *run.plain(), *(parameter.name for parameter in parameters)}
+    given = compared.chosen(reading, pool, settings) | run.chosen()
     points = runs.points(parameters, sample.method, samples=sample.samples, seed=sample.sample_seed)
     chosen = {name: value for name, value in given.items() if value is not None}
     plan = runs.Sweep(preset, held | run.plain(), chosen, tuple(points))
