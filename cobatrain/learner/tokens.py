@@ -106,9 +106,10 @@ def _error(
         f"{prompt.text[:60]!r} ({prompt.source}) has {length} tokens"
         for prompt, length in list(overlong.values())[:_LISTED]
     ]
+    leave = "leaves" if len(overlong) == 1 else "leave"
     more = [f"and {len(overlong) - _LISTED} more"] if len(overlong) > _LISTED else []
     return InputError(
-        f"{len(overlong)} of {prompts} prompts leave no room for a completion: with "
+        f"{len(overlong)} of {prompts} prompts {leave} no room for a completion: with "
         f"sampling.max_tokens = {config.sampling.max_tokens} a prompt needs between 1 and "
         f"{_room(config)} tokens, as engine.max_model_len is {config.engine.max_model_len}; raise "
         "it, lower max_tokens, or leave them out (task.overlong: skip):\n  "

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cobatrain.tasks.prompts import Prompt
+from cobatrain.tasks.wording import counted, counted_reason
 
 _SAMPLES = 3
 _REASONS = 5  # shown on the line
@@ -42,7 +43,8 @@ class DataSet:
     def lines(self) -> list[str]:
         """The account for people: one line, one for each sample, and the first rows left out."""
         lost = sum(self.dropped.values())
-        text = f"{self.name}: {self.path} ({self.columns}): {self.rows:,} rows, {self.used:,} used"
+        rows = counted(self.rows, "row")
+        text = f"{self.name}: {self.path} ({self.columns}): {rows}, {self.used:,} used"
         if lost:
             text += f", {lost:,} dropped: {self._reasons()}"
         samples = [f"  {_short(asked)} -> {_short(answer)}" for asked, answer in self.samples]
@@ -54,7 +56,7 @@ class DataSet:
     def _reasons(self) -> str:
         """Why rows were dropped, the most frequent reasons first."""
         reasons = sorted(self.dropped.items(), key=lambda item: -item[1])
-        words = [f"{n:,} {why}" for why, n in reasons[:_REASONS]]
+        words = [counted_reason(n, why) for why, n in reasons[:_REASONS]]
         others = sum(n for _, n in reasons[_REASONS:])
         return "; ".join([*words, *([f"{others:,} for other reasons"] if others else [])])
 

@@ -30,6 +30,7 @@ from cobatrain.tasks.streams import (
 )
 from cobatrain.tasks.task import Task, check_disjoint
 from cobatrain.tasks.verify import ExactMatch, custom_verifier
+from cobatrain.tasks.wording import counted
 
 LEVELS = ("1+1", "1-1", "1*1", "2+1", "2-1", "2*1", "2+2", "2-2", "2*2", "3+2", "3-2", "3*2")
 """The default ladder: digits of the left operand, operation, digits of the right operand."""
@@ -88,7 +89,8 @@ class ArithmeticConfig(Frozen):
         if self.shares is not None:
             if len(self.shares) != len(self.levels):
                 raise ValueError(
-                    f"{len(self.shares)} shares for {len(self.levels)} levels: give one per level"
+                    f"{counted(len(self.shares), 'share')} for "
+                    f"{counted(len(self.levels), 'level')}: give one per level"
                 )
             if not all(0 < share < float("inf") for share in self.shares):
                 raise ValueError(f"shares {self.shares} must be positive and finite")
@@ -224,15 +226,19 @@ def make_arithmetic(config: ArithmeticConfig, seed: int) -> ArithmeticTask:
         if wanted[i] > train_room[i]:
             counts["repeated"] = counts.get("repeated", 0) + int(wanted[i]) - train_room[i]
             notes.append(
-                f"level {train_side.level} has {train_room[i]} questions to train on: "
-                f"repeated to fill {wanted[i]} places"
+                f"level {train_side.level} has {counted(train_room[i], 'question')} to train "
+                f"on: repeated to fill {counted(int(wanted[i]), 'place')}"
             )
     if len(pool) < config.train_size:
         counts["train short"] = config.train_size - len(pool)
-        notes.append(f"{len(pool)} train questions exist, {config.train_size} were asked for")
+        notes.append(
+            f"train has {counted(len(pool), 'question')}, {config.train_size} were asked for"
+        )
     if len(heldout) < config.heldout_size:
         counts["heldout short"] = config.heldout_size - len(heldout)
-        notes.append(f"{len(heldout)} questions are held out, {config.heldout_size} asked for")
+        notes.append(
+            f"held out: {counted(len(heldout), 'question')}, {config.heldout_size} were asked for"
+        )
     shuffled = [pool[i] for i in rng_of(seed, ARITHMETIC_ORDER).permutation(len(pool))]
     reward = ExactMatch() if config.reward is None else custom_verifier(config.reward)
     task = ArithmeticTask(

@@ -25,6 +25,7 @@ from cobatrain.tasks.rewards import CustomRewardConfig, RewardFunction
 from cobatrain.tasks.streams import GYM_ORDER, GYM_SOURCE, rng_of
 from cobatrain.tasks.task import Overlong, Task, check_disjoint
 from cobatrain.tasks.verify import GymJudge, Limits, Verifier, custom_verifier
+from cobatrain.tasks.wording import counted
 
 TAG_INSTRUCTION = "Give the final answer between <answer> and </answer>."
 
@@ -141,10 +142,10 @@ def _draw(
         generator = _generator(source.name, {**settings, "size": max(draws, 1)})
         entries = list(_distinct(generator, total, draws, seen))
     if len(entries) < total:
+        distinct = counted(len(entries), "distinct question")
         raise InputError(
-            f"reasoning-gym generator {source.name!r} gave {len(entries)} distinct questions in "
-            f"{draws} draws, {total} are wanted ({hold} held out): ask for fewer, or widen "
-            "its config"
+            f"reasoning-gym generator {source.name!r} gave {distinct} in {counted(draws, 'draw')}, "
+            f"expected {total} ({hold} held out): ask for fewer, or widen its config"
         )
     drawn = entries[-1][0] + 1 if entries else 0
     return _Drawn(settings, entries, drawn - total)
@@ -182,7 +183,7 @@ def make_gym(config: GymConfig, seed: int) -> Task:
             heldout={"reasoning-gym": tuple(heldout)},
             reward=_reward(config, tuple(judged)),
             counts={"duplicates": duplicates} if duplicates else {},
-            notes=(f"{duplicates} questions came up again and were dropped",) if duplicates else (),
+            notes=(f"{counted(duplicates, 'repeated question')} dropped",) if duplicates else (),
             overlong=config.overlong,
         )
     )

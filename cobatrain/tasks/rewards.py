@@ -11,6 +11,7 @@ from pydantic import Field
 from cobasim.arrays import BoolArray, FloatArray
 from cobasim.settings import Frozen
 from cobatrain.tasks.prompts import Prompt
+from cobatrain.tasks.wording import counted
 
 RewardFunction = Callable[[Prompt, str], float]
 """(prompt, the model's text) -> reward in [0, 1]; the built-in ones give 0 or 1."""
@@ -48,8 +49,8 @@ def check_lengths(prompts: Sequence[Prompt], texts: Sequence[str]) -> None:
     """Raise ValueError unless there is one text for each prompt."""
     if len(prompts) != len(texts):
         raise ValueError(
-            f"{len(prompts)} prompts but {len(texts)} texts: give one text per rollout, "
-            "with its prompt repeated"
+            f"{counted(len(prompts), 'prompt')} but {counted(len(texts), 'text')}: give one text "
+            "per rollout, with its prompt repeated"
         )
 
 

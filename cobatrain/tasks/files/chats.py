@@ -1,10 +1,15 @@
 """Prompts that are chats: a list of turns, the last one asked by the user.
 
-Turns are `{"role": "user", "content": text}`, or `{"from": "human", "value": text}`.
+Turns are `{"role": "user", "content": text}`, or `{"from": "human", "value": text}`. In a CSV file
+the list is a text: JSON, or what Python prints of it.
 """
 
 from __future__ import annotations
 
+import ast
+import json
+import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,6 +27,9 @@ _ROLES = {
 }
 """Names of roles as published -> those of chat templates."""
 
+_LIST_OF_OBJECTS = re.compile(r"\s*\[\s*\{.*\}\s*\]\s*", re.DOTALL)
+_NAMES_A_ROLE = re.compile(r"""(["'])(?:role|from)\1\s*:""")
+
 
 @dataclass(frozen=True, slots=True)
 class Chat:
@@ -37,9 +45,12 @@ class Chat:
 
 
 def read_chat(value: Any) -> Chat:
-    """The chat of a text, or of a list of turns. Raises BadRow."""
+    """The chat of a text, or of a list of turns, which may be written as a text. Raises BadRow."""
     if isinstance(value, str):
-        return Chat(_asked(value))
+        turns_in_text = _turns_in(value)
+        if turns_in_text is None:
+            return Chat(_asked(value))
+        value = turns_in_text
     if not isinstance(value, list):
         raise BadRow(f"the problem is {type(value).__name__}, expected text or a list of messages")
     system, truth = None, None
@@ -52,11 +63,36 @@ def read_chat(value: Any) -> Chat:
             break
         text = _text(message)
         if role == "system":
+            if system is not None:
+                raise BadRow("the prompt has several system messages, expected 1 at most")
+            if turns:
+                raise BadRow("the prompt has a system message after others, expected it first")
             system = text
         else:
             turns.append((role, text))
     _check_order([role for role, _ in turns])
     return Chat(_asked(turns[-1][1]), tuple(turns[:-1]), system, truth)
+
+
+def _turns_in(text: str) -> list[Any] | None:
+    """The list of turns that a text holds; None for any other text. Raises BadRow."""
+    if not (_LIST_OF_OBJECTS.fullmatch(text) and _NAMES_A_ROLE.search(text)):
+        return None
+    for read in (json.loads, _literal):
+        try:
+            turns: list[Any] = read(text)
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+            continue
+        named = any(isinstance(turn, Mapping) and {"role", "from"} & set(turn) for turn in turns)
+        return turns if named else None
+    raise BadRow("the prompt looks like a list of messages, but is not JSON")
+
+
+def _literal(text: str) -> Any:
+    """What a literal of Python means."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.literal_eval(text.strip())
 
 
 def _asked(text: str) -> str:
@@ -89,7 +125,10 @@ def _text(message: Mapping[str, Any]) -> str:
     if isinstance(content, list) and content and all(isinstance(part, Mapping) for part in content):
         if any(part.get("type") not in (None, "text") for part in content):
             raise BadRow("the problem needs an image")
-        content = "\n".join(str(part.get("text", "")) for part in content)
+        parts = [part.get("text") for part in content]
+        if not all(isinstance(part, str) for part in parts):
+            raise BadRow("a part of a message has no text")
+        content = "\n".join(parts)
     if not isinstance(content, str):
         raise BadRow(f"a message of the prompt has no text (content {str(content)[:40]!r})")
     _check_unicode(content)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
 from cobasim.data import UNNAMED, BadRow, has, value_of
 from cobatrain.tasks.files.chats import Chat, read_chat
 from cobatrain.tasks.files.columns import Columns, is_unnamed
-from cobatrain.tasks.verify import answer_text, reference
+from cobatrain.tasks.verify import answer_text, check_final, reference
 
 NOT_AN_OBJECT = "not a JSON object: expected columns, or a list of messages"
 _WORKED = 100  # characters: a longer text in a column of solutions is no answer by itself
@@ -23,9 +24,14 @@ class Problem:
     level: str | None
     chat: Chat
 
+    @property
+    def identity(self) -> Hashable:
+        """What is asked, in its context, and the answer: rows that share it say the same."""
+        return self.text, self.answer, self.chat.system, self.chat.before
 
-def read_problem(row: dict[str, Any], columns: Columns) -> Problem:
-    """The problem of a row. Raises BadRow."""
+
+def read_problem(row: dict[str, Any], columns: Columns, *, final_answers: bool = True) -> Problem:
+    """The problem of a row. `final_answers`: an answer in prose is malformed. Raises BadRow."""
     if is_unnamed(row) and columns.problem != UNNAMED:
         raise BadRow(NOT_AN_OBJECT)
     if columns.problem == UNNAMED and not is_unnamed(row):
@@ -47,19 +53,22 @@ def read_problem(row: dict[str, Any], columns: Columns) -> Problem:
             raise BadRow("the last turn has no ground_truth")
         given = chat.truth
     level = value_of(row, columns.level) if columns.level and has(row, columns.level) else None
-    return Problem(text, _answer(given, columns), None if level in (None, "") else str(level), chat)
+    answer = _answer(given, columns, final_answers)
+    return Problem(text, answer, None if level in (None, "") else str(level), chat)
 
 
-def _answer(given: Any, columns: Columns) -> str:
+def _answer(given: Any, columns: Columns, final: bool) -> str:
     """The answer that a value states. Raises BadRow."""
     try:
         answer = reference(given)
-        if columns.worked and answer == answer_text(given) and _is_prose(answer):
-            raise ValueError("the solution states no final answer: it has no box and no ####")
+        if final:
+            check_final(answer)
+        if columns.worked and answer == answer_text(given) and _is_worked(answer):
+            raise ValueError("not a final answer: the solution has no box and no ####")
     except ValueError as why:
         raise BadRow(str(why)) from None
     return answer
 
 
-def _is_prose(text: str) -> bool:
+def _is_worked(text: str) -> bool:
     return len(text) > _WORKED or "\n" in text or ". " in text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -17,6 +17,7 @@ from cobatrain.tasks.files.config import FileSource
 from cobatrain.tasks.files.fields import NOT_AN_OBJECT, Problem, read_problem
 from cobatrain.tasks.prompts import Prompt, text_key
 from cobatrain.tasks.verify import answer_key
+from cobatrain.tasks.wording import counted, counted_reason
 
 _SHOWN = 5  # bad rows that an error names
 _DETAIL = re.compile(r" \(|: ")  # what follows differs from row to row
@@ -42,15 +43,23 @@ class Loaded:
 
 
 def load(
-    source: FileSource, name: str, *, instruction: str = "", on_bad_row: str = "error"
+    source: FileSource,
+    name: str,
+    *,
+    instruction: str = "",
+    on_bad_row: str = "error",
+    final_answers: bool = True,
 ) -> Loaded:
     """Reads a source; `name` is the level of prompts without one.
+
+    Prompts of which the model is shown the same are one problem. Answers in prose are refused,
+    unless a reward of the user's own judges them (not `final_answers`).
 
     Raises InputError if the file is missing or unreadable, columns are missing, there are no rows
     or, unless `on_bad_row` is "skip", rows are malformed (all counted, the first five named by
     file and line or row number).
     """
-    rows = _Rows()
+    rows = _Rows(final_answers)
     for file in data_files(source.path, source.split):
         rows.read(file, source)
     if rows.count == 0:
@@ -62,18 +71,18 @@ def load(
     conflicts: set[str] = set()
     kept: dict[str, tuple[Prompt, str]] = {}
     for where, problem in rows.first.values():
-        key = text_key(problem.text)
+        prompt = _prompt(problem, where, name, instruction)
         answer = answer_key(problem.answer)
-        if answers.setdefault(key, answer) != answer:
-            conflicts.add(key)
-        if key not in kept:
-            kept[key] = _prompt(problem, key, where, name, instruction), problem.text
-    usable = [pair for key, pair in kept.items() if key not in conflicts]
+        if answers.setdefault(prompt.shown, answer) != answer:
+            conflicts.add(prompt.shown)
+        kept.setdefault(prompt.shown, (prompt, problem.text))
+    usable = [pair for shown, pair in kept.items() if shown not in conflicts]
     duplicates = rows.count - len(rows.bad) - len(kept)
     dropped = {**rows.reasons, DUPLICATES: duplicates, CONFLICTING: len(conflicts)}
     if not usable:
-        why = "; ".join(f"{n} {reason}" for reason, n in dropped.items() if n)
-        raise InputError(f"{source.path}: none of its {rows.count} rows can be used: {why}")
+        why = "; ".join(counted_reason(n, reason) for reason, n in dropped.items() if n)
+        all_rows = counted(rows.count, "row")
+        raise InputError(f"{source.path}: none of its {all_rows} can be used: {why}")
     prompts = tuple(prompt for prompt, _ in usable)
     account = DataSet(
         name=name,
@@ -91,9 +100,10 @@ def load(
 class _Rows:
     """All rows of a source, good and bad."""
 
-    def __init__(self) -> None:
+    def __init__(self, final_answers: bool) -> None:
+        self.final_answers = final_answers
         self.count = 0
-        self.first: dict[tuple[str, str], tuple[str, Problem]] = {}  # of each (problem, answer)
+        self.first: dict[Hashable, tuple[str, Problem]] = {}  # of each problem with its answer
         self.bad: list[str] = []
         self.reasons: Counter[str] = Counter()
         self.columns: Columns | None = None
@@ -120,8 +130,7 @@ class _Rows:
                 self.bad.append(f"{file}: {where}: {why}")
                 self.reasons[_DETAIL.split(str(why), maxsplit=1)[0]] += 1
             else:
-                question = (problem.text, problem.answer)
-                self.first.setdefault(question, (f"{file.name} {where}", problem))
+                self.first.setdefault(problem.identity, (f"{file.name} {where}", problem))
         if self.columns is None and self.unknown is not None:
             raise self.unknown
 
@@ -138,7 +147,7 @@ class _Rows:
             except InputError as error:
                 self.unknown = self.unknown or error
                 raise BadRow("no known pair of problem and answer columns") from None
-        return read_problem(row, self.columns)
+        return read_problem(row, self.columns, final_answers=self.final_answers)
 
 
 def _is_header(row: dict[str, Any] | BadRow, wanted: Sequence[str]) -> TypeGuard[dict[str, Any]]:
@@ -154,7 +163,7 @@ def _named(row: dict[str, Any], header: list[str]) -> dict[str, Any]:
     """A row that is a list of values, under the names of the header. Raises BadRow."""
     values = row.get(UNNAMED)
     if not isinstance(values, list) or len(values) != len(header):
-        given = f"{len(values)} values" if isinstance(values, list) else "no list"
+        given = counted(len(values), "value") if isinstance(values, list) else "no list"
         raise BadRow(f"{given}, but the header has {len(header)}")
     return dict(zip(header, values, strict=True))
 
@@ -166,17 +175,18 @@ def _is_chat(value: Any) -> bool:
 def _bad_rows(path: Path, rows: _Rows) -> InputError:
     """The error for rows that cannot be used."""
     advice = "set on_bad_row to 'skip' to leave them out"
-    counted = f"{len(rows.bad)} of {rows.count} rows of {path} cannot be used"
     if len(rows.bad) == 1:
-        return InputError(f"{rows.bad[0]} (1 of {rows.count} rows; {advice})")
+        return InputError(f"{rows.bad[0]} (1 of {counted(rows.count, 'row')}; {advice})")
     more = [f"and {len(rows.bad) - _SHOWN} more"] if len(rows.bad) > _SHOWN else []
     shown = "\n  ".join(rows.bad[:_SHOWN] + more)
-    return InputError(f"{counted} ({advice}):\n  {shown}")
+    return InputError(
+        f"{len(rows.bad):,} of {rows.count:,} rows of {path} cannot be used ({advice}):\n  {shown}"
+    )
 
 
-def _prompt(problem: Problem, key: str, where: str, name: str, instruction: str) -> Prompt:
+def _prompt(problem: Problem, where: str, name: str, instruction: str) -> Prompt:
     text = f"{problem.text}\n\n{instruction}" if instruction else problem.text
-    metadata: dict[str, Any] = {"key": key}
+    metadata: dict[str, Any] = {"key": text_key(problem.text)}
     if problem.chat.system:
         metadata["system"] = problem.chat.system
     if problem.chat.before:

@@ -11,6 +11,7 @@ from cobatrain.tasks.rewards import RewardFunction
 from cobatrain.tasks.streams import FILES_SPLIT, rng_of
 from cobatrain.tasks.task import Task, check_disjoint
 from cobatrain.tasks.verify import Limits, MathJudge, Verifier, custom_verifier
+from cobatrain.tasks.wording import counted
 
 HELDOUT = "heldout"
 
@@ -54,11 +55,12 @@ def make_files(config: FilesConfig, seed: int) -> Task:
     log = _Log()
     train = _read(config, config.train, "train", log)
     heldout = {name: _read(config, source, name, log) for name, source in config.heldout.items()}
-    taken = {prompt.metadata["key"] for prompts in heldout.values() for prompt in prompts}
+    taken = {key for prompts in heldout.values() for key in _keys(prompts)}
     train = _without(train, taken, config, log)
     if config.heldout_size:
         train, heldout[HELDOUT] = _split(train, config.heldout_size, seed)
         log.hold_out(heldout[HELDOUT])
+        train = _without(train, _keys(heldout[HELDOUT]), config, log)
     return check_disjoint(
         Task(
             name=config.train.path.stem,
@@ -75,16 +77,28 @@ def make_files(config: FilesConfig, seed: int) -> Task:
 
 def _read(config: FilesConfig, source: FileSource, name: str, log: _Log) -> tuple[Prompt, ...]:
     """The prompts of one source; what it lost goes to the log."""
-    loaded = load(source, name, instruction=config.instruction, on_bad_row=config.on_bad_row)
-    for reason, number, words in (
-        ("bad rows", len(loaded.bad), "malformed rows skipped"),
-        ("duplicates", loaded.duplicates, "rows that repeat a problem dropped"),
-        ("conflicting", loaded.conflicting, "problems with contradicting answers dropped"),
+    loaded = load(
+        source,
+        name,
+        instruction=config.instruction,
+        on_bad_row=config.on_bad_row,
+        final_answers=config.reward is None,
+    )
+    repeating = f"that {'repeats' if loaded.duplicates == 1 else 'repeat'} a problem dropped"
+    for reason, number, noun, what in (
+        ("bad rows", len(loaded.bad), "malformed row", "skipped"),
+        ("duplicates", loaded.duplicates, "row", repeating),
+        ("conflicting", loaded.conflicting, "problem", "with contradicting answers dropped"),
     ):
-        log.add(reason, number, f"{source.path}: {number} {words}")
+        log.add(reason, number, f"{source.path}: {counted(number, noun)} {what}")
     log.notes.extend(loaded.bad[:5])
     log.data_sets.append(loaded.account)
     return loaded.prompts
+
+
+def _keys(prompts: tuple[Prompt, ...]) -> set[str]:
+    """The problems of prompts, whatever else the model is shown."""
+    return {prompt.metadata["key"] for prompt in prompts}
 
 
 def _without(
@@ -92,13 +106,13 @@ def _without(
 ) -> tuple[Prompt, ...]:
     """The train prompts that are not held out; InputError instead if overlap is an error."""
     overlap = [prompt for prompt in train if prompt.metadata["key"] in taken]
+    shared = counted(len(overlap), "train problem") + (" is" if len(overlap) == 1 else " are")
     if overlap and config.overlap == "error":
         raise InputError(
-            f"{len(overlap)} train problems are also held out, the first at "
-            f"{overlap[0].source}: set overlap to 'remove' to drop them from train"
+            f"{shared} also held out, the first at {overlap[0].source}: set overlap to 'remove' to "
+            "drop from train what is held out"
         )
-    note = f"{len(overlap)} train problems are also held out: removed from train"
-    log.add("overlap", len(overlap), note)
+    log.add("overlap", len(overlap), f"{shared} also held out: removed from train")
     log.drop_from_train("also held out", len(overlap))
     return tuple(prompt for prompt in train if prompt.metadata["key"] not in taken)
 
@@ -108,7 +122,7 @@ def _split(
 ) -> tuple[tuple[Prompt, ...], tuple[Prompt, ...]]:
     """(train, held out), `size` prompts chosen by the seed; both keep their order."""
     if size >= len(train):
-        raise InputError(f"heldout_size {size} leaves nothing of {len(train)} problems")
+        raise InputError(f"heldout_size {size} leaves nothing of {counted(len(train), 'problem')}")
     chosen = set(rng_of(seed, FILES_SPLIT).permutation(len(train))[:size].tolist())
     heldout = tuple(p for i, p in enumerate(train) if i in chosen)
     return tuple(p for i, p in enumerate(train) if i not in chosen), heldout

@@ -9,6 +9,7 @@ from cobatrain.tasks.verify.custom_reward import CustomReward
 from cobatrain.tasks.verify.equality import answer_key
 from cobatrain.tasks.verify.exact_match import ExactMatch
 from cobatrain.tasks.verify.expressions import parse_expression
+from cobatrain.tasks.verify.finality import check_final
 from cobatrain.tasks.verify.gym_judge import GymJudge
 from cobatrain.tasks.verify.judge import Judge
 from cobatrain.tasks.verify.limits import Limits
@@ -31,6 +32,7 @@ __all__ = [
     "VerifierStats",
     "answer_key",
     "answer_text",
+    "check_final",
     "check_pattern",
     "custom_verifier",
     "final_answer",

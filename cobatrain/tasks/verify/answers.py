@@ -8,7 +8,7 @@ from typing import Literal
 
 from cobatrain.tasks.verify.boxes import last_box
 from cobatrain.tasks.verify.numerals import bare
-from cobatrain.tasks.verify.prose import stated
+from cobatrain.tasks.verify.prose import after_hashes, stated
 
 _WITH_DIGITS = re.compile(r"[^\s\d]*\d\S*", re.ASCII)
 _AROUND = " \t*_`\"'()[]{},.;:!?$="  # a number in a sentence
@@ -23,14 +23,17 @@ def final_answer(text: str, source: AnswerFrom = "marked", limit: int = 1000) ->
     r"""The final answer that a response states, None if none or longer than `limit` characters.
 
     "boxed": the last \boxed{...} (or \fbox, or an unbraced \boxed 5). "marked": else what the last
-    "answer is", "Answer:" or heading "Final Answer" states, see `stated`; else the last $...$ or
-    \(...\) or \[...\]. "any": else the last number. The last box counts, finished or not: if it was
-    cut off, an answer before it is not taken. Linear in the length of the text.
+    line states after ``####``; else what the last "answer is", "Answer:" or heading "Final Answer"
+    states, see `stated`; else the last $...$ or \(...\) or \[...\]. "any": else the last
+    number. The last box counts, finished or not: if it was cut off, an answer before it is not
+    taken. Linear in the length of the text.
     """
     has_box, answer = last_box(text, limit)
     if not has_box and source != "boxed":
         tail = text[-_TAIL:]
-        answer = stated(tail) or _formula(tail)
+        answer = after_hashes(tail)
+        if answer is None:
+            answer = stated(tail) or _formula(tail)
         if answer is None and source == "any":
             answer = _last_number(tail)
     if answer is None:

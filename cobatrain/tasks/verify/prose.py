@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 _SPELLINGS = ("answer", "Answer", "ANSWER")
 _MARK = re.compile(
@@ -17,6 +18,10 @@ _MARK = re.compile(
 )
 _HEADING = re.compile(r"answers?[*_]{0,3}[ \t]*(?=\n|$)", re.IGNORECASE)
 _BEFORE_HEADING = re.compile(r"[#>*_ \t]*(?:the )?(?:final )?[*_]*", re.IGNORECASE)
+
+_HASHES = re.compile(r"(?<!#)####(?!#)")
+_CLOSING = re.compile(r"\s+#+$")
+_DIGIT = re.compile(r"\d")
 
 _DECORATION = " \t*_`"
 _ADVERB = re.compile(
@@ -58,13 +63,47 @@ def stated(tail: str) -> str | None:
     It stands behind the mark, or on the next line that is not empty if that is nothing but an
     answer.
     """
-    mark = _last_mark(tail)
-    if mark is None:
+    mark = _last_mark(tail, len(tail))
+    return None if mark is None else _stated_by(mark, tail)
+
+
+def statements(text: str) -> list[str]:
+    """All that a text states, first to last; of "Final answer: the answer is 5" only 5."""
+    answers: list[str] = []
+    end = len(text)
+    while (mark := _last_mark(text, end)) is not None:
+        answer = _stated_by(mark, text)
+        if answer is not None and _last_mark(answer, len(answer)) is not None:
+            answer = _stated_by(mark, text[:end])  # up to the mark that follows
+            answer = answer if answer is not None and _DIGIT.search(answer) else None
+        if answer is not None:
+            answers.append(answer)
+        end = mark.word
+    return answers[::-1]
+
+
+def after_hashes(tail: str) -> str | None:
+    """What a last line states after ``####``, as GSM8K's solutions end; None without that mark.
+
+    It is "" if the line holds a number and is not an answer alone: what is meant is unclear.
+    A heading in words ("#### Final remarks") is no such mark.
+    """
+    line = _CLOSING.sub("", tail.rstrip().rsplit("\n", 1)[-1])
+    marks = list(_HASHES.finditer(line))
+    value = line[marks[-1].end() :].strip() if marks else ""
+    if not value or _last_mark(value, len(value)) is not None:
         return None
-    start, end = mark
-    line, _, following = tail[end:].partition("\n")
+    answer = _on_next_line(value)
+    if answer is None and _DIGIT.search(value):
+        return ""
+    return answer
+
+
+def _stated_by(mark: _Mark, tail: str) -> str | None:
+    """What a mark states."""
+    line, _, following = tail[mark.end :].partition("\n")
     value = line.lstrip(_DECORATION)
-    decoration = tail[start:end] + line[: len(line) - len(value)]
+    decoration = tail[mark.line : mark.end] + line[: len(line) - len(value)]
     while adverb := _ADVERB.match(value):
         decoration += value[: adverb.end()]
         rest = value[adverb.end() :]
@@ -75,16 +114,25 @@ def stated(tail: str) -> str | None:
     return _on_next_line(following)
 
 
-def _last_mark(tail: str) -> tuple[int, int] | None:
-    """(start of its line, end) of the last mark."""
-    end = len(tail)
+class _Mark(NamedTuple):
+    """Where "answer is" or the like stands."""
+
+    line: int
+    """Start of its line."""
+    word: int
+    """Start of the word "answer"."""
+    end: int
+
+
+def _last_mark(tail: str, end: int) -> _Mark | None:
+    """The last mark whose word stands before ``end``."""
     while (place := max(tail.rfind(spelling, 0, end) for spelling in _SPELLINGS)) >= 0:
         start = tail.rfind("\n", 0, place) + 1
         match = _MARK.match(tail, place)
         if match is None and _BEFORE_HEADING.fullmatch(tail, start, place):
             match = _HEADING.match(tail, place)
         if match:
-            return start, match.end()
+            return _Mark(start, place, match.end())
         end = place + len("answer") - 1
     return None
 

@@ -10,10 +10,12 @@ import json
 import math
 import re
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import Any
 
 from cobatrain.tasks.verify.boxes import boxes
-from cobatrain.tasks.verify.prose import stated
+from cobatrain.tasks.verify.numerals import as_number, tidied
+from cobatrain.tasks.verify.prose import statements
 
 MAX_CHARS = 1000
 """A longer answer is not judged, and a longer reference is refused."""
@@ -63,7 +65,7 @@ def reference(value: Any) -> str:
     sentence such as "The answer is 5.".
 
     Raises ValueError, with the reason, for what ``answer_text`` refuses, for PLACEHOLDERS, for
-    several boxes that differ, and for what is longer than MAX_CHARS.
+    several boxes or statements that differ, and for what is longer than MAX_CHARS.
     """
     if isinstance(value, list):
         return _joined(reference(item) for item in value)
@@ -142,8 +144,15 @@ def _unboxed(text: str) -> str:
 
 
 def _unsaid(text: str) -> str:
-    """The answer that a sentence states; the text itself if it states none."""
-    return stated(text[-_SENTENCE:]) or text
+    """The answer that sentences state; the text itself if they state none. Raises ValueError."""
+    answers: dict[Fraction | str, str] = {}
+    for answer in statements(text[-_SENTENCE:]):
+        number = as_number(tidied(answer))
+        answers[answer if number is None else number] = answer
+    if len(answers) > 1:
+        shown = ", ".join(answers.values())[:60]
+        raise ValueError(f"not a final answer: it states {len(answers)} that differ: {shown}")
+    return next(iter(answers.values()), text)
 
 
 def _plain(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from cobatrain.tasks.prompts import Prompt
 from cobatrain.tasks.rewards import passed
 from cobatrain.tasks.task import Task
+from cobatrain.tasks.wording import counted
 
 SAMPLE = 64
 """Prompts that are checked when a run starts."""
@@ -31,14 +32,15 @@ class SelfCheck:
         """What was found, in a sentence."""
         if not self.checked:
             return "self-check: no right responses are known, so the reward was not checked"
-        asked = f"{self.checked} reference answers, given in another form"
+        asked = f"{counted(self.checked, 'reference answer')}, given in another form"
         if self.skipped:
             asked += f" ({self.skipped} more cannot be checked)"
         if not self.failed:
-            return f"self-check: {asked}: all are rewarded"
+            return f"self-check: {asked}: {'it is' if self.checked == 1 else 'all are'} rewarded"
         named = "; ".join(f"{p.answer[:60]!r} ({p.source})" for p in self.failed[:_NAMED])
+        verb = "is" if len(self.failed) == 1 else "are"
         more = ", ..." if len(self.failed) > _NAMED else ""
-        return f"self-check: {asked}: {len(self.failed)} are not rewarded: {named}{more}"
+        return f"self-check: {asked}: {len(self.failed)} {verb} not rewarded: {named}{more}"
 
     def to_dict(self) -> dict[str, Any]:
         """The same for a file."""

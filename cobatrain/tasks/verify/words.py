@@ -10,6 +10,7 @@ _PHRASE = re.compile(r"[A-Za-z][A-Za-z' -]*")
 _COMMAND = re.compile(r"\\(?:begin|end)\s*\{[a-z*]+\}|\\[a-zA-Z]+")
 _LETTERS = re.compile(r"[a-z]+")
 _RUN = re.compile(r"[A-Za-z]{3,}")
+_WORD = re.compile(r"[a-z]{2,}")
 _SAID = re.compile(r"(?<![\\a-zA-Z])[A-Za-z]{2,}(?: [A-Za-z]+)*")
 _NAMED = re.compile(r"(?:[A-Za-z ]|\\[ ,])+(?<!\s)\s*=")
 _MATHEMATICAL = """
@@ -57,6 +58,12 @@ def rewrapped(answer: str) -> str:
     r"""The answer with its \text{...} as bare words; without any, its words in \text{...}."""
     bare, wrapped = _WRAPPED.subn(r"\1", answer)
     return bare if wrapped else _SAID.sub(r"\\text{\g<0>}", answer)
+
+
+def plain_words(answer: str) -> list[str]:
+    """The words of two letters or more in an answer, but for LaTeX's and those of mathematics."""
+    text = _COMMAND.sub(" ", _WRAPPED.sub(r" \1 ", answer)).lower()
+    return [word for word in _WORD.findall(text) if word not in _MEANT]
 
 
 def speaks(answer: str) -> bool:

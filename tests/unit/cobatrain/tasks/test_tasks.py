@@ -26,7 +26,7 @@ def test_scores_come_in_order_and_lengths_are_checked():
     task = make_task({"kind": "arithmetic", "train_size": 20}, 0)
     texts = [p.answer if i % 3 else p.answer + "0" for i, p in enumerate(task.train)]
     np.testing.assert_array_equal(task.score(task.train, texts), [i % 3 > 0 for i in range(20)])
-    with pytest.raises(ValueError, match="20 prompts but 1 texts"):
+    with pytest.raises(ValueError, match="20 prompts but 1 text:"):
         task.score(task.train, ["1"])
     check = self_check(task, task.train)
     assert (check.checked, check.failed) == (20, ())
@@ -39,7 +39,7 @@ def test_scores_come_in_order_and_lengths_are_checked():
         ({"kind": "arithmetic", "trian_size": 3}, "did you mean 'train_size'"),
         ({"levels": ["4*4"]}, "at most 6 digits"),
         ({"levels": ["2+1", "2+1"]}, "twice"),
-        ({"levels": ["2+1"], "shares": [1, 2]}, "2 shares for 1 levels"),
+        ({"levels": ["2+1"], "shares": [1, 2]}, "2 shares for 1 level:"),
         ({"levels": ["2+1"], "shares": [-1]}, "positive"),
         ({"train_size": 0}, "train_size"),
         ({"reward": {"function": "no_colon"}}, "import path"),

@@ -17,6 +17,7 @@ NUMBERS = st.one_of(
     st.fractions(-50, 50, max_denominator=99),
 )
 WAYS = [*PROSE, "\\boxed{{{}}}", "$$\\boxed{{{}}}$$", "Answer: ${}$", "**Final Answer**\n\n**{}**"]
+WAYS += ["#### {}", "It is so.\n#### {}\n", "and so #### **{}**"]
 
 
 def spelled(number: Fraction) -> list[str]:
@@ -57,6 +58,17 @@ def test_the_number_itself_is_rewarded(maths, number, data):
     gold = asks(data.draw(st.sampled_from(spelled(number)[:2])))
     texts = [data.draw(st.sampled_from(WAYS)).format(form) for form in spelled(number)]
     np.testing.assert_array_equal(maths.score([gold] * len(texts), texts), 1.0)
+
+
+@needs_math
+@settings(deadline=None, max_examples=60)
+@given(NUMBERS, NUMBERS, st.sampled_from(WAYS), st.sampled_from([" ", "**", " so ", " 1. "]))
+def test_another_number_after_the_mark_of_gsm8k_is_what_counts(maths, number, other, way, before):
+    assume(abs(number - other) > Fraction(1, 10**5))
+    stated = way.format(spelled(number)[0])
+    assume("boxed" not in stated)  # which counts wherever it stands
+    texts = [f"{stated}\n####{before}{form}" for form in spelled(other)]
+    np.testing.assert_array_equal(maths.score([asks(spelled(number)[0])] * len(texts), texts), 0.0)
 
 
 @needs_math

@@ -4,6 +4,7 @@ import gzip
 import json
 
 import pytest
+from task_files import write
 
 from cobasim.errors import InputError
 from cobatrain.tasks import make_task
@@ -128,7 +129,7 @@ def test_a_worked_solution_without_an_end_is_refused(tmp_path):
     ]
     read = loaded(jsonl(tmp_path / "a.jsonl", rows), on_bad_row="skip")
     assert [p.answer for p in read.prompts] == ["4", "5"]
-    assert "states no final answer" in read.bad[0]
+    assert "line 2: not a final answer" in read.bad[0]
 
 
 def test_every_row_is_accounted_for(tmp_path):
@@ -168,6 +169,11 @@ def test_a_data_set_without_any_answer_says_why(tmp_path):
 
 
 BAD_CHATS = {
+    "several system messages": [TURNS[0], TURNS[0], TURNS[1]],
+    "a system message after others": [*TURNS[1:3], TURNS[0], TURNS[3]],
+    "a part of a message has no text": [
+        {"role": "user", "content": [{"type": "text", "text": None}, {"type": "text", "text": "q"}]}
+    ],
     "0 user messages": [],
     "(role 'tool')": [{"role": "tool", "content": "x"}],
     "2 user messages in a row": [{"role": "user", "content": "x"}] * 2,
@@ -180,9 +186,146 @@ BAD_CHATS = {
 }
 
 
+@pytest.mark.parametrize("written", [lambda chat: chat, json.dumps, repr])
 @pytest.mark.parametrize("why", BAD_CHATS)
-def test_chats_that_cannot_be_used(tmp_path, why):
-    path = jsonl(tmp_path / "a.jsonl", [{"prompt": BAD_CHATS[why], "answer": "1"}])
+def test_chats_that_cannot_be_used(tmp_path, why, written):
+    if written is not None and why in ("0 user messages", "(role 'None')"):
+        written = list  # in a text these are no chats
+    path = jsonl(tmp_path / "a.jsonl", [{"prompt": written(BAD_CHATS[why]), "answer": "1"}])
     with pytest.raises(InputError) as caught:
         loaded(path)
     assert why in str(caught.value)
+
+
+@pytest.mark.parametrize("written", [json.dumps, repr, lambda chat: json.dumps(chat, indent=1)])
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_chat_written_as_a_text_is_a_chat(tmp_path, kind, written):
+    path = write(tmp_path, kind, [{"prompt": written(TURNS), "answer": "4"}])
+    (prompt,) = loaded(path).prompts
+    assert prompt.text == "2+2?"
+    assert prompt.metadata["system"] == "Be brief."
+    assert prompt.metadata["turns"] == (("user", "1+1?"), ("assistant", "2"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"x": 1}, {"y": 2}]',
+        "[1, 2]",
+        "What is the length of [{'role': 'user'}]",
+        '[{"x": "\\"role\\": user"}]',
+        "[{a} + {b}]",
+    ],
+)
+def test_other_texts_in_brackets_are_problems(tmp_path, text):
+    (prompt,) = loaded(jsonl(tmp_path / "a.jsonl", [{"prompt": text, "answer": "4"}])).prompts
+    assert prompt.text == text
+
+
+@pytest.mark.parametrize(
+    "text", ['[{"role": "user", "content": "q"} {"role"}]', "[" * 5000 + '{"role": 1}' + "]" * 5000]
+)
+def test_a_chat_that_cannot_be_read_is_a_malformed_row(tmp_path, text):
+    text = text if text.startswith("[{") else '[{"role": ' + text + "}]"
+    with pytest.raises(InputError, match="list of messages"):
+        loaded(jsonl(tmp_path / "a.jsonl", [{"prompt": text, "answer": "4"}]))
+
+
+PROSE = "She has 3 apples and so it is 12"
+
+
+@pytest.mark.parametrize(
+    "answer", ["answer", "final_answer", "ground_truth", "expected_answer", "solution", "mine"]
+)
+def test_an_answer_in_prose_is_refused_in_any_column(tmp_path, answer):
+    texts = [PROSE, f"{PROSE}. The answer is 12.", f"{PROSE}\n#### 12", "12 apples"]
+    texts += ["The answer is 11. No, the answer is 12."]
+    path = jsonl(tmp_path / "a.jsonl", [{"problem": f"p{t}", answer: t} for t in texts])
+    source = FileSource(path=path, answer="mine" if answer == "mine" else None)
+    read = load(source, "set", on_bad_row="skip")
+    assert [p.answer for p in read.prompts] == ["12", "12", "12 apples"]
+    assert read.account.dropped == {"not a final answer": 2}
+    with pytest.raises(InputError, match="line 1: not a final answer"):
+        load(source, "set")
+
+
+def test_a_reward_of_the_users_own_may_have_answers_in_prose(tmp_path):
+    path = jsonl(tmp_path / "a.jsonl", [{"problem": "p", "answer": PROSE}])
+    (prompt,) = load(FileSource(path=path), "set", final_answers=False).prompts
+    assert prompt.answer == PROSE
+
+
+def chat(question: str, system: str = "", before: tuple[str, ...] = ()) -> list[dict]:
+    turns = [{"role": "system", "content": system}] if system else []
+    for text in before:
+        turns += [{"role": "user", "content": text}, {"role": "assistant", "content": "ok"}]
+    return [*turns, {"role": "user", "content": question}]
+
+
+def test_prompts_are_the_same_problem_if_the_model_is_shown_the_same(tmp_path):
+    chats = [
+        (chat("q"), "1"),
+        (chat("q", system="Count in base 3."), "2"),
+        (chat("q", before=("Count in base 4.",)), "3"),
+        (chat("q", before=("Count in base 4.",)), "3"),
+        (chat("r", system="a"), "5"),
+        (chat("r", system="a"), "6"),
+        (chat("r", system="b"), "6"),
+    ]
+    rows = [{"prompt": asked, "answer": answer} for asked, answer in chats]
+    read = loaded(jsonl(tmp_path / "a.jsonl", rows))
+    assert [p.answer for p in read.prompts] == ["1", "2", "3", "6"]
+    assert len({p.shown for p in read.prompts}) == 4
+    assert (read.duplicates, read.conflicting) == (2, 1)
+
+
+def test_what_is_held_out_is_no_problem_of_train_whatever_is_shown_with_it(tmp_path):
+    rows = [{"prompt": chat(f"q{i}", system=s), "answer": i} for i in range(9) for s in "ab"]
+    train = jsonl(tmp_path / "a.jsonl", rows)
+    held = jsonl(tmp_path / "b.jsonl", [{"prompt": "q0", "answer": 0}])
+    config = {"kind": "files", "train": str(train), "heldout": {"b": str(held)}}
+    for size in (0, 3):
+        task = make_task({**config, "heldout_size": size}, 0)
+        keys = {p.text for p in task.train}
+        held_out = {p.text for prompts in task.heldout.values() for p in prompts}
+        assert "q0" in held_out
+        assert keys.isdisjoint(held_out)
+        assert len(keys | held_out) == 9
+        account = task.data_sets[0]
+        assert account.rows == account.used + sum(account.dropped.values())
+        assert account.used == len(task.train)
+    assert len(task.heldout["heldout"]) == 3
+
+
+def test_one_row_is_told_of_in_the_singular(tmp_path):
+    rows = [("a", "1"), ("a", "1"), ("b", "2"), ("b", "3"), ("c", "4"), ("d", "n/a"), ("e", "5")]
+    train = jsonl(tmp_path / "a.jsonl", [{"problem": p, "answer": a} for p, a in rows])
+    held = jsonl(tmp_path / "b.jsonl", [{"problem": "c", "answer": "4"}])
+    config = {"train": str(train), "heldout": {"b": str(held)}, "on_bad_row": "skip"}
+    task = make_task({"kind": "files", **config}, 0)
+    assert [note for note in task.notes if "line" not in note] == [
+        f"{train}: 1 malformed row skipped",
+        f"{train}: 2 rows that repeat a problem dropped",
+        f"{train}: 1 problem with contradicting answers dropped",
+        "1 train problem is also held out: removed from train",
+    ]
+    assert (
+        task.data_sets[0]
+        .lines()[0]
+        .endswith(
+            "7 rows, 2 used, 5 dropped: 2 repeat a problem; 1 the answer is 'n/a'; "
+            "1 has contradicting answers; 1 also held out"
+        )
+    )
+    assert ": 1 row, 1 used" in task.data_sets[1].lines()[0]
+    with pytest.raises(InputError, match="1 train problem is also held out, the first at a"):
+        make_task({"kind": "files", **config, "overlap": "error"}, 0)
+    jsonl(train, [{"problem": "a", "answer": "1"}] * 2)
+    task = make_task({"kind": "files", **config}, 0)
+    assert task.notes == (f"{train}: 1 row that repeats a problem dropped",)
+    assert "1 repeats a problem" in task.data_sets[0].lines()[0]
+    jsonl(train, [{"problem": "a", "answer": ""}])
+    with pytest.raises(InputError, match=r"\(1 of 1 row; "):
+        make_task({"kind": "files", **config, "on_bad_row": "error"}, 0)
+    with pytest.raises(InputError, match="none of its 1 row can be used: 1 empty answer"):
+        make_task({"kind": "files", **config}, 0)
