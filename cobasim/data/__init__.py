@@ -7,10 +7,11 @@ and dropped.
 from cobasim.data.cells import is_missing, number
 from cobasim.data.columns import has, likely_columns, names_of, value_of
 from cobasim.data.files import COMPRESSED, READERS, data_files, ending_of, read_rows
+from cobasim.data.json_rows import read_jsonl
 from cobasim.data.measured import MeasuredRates
 from cobasim.data.options import RateOptions
 from cobasim.data.pass_rates import read_measured, read_pass_rates
-from cobasim.data.rows import UNNAMED, BadRow, Row, read_jsonl
+from cobasim.data.rows import UNNAMED, BadRow, Row
 
 __all__ = [
     "COMPRESSED",

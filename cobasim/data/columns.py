@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from typing import Any
+
+from cobasim.data.objects import parse
+from cobasim.errors import InputError
 
 LIKELY = (
     "*pass_rate*", "*passrate*", "*pass@1*", "*solve_rate*", "*success_rate*", "*avg@*", "*mean@*",
@@ -18,26 +20,44 @@ def value_of(row: Mapping[str, Any], column: str) -> Any:
     """The value under a name, dots for nested ones; a name that holds the dots itself wins.
 
     A name in the exact letter case wins over others; of several that differ in case only none is
-    taken. Raises KeyError if there is none, or several.
+    taken. Raises KeyError if there is none, or several; InputError if a struct that is saved as
+    JSON text names a key twice.
     """
     if column in row:
         return row[column]
     value: Any = row
-    for part in column.split("."):
+    rest = column
+    while True:
         if isinstance(value, str) and value.lstrip()[:1] == "{":  # a struct saved as JSON text
-            try:
-                value = json.loads(value)
-            except ValueError:
-                raise KeyError(column) from None
+            value = _struct(value, column)
         if not isinstance(value, Mapping):
             raise KeyError(column)
-        if part not in value:
-            alike = [name for name in value if str(name).lower() == part.lower()]
-            if len(alike) != 1:
-                raise KeyError(column)
-            part = alike[0]
-        value = value[part]
-    return value
+        name = _name_in(value, rest)
+        if name is not None:
+            return value[name]
+        first, dot, rest = rest.partition(".")
+        name = _name_in(value, first) if dot else None
+        if name is None:
+            raise KeyError(column)
+        value = value[name]
+
+
+def _struct(text: str, column: str) -> Any:
+    try:
+        return parse(text)
+    except InputError as error:
+        raise InputError(f"{error} (column {column!r})") from None
+    except (ValueError, RecursionError):
+        raise KeyError(column) from None
+
+
+def _name_in(row: Mapping[str, Any], name: str) -> str | None:
+    """A name as the row spells it; None if it has none, or several that differ in case."""
+    if name in row:
+        return name
+    small = name.lower()
+    alike = [each for each in row if str(each).lower() == small]
+    return alike[0] if len(alike) == 1 else None
 
 
 def has(row: Mapping[str, Any], column: str) -> bool:

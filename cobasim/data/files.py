@@ -10,14 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
+from cobasim.data.json_rows import read_json, read_jsonl
 from cobasim.data.numbers import read_npy, read_npz, read_plain
 from cobasim.data.rows import (
     Reader,
     Row,
     read_arrow,
     read_csv,
-    read_json,
-    read_jsonl,
     read_parquet,
 )
 from cobasim.errors import InputError, unknown_name

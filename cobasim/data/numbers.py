@@ -12,6 +12,8 @@ import numpy as np
 from cobasim.data.rows import SEPARATORS, UNNAMED, Row, read_csv, text_of
 from cobasim.errors import InputError
 
+NO_NAME = "arr_0"  # what np.savez calls an array that was given no name
+
 _SEPARATOR = re.compile(r",?\s+")
 
 
@@ -58,7 +60,7 @@ def read_npy(file: IO[bytes], _: Sequence[str] = ()) -> Iterator[Row]:
 
 
 def read_npz(file: IO[bytes], columns: Sequence[str] = ()) -> Iterator[Row]:
-    """Flat arrays of one length, by name; a single one needs no name."""
+    """Flat arrays of one length, by name; numpy's own name for a single one is no name."""
     stored = _array(file, ".npz")
     if not hasattr(stored, "files"):
         raise InputError("this is not a .npz file of arrays")
@@ -69,8 +71,8 @@ def read_npz(file: IO[bytes], columns: Sequence[str] = ()) -> Iterator[Row]:
         arrays = {name: stored[name] for name in names}
     except Exception as error:
         raise InputError(f"an array of the .npz file cannot be read: {error}") from None
-    if len(stored.files) == 1:
-        arrays = {UNNAMED: next(iter(arrays.values()))}
+    if list(arrays) == [NO_NAME] and len(stored.files) == 1 and NO_NAME not in wanted:
+        arrays = {UNNAMED: arrays[NO_NAME]}
     sizes = {name: array.shape for name, array in arrays.items()}
     if len(set(sizes.values())) > 1:
         raise InputError(f"the arrays differ in shape: {sizes}")

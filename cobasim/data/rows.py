@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from cobasim.errors import InputError
@@ -34,105 +34,9 @@ UNNAMED = ""
 """The column of rows that are no objects: numbers of a flat list, rows that are lists."""
 
 
-def read_jsonl(lines: Iterable[bytes], _: Sequence[str] = ()) -> Iterator[Row]:
-    """JSON lines: one object a line; empty lines are passed over."""
-    for number, line in enumerate(lines, 1):
-        where = f"line {number}"
-        if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:  # also bytes that are not UTF-8
-            yield where, BadRow(f"not JSON ({error})")
-            continue
-        yield where, row if isinstance(row, dict) else {UNNAMED: row}
-
-
-def read_json(file: IO[bytes], columns: Sequence[str] = ()) -> Iterator[Row]:
-    """A JSON list, or an object that holds one list; JSON lines are read too."""
-    data = file.read()
-    content = parse_json(data)
-    if content is None or (isinstance(content, dict) and _first_line_is_whole(data)):
-        yield from read_jsonl(io.BytesIO(data), columns)
-        return
-    yield from rows_of_json(content)
-
-
-def _first_line_is_whole(data: bytes) -> bool:
-    """Whether there are several lines of which the first is an object by itself."""
-    first, _, rest = data.strip().partition(b"\n")
-    if not rest:
-        return False
-    try:
-        return isinstance(json.loads(first), dict)
-    except ValueError:
-        return False
-
-
-def parse_json(data: bytes) -> Any:
-    """The content of a JSON file; None for JSON lines. Raises InputError, with the line."""
-    try:
-        return json.loads(text_of(data))
-    except RecursionError:
-        raise InputError("this is not JSON that can be read: it is nested too deeply") from None
-    except json.JSONDecodeError as error:
-        if _first_line_is_whole(data):
-            return None
-        raise InputError(f"malformed JSON at line {error.lineno}: {error.msg}") from None
-    except ValueError as error:  # such as a number of too many digits
-        raise InputError(f"malformed JSON: {error}") from None
-
-
-def rows_of_json(content: Any) -> Iterator[Row]:
-    """The rows of parsed JSON: a list; an object that holds one list of objects; a table; columns.
-
-    A table, as Weights & Biases stores it, is an object of ``columns`` (names) and ``data`` (rows).
-    Columns are an object of lists; what else it holds is passed over.
-    """
-    if isinstance(content, dict):
-        table = _table_of(content)
-        if table is not None:
-            yield from _rows_of_table(*table)
-            return
-        lists = {name: value for name, value in content.items() if isinstance(value, list)}
-        rows = [value for value in lists.values() if value and isinstance(value[0], dict)]
-        content = rows[0] if len(rows) == 1 else _transposed(lists) if lists else content
-    if not isinstance(content, list):
-        raise InputError(f"expected a JSON list, got {type(content).__name__}")
-    for number, row in enumerate(content, 1):
-        yield f"row {number}", row if isinstance(row, dict) else {UNNAMED: row}
-
-
-def _table_of(content: dict[str, Any]) -> tuple[list[str], list[list[Any]]] | None:
-    """Names of columns and rows of cells; None: this is no table."""
-    names, data = content.get("columns"), content.get("data")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        return None
-    if not isinstance(data, list) or not all(isinstance(cells, list) for cells in data):
-        return None
-    return names, data
-
-
-def _transposed(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
-    """Rows of columns. Raises InputError if these differ in length."""
-    lengths = {name: len(column) for name, column in columns.items()}
-    if len(set(lengths.values())) > 1:
-        shown = ", ".join(f"{name} {length}" for name, length in list(lengths.items())[:5])
-        raise InputError(f"the lists differ in length ({shown})")
-    return [
-        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
-    ]
-
-
-def _rows_of_table(names: list[str], data: list[list[Any]]) -> Iterator[Row]:
-    for number, cells in enumerate(data, 1):
-        where = f"row {number}"
-        if len(cells) == len(names):
-            yield where, dict(zip(names, cells, strict=True))
-        else:
-            yield where, BadRow(f"{len(cells)} values, but the table has {len(names)} columns")
+def is_unnamed(row: Mapping[str, Any]) -> bool:
+    """Whether a row is a value without columns; an index without a name is a column."""
+    return len(row) == 1 and UNNAMED in row
 
 
 def text_of(data: bytes) -> str:
@@ -163,7 +67,7 @@ def read_csv(
         source = _Again(first, text)
         reader = csv.reader(source, delimiter=chosen, strict=True)
         names = [name.strip() for name in next(reader)]
-        _refuse_repeats(names, columns)
+        refuse_repeats(names, columns)
         yield from _csv_rows(reader, source, names, chosen)
     except csv.Error as error:
         raise InputError(f"malformed header: {error}") from None
@@ -224,7 +128,7 @@ def header_separator(header: str, columns: Sequence[str] = ()) -> str:
     present = [mark for mark in SEPARATORS if mark in header]
     if len(present) <= 1:
         return present[0] if present else NO_SEPARATOR
-    wanted = {column.split(".")[0].lower() for column in columns}
+    wanted = top_names(columns)
 
     def names(mark: str) -> set[str]:
         cells = next(csv.reader([header], delimiter=mark))
@@ -239,11 +143,19 @@ def header_separator(header: str, columns: Sequence[str] = ()) -> str:
     return fitting[0]
 
 
-def _refuse_repeats(names: Sequence[str], columns: Sequence[str]) -> None:
-    wanted = {column.split(".")[0].lower() for column in columns}
-    for name in names:
-        if names.count(name) > 1 and (not wanted or name.lower() in wanted):
-            raise InputError(f"the column {name!r} stands twice in the header: rename one of them")
+def refuse_repeats(names: Sequence[str], columns: Sequence[str]) -> None:
+    """Raise InputError if a column that is needed stands twice."""
+    needed = top_names(columns)
+    for name, times in Counter(names).items():
+        if times > 1 and (name.lower() in needed if needed else name or not any(names)):
+            raise InputError(f"the column {name!r} stands twice: rename one of them")
+
+
+def top_names(columns: Sequence[str]) -> set[str]:
+    """Names, in small letters, that columns may have at the top: their own, or their first part."""
+    return {
+        name.lower() for column in columns for name in (column, column.split(".", maxsplit=1)[0])
+    }
 
 
 def read_parquet(file: IO[bytes], columns: Sequence[str] = ()) -> Iterator[Row]:
@@ -309,8 +221,12 @@ def _numbered(batches: Iterator[Any]) -> Iterator[Row]:
 
 
 def top_level(columns: Sequence[str], names: Sequence[str]) -> list[str] | None:
-    """Those of a file's columns that hold the ones needed; None: all."""
+    """Those of a file's columns that hold the ones needed; None: all.
+
+    Raises InputError if one of them stands twice.
+    """
+    refuse_repeats(names, columns)
     if not columns:
         return None
-    wanted = {column.split(".")[0].lower() for column in columns}
-    return [name for name in names if name.lower() in wanted]
+    needed = top_names(columns)
+    return [name for name in names if name.lower() in needed]

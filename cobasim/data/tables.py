@@ -13,7 +13,7 @@ from cobasim.data.cells import count, is_missing, number, rate
 from cobasim.data.columns import has, value_of
 from cobasim.data.measured import MeasuredRates, number_of
 from cobasim.data.options import DEFAULT, EVIDENCE, RateOptions
-from cobasim.data.rows import UNNAMED, BadRow
+from cobasim.data.rows import UNNAMED, BadRow, is_unnamed
 from cobasim.errors import InputError
 
 UNSEEN = 0.5  # the rate of a row without a value, under ``missing="unseen"``; its attempts are 0
@@ -53,7 +53,7 @@ class RateTable:
         options = self.options
         column = options.passes or options.failures or options.column
         if column is None:
-            column = UNNAMED if UNNAMED in row else DEFAULT
+            column = UNNAMED if is_unnamed(row) else DEFAULT
         evidence = options.attempts_column
         for name in (column, evidence):
             if name is not None and not has(row, name):

@@ -202,10 +202,73 @@ LAYOUTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
-def test_a_published_layout(name, tmp_path):
-    (file, content), options, rates, attempts = LAYOUTS[name]
-    (tmp_path / file).write_text(content)
+def parquet(*columns) -> tuple[str, bytes]:
+    """A file of (name, values)."""
+    sink = io.BytesIO()
+    names, values = zip(*columns, strict=True)
+    pq.write_table(pa.table([pa.array(each) for each in values], names=list(names)), sink)
+    return "a.parquet", sink.getvalue()
+
+
+def arrow(*columns) -> tuple[str, bytes]:
+    sink = io.BytesIO()
+    names, values = zip(*columns, strict=True)
+    data = pa.table([pa.array(each) for each in values], names=list(names))
+    with pa.ipc.new_file(sink, data.schema) as writer:
+        writer.write_table(data)
+    return "a.arrow", sink.getvalue()
+
+
+def npz(**arrays) -> tuple[str, bytes]:
+    sink = io.BytesIO()
+    np.savez(sink, **arrays)
+    return "a.npz", sink.getvalue()
+
+
+PREFERRED = {
+    # where several things could be meant: (file, options, rates, attempts)
+    "an index without a name": (layout("a.csv", ",pass_rate", "0,0.25", "1,0.5"), {}, [0.25, 0.5], None),
+    "an array with a name": (
+        npz(solve_rate=[0.25, 0.5]), {"column": "solve_rate"}, [0.25, 0.5], None,
+    ),
+    "numpy's own name, given": (npz(arr_0=[0.25]), {"column": "arr_0"}, [0.25], None),
+    "a name with dots beside a struct": (
+        parquet(("a", [{"b": 0.1}]), ("a.b", [0.9])), {"column": "a.b"}, [0.9], None,
+    ),
+    "a name with dots": (parquet(("A.b", [0.9]), ("x", [1])), {"column": "a.B"}, [0.9], None),
+    "a name with dots, Arrow": (arrow(("a.b", [0.9]), ("x", [1])), {"column": "a.b"}, [0.9], None),
+    "a name with dots inside": (
+        layout("a.jsonl", '{"in": {"my.rate": 0.9}}'), {"column": "in.my.rate"}, [0.9], None,
+    ),
+    "a repeated column that is not needed": (
+        parquet(("x", [1]), ("x", [2]), ("pass_rate", [0.5])), {}, [0.5], None,
+    ),
+    "a column beside rows of the same": (
+        layout("a.json", '{"pass_rate": [0.1, 0.2], "old": [{"pass_rate": 0.9}, {"pass_rate": 0.8}]}'),
+        {}, [0.1, 0.2], None,
+    ),
+    "a column beside other rows": (
+        layout("a.json", '{"pass_rate": [0.1, 0.2], "meta": [{"a": 1}]}'), {}, [0.1, 0.2], None,
+    ),
+    "a column beside other lists": (
+        layout("a.json", '{"pass_rate": [0.1, 0.2], "tags": ["x"]}'), {}, [0.1, 0.2], None,
+    ),
+    "rows beside their mean": (
+        layout("a.json", '{"pass_rate": 0.3, "data": [{"pass_rate": 0.9}]}'), {}, [0.9], None,
+    ),
+    "one row": (layout("a.json", '{"pass_rate": 0.5, "attempts": 4}'), {}, [0.5], [4]),
+    "one row with a list": (layout("a.json", '{"pass_rate": 0.5, "tags": ["x"]}'), {}, [0.5], None),
+}  # fmt: skip
+
+
+def write(path: Path, content: str | bytes) -> None:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+@pytest.mark.parametrize("name", LAYOUTS | PREFERRED)
+def test_a_layout_is_read_as_it_is_meant(name, tmp_path):
+    (file, content), options, rates, attempts = (LAYOUTS | PREFERRED)[name]
+    write(tmp_path / file, content)
     measured = read(tmp_path / file, **options)
     assert measured.pass_rate.tolist() == rates
     assert (None if measured.attempts is None else measured.attempts.tolist()) == attempts
@@ -248,6 +311,47 @@ NEVER = {
     "a decimal comma": (layout("a.csv", "pass_rate", "0,5"), {}, "line 2: '0,5' has a comma"),
     "one field too many": (layout("a.csv", "id,pass_rate", "a,0,5"), {}, "line 2: 3 fields, .* has 2"),
     "a name twice": (layout("a.csv", "pass_rate,pass_rate", "0,1"), {}, "stands twice"),
+    "a name with dots twice": (
+        layout("a.csv", "x.pass,x.pass", "0,1"), {"column": "x.pass"}, "stands twice",
+    ),
+    "a name twice, Parquet": (
+        parquet(("pass_rate", [0.5]), ("pass_rate", [0.1])), {}, "'pass_rate' stands twice",
+    ),
+    "a name twice, Arrow": (
+        arrow(("pass_rate", [0.5]), ("pass_rate", [0.1])), {}, "'pass_rate' stands twice",
+    ),
+    "a name twice, Weights & Biases": (
+        layout("a.json", '{"columns": ["pass_rate", "pass_rate"], "data": [[0, 1]]}'), {},
+        "'pass_rate' stands twice",
+    ),
+    "a key twice": (
+        layout("a.jsonl", '{"pass_rate": 0}', '{"pass_rate": 0, "pass_rate": 1}'), {},
+        "line 2: the key 'pass_rate' stands twice",
+    ),
+    "a key twice in a list": (
+        layout("a.json", '[{"pass_rate": 0, "pass_rate": 1}]'), {}, "the key 'pass_rate' stands twice",
+    ),
+    "a key twice in a struct as text": (
+        layout("a.jsonl", '{"x": "{\\"p\\": 0, \\"p\\": 1}"}'), {"column": "x.p"},
+        "line 1: the key 'p' stands twice",
+    ),
+    "an index without a name alone": (
+        layout("a.csv", ",solve_rate", "0,0.5"), {}, "no column 'pass_rate'.*solve_rate",
+    ),
+    "an array of something else": (npz(failure_rate=[0.1]), {}, "no column 'pass_rate'.*failure_rate"),
+    "an array of attempts": (npz(attempts=[1, 1]), {}, "no column 'pass_rate'.*attempts"),
+    "one number beside a column": (
+        layout("a.json", '{"pass_rate": [0.5, 1], "attempts": 4}'), {}, "'attempts' is one value",
+    ),
+    "one number beside rows": (
+        layout("a.json", '{"attempts": 4, "data": [{"pass_rate": 0.5}]}'), {},
+        "'attempts' stands beside the rows of 'data'",
+    ),
+    "a column beside rows that need it": (
+        layout("a.json", '{"attempts": [4], "data": [{"pass_rate": 0.5}]}'), {},
+        "'attempts' stands beside the rows of 'data'",
+    ),
+    "a map": (layout("a.json", '{"a": 0.5, "b": 0.1}'), {}, "no column 'pass_rate'; there are: a, b"),
     "names that differ in case": (
         layout("a.csv", "Pass_Rate,PASS_RATE", "0,1"), {}, "may be meant by Pass_Rate, PASS_RATE",
     ),
@@ -307,7 +411,7 @@ NEVER = {
 @pytest.mark.parametrize("name", NEVER)
 def test_nothing_is_misread_in_silence(name, tmp_path):
     (file, content), options, message = NEVER[name]
-    (tmp_path / file).write_text(content)
+    write(tmp_path / file, content)
     with pytest.raises(InputError, match=message) as caught:
         read(tmp_path / file, **options)
     assert "\n" not in str(caught.value)
