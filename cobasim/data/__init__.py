@@ -6,7 +6,7 @@ and dropped.
 
 from cobasim.data.cells import is_missing, number
 from cobasim.data.columns import has, likely_columns, names_of, value_of
-from cobasim.data.files import COMPRESSED, READERS, data_files, ending_of, read_rows
+from cobasim.data.files import COMPRESSED, READERS, data_files, ending_of, read_rows, refuse_copies
 from cobasim.data.json_rows import read_jsonl
 from cobasim.data.measured import MeasuredRates
 from cobasim.data.options import RateOptions
@@ -32,5 +32,6 @@ __all__ = [
     "read_measured",
     "read_pass_rates",
     "read_rows",
+    "refuse_copies",
     "value_of",
 ]

@@ -129,7 +129,25 @@ def data_files(path: Path, split: str | None = None) -> list[Path]:
     by_split = _by_split(path) or _by_split(path / "data")
     if not by_split:
         raise InputError(f"{path} is a folder without data files ({ENDINGS})")
-    return by_split[_chosen(path, split, list(by_split))]
+    files = by_split[_chosen(path, split, list(by_split))]
+    refuse_copies(files)
+    return files
+
+
+def refuse_copies(files: Sequence[Path]) -> None:
+    """Raise InputError if files of one data set are in two formats: the same rows twice, likely."""
+    kinds = {"".join((ending_of(file), COMPRESSED * is_compressed(file))): file for file in files}
+    if len(kinds) > 1:
+        names = " and ".join(file.name for file in list(kinds.values())[:2])
+        raise InputError(
+            f"{files[0].parent} holds {names}, which may be the same rows twice: name one file, or "
+            "keep one format"
+        )
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether a file's name says that it is compressed."""
+    return path.name.lower().endswith(COMPRESSED)
 
 
 def _by_split(folder: Path) -> dict[str, list[Path]]:

@@ -50,7 +50,10 @@ class MeasuredRates:
         known = "attempts unknown"
         if self.attempts is not None:
             least, most = int(self.attempts.min()), int(self.attempts.max())
-            known = f"{least if least == most else f'{least} to {most}'} attempts each"
+            span = (
+                number_of(most, "attempt") if least == most else f"{least:,} to {most:,} attempts"
+            )
+            known = f"{span} each"
         parts = [self.columns, known]
         if self.missing:
             parts.append(f"{number_of(self.missing, 'row')} without a value")

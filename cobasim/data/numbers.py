@@ -14,24 +14,26 @@ from cobasim.errors import InputError
 
 NO_NAME = "arr_0"  # what np.savez calls an array that was given no name
 
-_SEPARATOR = re.compile(r",?\s+")
+_SEPARATOR = re.compile(r"\s*,\s+|\s+")
 
 
 def read_plain(file: IO[bytes], columns: Sequence[str] = ()) -> Iterator[Row]:
     """Numbers separated by spaces or lines; or, if the first line is a header, a table.
 
-    A comma separates numbers only if a space follows it: ``0,1`` may be one number or two.
+    A comma separates numbers only if a space follows it: ``0,1`` may be one number or two. An
+    empty place between commas, and an empty line between others, is a number that is missing.
     """
-
     data = file.read()
     text = text_of(data)
     first = next((line for line in text.splitlines() if line.strip()), "")
     if _is_header(first):
         yield from read_csv(io.BytesIO(data), columns)
         return
-    for number, line in enumerate(text.splitlines(), 1):
-        for cell in _SEPARATOR.split(line.strip().rstrip(",")):
-            if cell:
+    started = False
+    for number, line in enumerate(text.rstrip().splitlines(), 1):
+        started = started or bool(line.strip())
+        if started:
+            for cell in _SEPARATOR.split(line.strip().removesuffix(",").rstrip()):
                 yield f"line {number}", {UNNAMED: cell}
 
 

@@ -95,6 +95,8 @@ class _Again:
 
 
 def _csv_rows(reader: Any, source: Any, names: list[str], separator: str) -> Iterator[Row]:
+    """Rows below a header. Empty lines are no rows, but between those of one column each is one."""
+    empty: list[Row] = []  # lines that are rows if another row follows
     while True:
         start = reader.line_num + 1
         try:
@@ -104,9 +106,13 @@ def _csv_rows(reader: Any, source: Any, names: list[str], separator: str) -> Ite
         except csv.Error as error:
             yield f"line {start}", BadRow(f"not CSV ({error})")
             return
-        if not cells or (len(names) > 1 and cells == [""]):
-            continue
         where = f"line {start}"
+        if not cells or (len(names) > 1 and cells == [""]):
+            if len(names) == 1:
+                empty.append((where, {names[0]: ""}))
+            continue
+        yield from empty
+        empty.clear()
         if len(cells) == len(names):
             yield where, dict(zip(names, cells, strict=True))
             continue

@@ -32,8 +32,9 @@ class RateTable:
         self.read = self.missing = self.bad = 0
         self.first_bad: str | None = None
         self._column: str | None = None  # of results, once a row has shown it
-        self._evidence: str | None = None  # column of attempts
-        self._fractions = 0
+        self._evidence = options.attempts_column  # column of attempts
+        self._no_evidence: set[str] = set()  # columns that hold lists or objects in its place
+        self._names: set[str] = set()  # of the last row
 
     def add(self, where: str, row: Mapping[str, Any] | BadRow) -> None:
         """Take one row. Raises KeyError for a column that the file does not have."""
@@ -42,44 +43,61 @@ class RateTable:
             if isinstance(row, BadRow):
                 raise ValueError(str(row))
             if self._column is None:
-                self._column, self._evidence = self._find(row)
+                self._column = self._find(row)
+            if (self._column != UNNAMED and is_unnamed(row)) or (
+                self._column == UNNAMED and UNNAMED not in row
+            ):
+                raise ValueError("plain values and rows with columns are mixed: give one of them")
+            if row.keys() != self._names:
+                self._names = set(row)
+                self._look_for_attempts(row)
             self._take(row)
+        except RecursionError:
+            self._bad(where, "the row is nested too deeply")
         except ValueError as error:
-            self.bad += 1
-            self.first_bad = self.first_bad or f"{where}: {error}"
+            self._bad(where, str(error))
 
-    def _find(self, row: Mapping[str, Any]) -> tuple[str, str | None]:
-        """The columns of results and of attempts. Raises KeyError."""
+    def _bad(self, where: str, why: str) -> None:
+        self.bad += 1
+        self.first_bad = self.first_bad or f"{where}: {why}"
+
+    def _find(self, row: Mapping[str, Any]) -> str:
+        """The column of results. Raises KeyError for any column that the row does not have."""
         options = self.options
         column = options.passes or options.failures or options.column
         if column is None:
             column = UNNAMED if is_unnamed(row) else DEFAULT
-        evidence = options.attempts_column
-        for name in (column, evidence):
+        for name in (column, options.attempts_column, options.prompt):
             if name is not None and not has(row, name):
                 raise KeyError(name)
-        if options.prompt is not None and not has(row, options.prompt):
-            raise KeyError(options.prompt)
-        if evidence is None and options.same_attempts is None:
-            present = [name for name in EVIDENCE if has(row, name)]
-            if len(present) > 1:
-                raise InputError(
-                    f"both columns {' and '.join(present)} may hold the attempts: name one with "
-                    "--attempts"
-                )
-            evidence = present[0] if present else None
-        return column, evidence
+        return column
+
+    def _look_for_attempts(self, row: Mapping[str, Any]) -> None:
+        """Note the column of attempts, if none was named and the row has one. Raises InputError."""
+        if self.options.attempts_column is not None or self.options.same_attempts is not None:
+            return
+        present = [name for name in EVIDENCE if has(row, name)]
+        lists = [name for name in present if isinstance(value_of(row, name), list | dict)]
+        self._no_evidence.update(lists)
+        present = [name for name in present if name not in lists]
+        if self._evidence is not None and self._evidence not in present:
+            present.append(self._evidence)
+        if len(present) > 1:
+            raise InputError(
+                f"both columns {' and '.join(present)} may hold the attempts: name one with "
+                "--attempts"
+            )
+        self._evidence = present[0] if present else None
 
     def _take(self, row: Mapping[str, Any]) -> None:
         """One row's rate and attempts. Raises ValueError."""
         value = _cell(row, self._column)
         prompt = None if self.options.prompt is None else _cell(row, self.options.prompt)
-        if self.options.prompt is not None and prompt is None:
+        if self.options.prompt is not None and _is_blank(prompt):
             raise ValueError(f"no value in column {self.options.prompt!r}")
         attempts: float | None = self.options.same_attempts
         if self._evidence is not None:
-            counted = _cell(row, self._evidence)
-            attempts = None if is_missing(counted) else count(counted, self.options.notation)
+            attempts = self._attempts(_cell(row, self._evidence))
         if is_missing(value) or attempts == 0:
             self._take_missing(value, attempts, prompt)
             return
@@ -95,9 +113,19 @@ class RateTable:
                     f"{value!r} has {own:g} attempts, another column says {attempts:g}"
                 )
             attempts = own if attempts is None else attempts
-            self._fractions += own is not None
         inverted = bool(self.options.invert or self.options.failures)
         self._keep(1.0 - share if inverted else share, attempts, prompt)
+
+    def _attempts(self, value: Any) -> float | None:
+        """The attempts in a cell; None if it is empty. Raises ValueError."""
+        if is_missing(value):
+            return None
+        try:
+            return count(value, self.options.notation)
+        except ValueError as error:
+            named = self.options.attempts_column is not None
+            advice = "" if named else "; --attempts N or --attempts COLUMN says otherwise"
+            raise ValueError(f"{error} (attempts in column {self._evidence!r}{advice})") from None
 
     def _counted(self, value: Any, attempts: float) -> float:
         counted = count(value, self.options.notation)
@@ -108,7 +136,9 @@ class RateTable:
     def _take_missing(self, value: Any, attempts: float | None, prompt: Any) -> None:
         self.missing += 1
         if self.options.missing == "error":
-            what = "0 attempts" if attempts == 0 else "no value" if value is None else repr(value)
+            what = (
+                "0 attempts" if attempts == 0 else "no value" if _is_blank(value) else repr(value)
+            )
             raise ValueError(f"{what}; to leave such rows out, add --missing skip")
         if self.options.missing == "unseen":
             self._keep(UNSEEN, 0.0, prompt)
@@ -130,13 +160,8 @@ class RateTable:
             raise InputError(f"no rows with a pass rate{left}")
         chosen = _chosen(len(self.rates), options)
         rates, attempts = np.array(self.rates)[chosen], np.array(self.attempts)[chosen]
-        known = ~np.isnan(attempts)
-        if known.any() and not known.all():
-            raise InputError(
-                f"attempts are known of {number_of(int(np.count_nonzero(known)), 'row')} only: add "
-                "--attempts or --out-of"
-            )
-        counts = attempts if known.all() else None
+        known = _known(attempts)
+        counts = attempts if known else None
         return MeasuredRates(
             rates,
             counts,
@@ -145,9 +170,17 @@ class RateTable:
             self.read,
             self._words(),
             self.missing,
-            _notes(rates, counts),
+            (*self._remarks(), *_notes(rates, counts)),
             tuple(self.prompts[i] for i in chosen) if self.prompts else None,
         )
+
+    def _remarks(self) -> list[str]:
+        """What was left out besides rows without a value."""
+        return [
+            f"column {name} holds lists or objects: not read as attempts"
+            for name in EVIDENCE
+            if name in self._no_evidence
+        ]
 
     def _words(self) -> str:
         """What was read, in words."""
@@ -172,29 +205,35 @@ class ScoreTable(RateTable):
     def __init__(self, options: RateOptions) -> None:
         super().__init__(options)
         self._groups: dict[str, list[int]] = {}  # passes and attempts of each prompt
-        self._lines = 0
+        self._rollouts = self._nobodys = self._unscored = 0
 
-    def _find(self, row: Mapping[str, Any]) -> tuple[str, str | None]:
+    def _find(self, row: Mapping[str, Any]) -> str:
         assert self.options.score is not None
         assert self.options.group_by is not None
         for name in (self.options.score, self.options.group_by):
             if not has(row, name):
                 raise KeyError(name)
-        return self.options.score, None
+        return self.options.score
+
+    def _look_for_attempts(self, row: Mapping[str, Any]) -> None:
+        """Rollouts are counted."""
 
     def _take(self, row: Mapping[str, Any]) -> None:
         assert self.options.group_by is not None
         key, score = _cell(row, self.options.group_by), _cell(row, self._column)
-        if key is None:
-            raise ValueError(f"no value in column {self.options.group_by!r}")
-        self._lines += 1
+        skip = "to leave such rollouts out, add --missing skip"
+        if _is_blank(key):
+            self._nobodys += 1
+            if self.options.missing != "skip":
+                raise ValueError(f"no value in column {self.options.group_by!r}; {skip}")
+            return
+        counts = self._groups.setdefault(_text(key), [0, 0])
         if is_missing(score):
-            self.missing += 1
+            self._unscored += 1
             if self.options.missing == "error":
-                raise ValueError("no score; to leave such rollouts out, add --missing skip")
+                raise ValueError(f"no score; {skip}")
             return
         passed = self._passed(score)
-        counts = self._groups.setdefault(_text(key), [0, 0])
         counts[0] += passed
         counts[1] += 1
 
@@ -210,19 +249,29 @@ class ScoreTable(RateTable):
 
     def measured(self, source: str, options: RateOptions) -> MeasuredRates:
         """What was collected, a prompt for each group."""
-        rollouts = self.read
-        self.read = len(self._groups)
-        for place, (passes, attempts) in enumerate(self._groups.values()):
-            self.rates.append(passes / attempts)
+        self._rollouts, self.read = self.read, len(self._groups)
+        for place, (prompt, (passes, attempts)) in enumerate(self._groups.items()):
+            self.missing += attempts == 0
+            if attempts == 0 and options.missing != "unseen":
+                continue
+            self.rates.append(passes / attempts if attempts else UNSEEN)
             self.attempts.append(float(attempts))
             self.rows.append(place)
-        self.prompts = list(self._groups)
-        self._lines = rollouts
+            self.prompts.append(prompt)
         return super().measured(source, options)
+
+    def _remarks(self) -> list[str]:
+        counts = {"score": self._unscored, "prompt": self._nobodys}
+        return [
+            f"{number_of(times, 'rollout')} without a {what} left out"
+            for what, times in counts.items()
+            if times
+        ]
 
     def _words(self) -> str:
         options = self.options
-        text = f"{self._lines:,} rollouts, grouped by {options.group_by}, score in {options.score}"
+        text = f"{number_of(self._rollouts, 'rollout')}, grouped by {options.group_by}, score in "
+        text += str(options.score)
         if options.threshold is not None:
             text += f", a pass from {options.threshold:g}"
         return text + (", inverted" if options.invert else "")
@@ -235,6 +284,27 @@ def _cell(row: Mapping[str, Any], column: str | None) -> Any:
         return value_of(row, column)
     except KeyError:
         return None
+
+
+def _is_blank(value: Any) -> bool:
+    """Whether a cell is null, NaN or blank: a prompt, unlike a number, may be called ``none``."""
+    return not value.strip() if isinstance(value, str) else is_missing(value)
+
+
+def _known(attempts: FloatArray) -> bool:
+    """Whether the attempts of all rows are known. Raises InputError if only those of some are."""
+    unknown, unseen = np.isnan(attempts), attempts == 0
+    if not unknown.any() or unknown.all():
+        return not unknown.any()
+    if np.all(unknown | unseen):
+        raise InputError(
+            "no row has attempts, so that unseen prompts would count like the others: add "
+            "--attempts or --out-of, or leave rows without a value out (--missing skip)"
+        )
+    known = int(np.count_nonzero(~unknown & ~unseen))
+    raise InputError(
+        f"attempts are known of {number_of(known, 'row')} only: add --attempts or --out-of"
+    )
 
 
 def _text(key: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cobasim.data import ending_of
+from cobasim.data import ending_of, refuse_copies
 from cobasim.errors import InputError
 
 LINES = (".jsonl", ".ndjson")
@@ -54,6 +54,11 @@ def numbered_files(path: Path) -> LogFiles:
             f"{path} has no files STEP.jsonl: give the folder that verl's trainer.rollout_data_dir "
             "names"
         )
+    by_step: dict[int | None, list[Path]] = {}
+    for log in numbered:
+        by_step.setdefault(log.step, []).append(log.path)
+    for alike in by_step.values():
+        refuse_copies(alike)
     numbered.sort(key=lambda file: (file.step or 0, file.path.name))
     return LogFiles(tuple(numbered), tuple(ignored))
 
@@ -91,6 +96,11 @@ def table_files(path: Path) -> LogFiles:
     files = [file for file in visible if ending_of(file) in TABLES]
     if not files:
         raise InputError(f"{path} is a folder without files of rows ({', '.join(TABLES)})")
+    by_stem: dict[str, list[Path]] = {}
+    for file in files:
+        by_stem.setdefault(file.name.split(".")[0], []).append(file)
+    for alike in by_stem.values():
+        refuse_copies(alike)
     ignored = [file for file in visible if file not in files]
     return LogFiles(tuple(map(LogFile, files)), tuple(ignored))
 

@@ -130,7 +130,7 @@ class RolloutReader:
         if self.columns.group is None:
             return None, None
         value = text_of(self._value(row, self.columns.group))
-        if value is None:
+        if value is None or not value.strip():
             raise ValueError(f"no value in column {self.columns.group!r}, which names the group")
         if _VERL_PADDING.fullmatch(value):
             raise PaddingError("a row that fills up a batch")
@@ -161,9 +161,14 @@ class RolloutReader:
 
 
 def text_of(value: Any) -> str | None:
-    """A value as a text that is the same for equal values: chat messages as JSON, None as None."""
+    """A value as a text that is the same for equal values: chat messages as JSON.
+
+    None for None and NaN.
+    """
     if value is None or isinstance(value, str):
         return value
+    if is_missing(value):
+        return None
     return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
 
 

@@ -256,6 +256,34 @@ PREFERRED = {
     "rows beside their mean": (
         layout("a.json", '{"pass_rate": 0.3, "data": [{"pass_rate": 0.9}]}'), {}, [0.9], None,
     ),
+    "empty lines at the end": (layout("a.csv", "pass_rate", "0.5", "", ""), {}, [0.5], None),
+    "an empty line of one column, left out": (
+        layout("a.csv", "pass_rate", "0.5", "", "1"), {"missing": "skip"}, [0.5, 1.0], None,
+    ),
+    "empty lines between rows of several columns": (
+        layout("a.csv", "id,pass_rate", "a,0.5", "", "b,1"), {}, [0.5, 1.0], None,
+    ),
+    "commas with spaces": (layout("a.txt", "", "0.5 , 1,", "0.25 ,", ""), {}, [0.5, 1.0, 0.25], None),
+    "an empty place, left out": (
+        layout("a.txt", "0.5, , 0.3"), {"missing": "skip"}, [0.5, 0.3], None,
+    ),
+    "lists of rollouts": (
+        layout("a.jsonl", '{"pass_rate": 0.5, "rollouts": ["x", "y"]}'), {}, [0.5], None,
+    ),
+    "lists of rollouts beside attempts": (
+        layout("a.jsonl", '{"pass_rate": 0.5, "rollouts": ["x", "y"], "attempts": 2}'), {}, [0.5], [2],
+    ),
+    "a prompt without any score, unseen": (
+        layout("a.csv", "p,s", "a,1", "b,", "a,0"),
+        {"group_by": "p", "score": "s", "missing": "unseen"}, [0.5, 0.5], [2, 0],
+    ),
+    "a rollout without its prompt, left out": (
+        layout("a.csv", "p,s", "a,1", ",0", ",1"),
+        {"group_by": "p", "score": "s", "missing": "skip"}, [1.0], [1],
+    ),
+    "a prompt called none": (
+        layout("a.csv", "p,s", "none,1", "-,0"), {"group_by": "p", "score": "s"}, [1.0, 0.0], [1, 1],
+    ),
     "one row": (layout("a.json", '{"pass_rate": 0.5, "attempts": 4}'), {}, [0.5], [4]),
     "one row with a list": (layout("a.json", '{"pass_rate": 0.5, "tags": ["x"]}'), {}, [0.5], None),
 }  # fmt: skip
@@ -288,6 +316,32 @@ def test_what_was_dropped_is_said(tmp_path):
     assert not measured.whole
     assert measured.summary.startswith(f"2 of 4 pass rates from {path}")
     assert "1 row without a value" in measured.summary
+
+
+def test_rollouts_that_were_dropped_are_said(tmp_path):
+    (tmp_path / "a.csv").write_text("p,s\na,1\nb,\na,\n,1\nc,0\n")
+    options = {"group_by": "p", "score": "s", "missing": "skip"}
+    measured = read(tmp_path / "a.csv", **options)
+    assert measured.prompts == ("a", "c")
+    assert measured.rows.tolist() == [0, 2]
+    assert measured.summary.startswith("2 of 3 pass rates")
+    assert "5 rollouts, grouped by p" in measured.summary
+    assert "1 attempt each; 1 row without a value" in measured.summary
+    assert "2 rollouts without a score left out" in measured.summary
+    assert "1 rollout without a prompt left out" in measured.summary
+
+
+def test_lists_that_are_not_read_as_attempts_are_said(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"pass_rate": 0.5, "rollouts": ["x"]}')
+    assert "column rollouts holds lists or objects" in read(tmp_path / "a.jsonl").summary
+
+
+@pytest.mark.parametrize("names", [("train.csv", "train.jsonl"), ("train.csv", "train.csv.gz")])
+def test_two_formats_of_one_split_are_refused(names, tmp_path):
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(InputError, match="may be the same rows twice"):
+        read(tmp_path)
 
 
 def test_rates_that_do_not_fit_their_attempts_are_said(tmp_path):
@@ -352,6 +406,47 @@ NEVER = {
         "'attempts' stands beside the rows of 'data'",
     ),
     "a map": (layout("a.json", '{"a": 0.5, "b": 0.1}'), {}, "no column 'pass_rate'; there are: a, b"),
+    "an empty line of one column": (
+        layout("a.csv", "pass_rate", "0.5", "", "0.3"), {}, "line 3: no value",
+    ),
+    "an empty line of numbers": (layout("a.txt", "0.5", "", "0.3"), {}, "line 2: no value"),
+    "an empty place": (layout("a.txt", "0.5, , 0.3"), {}, "line 1: no value"),
+    "attempts that come later": (
+        layout("a.jsonl", '{"pass_rate": 1}', '{"pass_rate": 1, "attempts": 4}'), {},
+        "attempts are known of 1 row only",
+    ),
+    "attempts under two names": (
+        layout("a.jsonl", '{"pass_rate": 1, "rollouts": 8}', '{"pass_rate": 1, "attempts": 4}'), {},
+        "line 2: both columns",
+    ),
+    "words for attempts": (
+        layout("a.csv", "pass_rate,rollouts", "0.5,many"), {},
+        "line 2: 'many' is not a number .*column 'rollouts'; --attempts N",
+    ),
+    "unseen among others without attempts": (
+        layout("a.json", "[0.1, null, 0.9]"), {"missing": "unseen"}, "no row has attempts",
+    ),
+    "a row among numbers": (
+        layout("a.json", '[0.5, {"pass_rate": 0.3}]'), {}, "row 2: plain values and rows",
+    ),
+    "a number among rows": (
+        layout("a.json", '[{"pass_rate": 0.3}, 0.5]'), {}, "row 2: plain values and rows",
+    ),
+    "a prompt without a name": (
+        layout("a.csv", "p,s", "a,1", ",0"), {"group_by": "p", "score": "s"},
+        "line 3: no value in column 'p'; .*--missing skip",
+    ),
+    "a prompt without a name, unseen": (
+        layout("a.csv", "p,s", "a,1", ",0"), {"group_by": "p", "score": "s", "missing": "unseen"},
+        "line 3: no value in column 'p'",
+    ),
+    "a prompt that is NaN": (
+        layout("a.jsonl", '{"p": NaN, "s": 1}'), {"group_by": "p", "score": "s"}, "line 1: no value",
+    ),
+    "a prompt that is NaN, Parquet": (
+        parquet(("p", [1.0, float("nan")]), ("s", [1, 0])), {"group_by": "p", "score": "s"},
+        "row 2: no value",
+    ),
     "names that differ in case": (
         layout("a.csv", "Pass_Rate,PASS_RATE", "0,1"), {}, "may be meant by Pass_Rate, PASS_RATE",
     ),

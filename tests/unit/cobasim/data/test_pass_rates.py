@@ -67,7 +67,7 @@ def test_the_example_of_the_repository():
 
 
 def test_other_spellings(tmp_path):
-    (tmp_path / "bom.csv").write_bytes(b"\xef\xbb\xbfpass_rate\r\n0.5\r\n\r\n0.25\r\n")
+    (tmp_path / "bom.csv").write_bytes(b"\xef\xbb\xbfpass_rate\r\n0.5\r\n0.25\r\n\r\n")
     assert read_pass_rates(str(tmp_path / "bom.csv")).tolist() == [0.5, 0.25]
     (tmp_path / "bom.json").write_bytes(b"\xef\xbb\xbf[0.5, 1, 0]")
     assert read_pass_rates(str(tmp_path / "bom.json")).tolist() == [0.5, 1.0, 0.0]

@@ -244,3 +244,45 @@ def test_texts_that_are_no_unicode_are_kept_apart(tmp_path):
     done = read("jsonl", file, tmp_path)
     assert done.total.prompts == 4
     assert {"a\r\nb\x00", '"quoted", text'} < set(counts_of(done.out)[1])
+
+
+@pytest.mark.parametrize("group", [float("nan"), None, " "])
+def test_rollouts_without_a_group_are_not_one_group(group, tmp_path):
+    rows = [
+        {"step": 1, "prompt": "a", "response": "x", "score": 1, "uid": each}
+        for each in ("g", group)
+    ]
+    log = write_lines(tmp_path / "log.jsonl", rows)
+    with pytest.raises(InputError, match="line 2: no value in column 'uid'"):
+        read("jsonl", log, tmp_path, group="uid")
+    assert read("jsonl", log, tmp_path, group="uid", malformed="skip").total.rollouts == 1
+
+
+def test_a_prompt_that_is_no_number_is_none(tmp_path):
+    rows = [{"step": 1, "prompt": float("nan"), "response": "x", "score": 1}]
+    with pytest.raises(InputError, match="line 1: no prompt in column 'prompt'"):
+        read("jsonl", write_lines(tmp_path / "log.jsonl", rows), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("layout", "names"),
+    [
+        ("jsonl", ("1.jsonl", "1.csv")),
+        ("jsonl", ("1.jsonl", "1.jsonl.gz")),
+        ("verl", ("1.jsonl", "1.ndjson")),
+    ],
+)
+def test_two_formats_of_the_same_rows_are_refused(layout, names, tmp_path):
+    (tmp_path / "log").mkdir()
+    for name in names:
+        (tmp_path / "log" / name).write_bytes(b"")
+    with pytest.raises(InputError, match="may be the same rows twice"):
+        read(layout, tmp_path / "log", tmp_path)
+
+
+def test_a_key_twice_in_a_row_is_refused(tmp_path):
+    (tmp_path / "log.jsonl").write_text(
+        '{"step": 1, "prompt": "a", "response": "x", "score": 0, "score": 1}\n'
+    )
+    with pytest.raises(InputError, match="line 1: the key 'score' stands twice"):
+        read("jsonl", tmp_path / "log.jsonl", tmp_path)
