@@ -48,8 +48,13 @@ class ReadingOptions:
     missing: Annotated[
         str, typer.Option(help="Rows without a value: error or skip (allocate: also unseen).")
     ] = "error"
-    limit: Annotated[int | None, typer.Option(min=1, help="Use the first rows only.")] = None
-    sample: Annotated[int | None, typer.Option(min=1, help="Use so many rows, at random.")] = None
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Use the first rows only (with --group-by: the first prompts)."),
+    ] = None
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Use this many rows, drawn at random.")
+    ] = None
     seed: Annotated[
         int, typer.Option(min=0, help="Seed of --sample (calibrate: of its search too).")
     ] = 0

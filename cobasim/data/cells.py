@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+MOST = 10**9
+"""Counts above this are taken for something else."""
+
 MISSING = frozenset({"", "-", "na", "n/a", "nan", "null", "none"})
 """Texts that stand for a missing value, in small letters."""
 
@@ -62,10 +65,12 @@ def number(value: Any, notation: Notation = Notation()) -> float:
 
 
 def count(value: Any, notation: Notation = Notation()) -> float:
-    """A whole number of at least 0. Raises ValueError."""
+    """A whole number of 0 to MOST. Raises ValueError."""
     given = number(value, notation)
     if given < 0 or given != math.floor(given):
         raise ValueError(f"{_short(value)} is not a count: expected a whole number of at least 0")
+    if given > MOST:
+        raise ValueError(f"{_short(value)} is not a count: the most is {MOST:,}")
     return given
 
 
@@ -105,6 +110,8 @@ def _finite(given: float, value: Any) -> float:
 def _short(value: Any) -> str:
     try:
         text = repr(value)
+    except RecursionError:
+        return "a value that is nested too deeply"
     except ValueError:  # a whole number of thousands of digits
         return "a number of thousands of digits"
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from typing import Any
 
@@ -14,6 +14,16 @@ LIKELY = (
     "*accuracy*", "*difficulty*", "*solve*", "*correct*", "*failure*", "*passes*",
 )  # fmt: skip
 """Patterns of names under which pass rates are published, the surest first."""
+
+
+LIKELY_COUNTS = (
+    "n", "k_total", "*attempt*", "*num_samples*", "*n_samples*", "*samples", "*trials*", "*tries*",
+    "*num_rollouts*", "*n_rollouts*", "*generations*", "*total*", "*count",
+)  # fmt: skip
+"""Patterns of names under which the attempts are published."""
+
+DEEPEST = 40
+"""Levels of nested objects whose names are given."""
 
 
 def value_of(row: Mapping[str, Any], column: str) -> Any:
@@ -69,20 +79,32 @@ def has(row: Mapping[str, Any], column: str) -> bool:
     return True
 
 
-def names_of(row: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """All names of a row, those of nested objects with dots."""
+def names_of(row: Mapping[str, Any], prefix: str = "", depth: int = 1) -> Iterator[str]:
+    """All names of a row, those of nested objects with dots, down to DEEPEST levels."""
     for name, value in row.items():
-        if isinstance(value, Mapping):
-            yield from names_of(value, f"{prefix}{name}.")
+        if isinstance(value, Mapping) and depth < DEEPEST:
+            yield from names_of(value, f"{prefix}{name}.", depth + 1)
         else:
             yield f"{prefix}{name}"
 
 
 def likely_columns(row: Mapping[str, Any]) -> list[str]:
     """Names of a row that may hold pass rates, the likeliest first."""
+    return _alike(row, LIKELY)
+
+
+def likely_counts(row: Mapping[str, Any]) -> list[str]:
+    """Names of a row that may hold the attempts behind pass rates, the likeliest first."""
+    rates = likely_columns(row)
+    return [name for name in _alike(row, LIKELY_COUNTS) if name not in rates]
+
+
+def _alike(row: Mapping[str, Any], patterns: Sequence[str]) -> list[str]:
+    """Names of a row of which the last part fits a pattern, in the order of the patterns."""
     names = [name for name in names_of(row) if name]
     return list(
         dict.fromkeys(
-            name for pattern in LIKELY for name in names if fnmatch(name.lower(), pattern)
+            name for pattern in patterns for name in names
+            if fnmatch(name.lower(), pattern) or fnmatch(name.lower().rpartition(".")[2], pattern)
         )
-    )
+    )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
+import zlib
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,12 +12,14 @@ from typing import IO, cast
 
 from cobasim.data.json_rows import read_json, read_jsonl
 from cobasim.data.numbers import read_npy, read_npz, read_plain
+from cobasim.data.objects import parse
 from cobasim.data.rows import (
     Reader,
     Row,
     read_arrow,
     read_csv,
     read_parquet,
+    text_of,
 )
 from cobasim.errors import InputError, unknown_name
 
@@ -37,6 +39,8 @@ READERS: dict[str, Reader] = {
 """Ending -> how such a file is read. Each may be followed by ``.gz``; letter case is ignored."""
 
 COMPRESSED = ".gz"
+DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
+"""What is raised for compressed content that is cut off or broken."""
 ENDINGS = f"{', '.join(READERS)}, each also {COMPRESSED}"
 
 _NOT_DATA = {"dataset_info.json", "dataset_infos.json", "state.json", "config.json"}
@@ -66,16 +70,21 @@ def read_rows(path: Path, columns: Sequence[str] = ()) -> Iterator[Row]:
             yield from READERS[ending](_unpacked(raw, path.name), columns)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except (EOFError, gzip.BadGzipFile) as error:
+    except DAMAGED as error:
         raise InputError(f"{path}: damaged compression: {error}") from None
     except FileNotFoundError:
         raise InputError(f"no such file: {path}") from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
 
 
 def reader_of_bytes(data: bytes) -> Reader:
     """How to read content without a name, told from how it begins."""
     if data.startswith(b"\x1f\x8b"):
-        unzipped = gzip.decompress(data)
+        try:
+            unzipped = gzip.decompress(data)
+        except DAMAGED as error:
+            raise InputError(f"damaged compression: {error}") from None
         read = reader_of_bytes(unzipped)
         return lambda _, columns: read(io.BytesIO(unzipped), columns)
     for start, ending in _MAGIC.items():
@@ -97,7 +106,7 @@ _MAGIC = {
 
 def _unpacked(raw: IO[bytes], name: str) -> IO[bytes]:
     """The content of a file; Arrow's and numpy's readers want to move about in it."""
-    if not name.lower().endswith(COMPRESSED):
+    if not is_compressed(Path(name)):
         return raw
     unzipped = gzip.GzipFile(fileobj=raw)
     if ending_of(Path(name)) in (".csv", ".tsv", ".txt", ".jsonl", ".ndjson"):
@@ -110,28 +119,57 @@ def data_files(path: Path, split: str | None = None) -> list[Path]:
 
     Folders: what ``save_to_disk`` writes (one split, or several with ``dataset_dict.json``), and a
     downloaded dataset repository (``<split>*.parquet|jsonl|json|csv|arrow|...`` in it or in
-    ``data/``). Raises InputError if there is none, or several splits and no choice.
+    ``data/``). Raises InputError if there is none, several splits and no choice, or a choice and no
+    splits.
     """
-    if path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError as error:  # such as a name that is too long
+        raise _unreadable(path, error) from None
+    if is_file:
         if ending_of(path) not in READERS:
             raise InputError(
                 f"{path}: cannot read a file with the ending {ending_of(path)!r}; give {ENDINGS}"
             )
+        if split is not None:
+            raise InputError(f"{path} is one file without splits: leave out split ({split!r})")
         return [path]
     if not path.is_dir():
         raise InputError(f"no such file: {path}")
     if (path / "dataset_dict.json").is_file():
-        splits = json.loads((path / "dataset_dict.json").read_text())["splits"]
-        return data_files(path / _chosen(path, split, list(splits)), None)
+        splits = _listed(path / "dataset_dict.json", "splits")
+        return data_files(path / _chosen(path, split, splits))
     if (path / "state.json").is_file():
-        state = json.loads((path / "state.json").read_text())
-        return [path / item["filename"] for item in state["_data_files"]]
+        if split is not None:
+            raise InputError(f"{path} is one split: leave out split ({split!r})")
+        return [path / name for name in _listed(path / "state.json", "_data_files", "filename")]
     by_split = _by_split(path) or _by_split(path / "data")
     if not by_split:
         raise InputError(f"{path} is a folder without data files ({ENDINGS})")
     files = by_split[_chosen(path, split, list(by_split))]
     refuse_copies(files)
     return files
+
+
+def _listed(file: Path, key: str, inside: str | None = None) -> list[str]:
+    """The names that a file of ``save_to_disk`` lists; ``inside``: a key of what it lists.
+
+    Raises InputError.
+    """
+    try:
+        items = parse(text_of(file.read_bytes()))[key]
+        names = list(items) if inside is None else [item[inside] for item in items]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        names = []
+    if not names or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{file} is damaged: it does not list what save_to_disk wrote ({key})")
+    return names
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    name = str(path)
+    shown = name if len(name) <= 300 else f"{name[:100]}..."
+    return InputError(f"{shown}: cannot be read: {error.strerror or error}")
 
 
 def refuse_copies(files: Sequence[Path]) -> None:

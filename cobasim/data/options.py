@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from cobasim.data.cells import Notation
+from cobasim.data.cells import MOST, Notation
 from cobasim.errors import InputError
 from cobasim.settings import Frozen
 
@@ -22,7 +22,7 @@ class RateOptions(Frozen):
     passes: str | None = None  # column of counts of passes
     failures: str | None = None  # column of counts of failures
     attempts: str | None = None  # column of counts of attempts, or one number for all rows
-    out_of: Annotated[int, Field(ge=1)] | None = None  # attempts of every row
+    out_of: Annotated[int, Field(ge=1, le=MOST)] | None = None  # attempts of every row
     group_by: str | None = None  # one row a rollout: the column that names its prompt
     score: str | None = None  # one row a rollout: the column of its score
     threshold: float | None = None  # a score of at least this is a pass; None: scores are 0 or 1
@@ -32,7 +32,7 @@ class RateOptions(Frozen):
     decimal_comma: bool = False
     missing: Literal["error", "skip", "unseen"] = "error"
     limit: Annotated[int, Field(ge=1)] | None = None  # the first rows only
-    sample: Annotated[int, Field(ge=1)] | None = None  # so many rows, at random
+    sample: Annotated[int, Field(ge=1)] | None = None  # this many rows, drawn at random
     seed: Annotated[int, Field(ge=0)] = 0  # of the sample
     split: str | None = None  # of a dataset folder
 
@@ -54,6 +54,8 @@ class RateOptions(Frozen):
             raise InputError("--threshold belongs to --score: one row a rollout")
         if self.attempts is not None and self.out_of is not None:
             raise InputError("--attempts and --out-of exclude each other")
+        if self.same_attempts is not None and self.same_attempts > MOST:
+            raise InputError(f"--attempts {self.attempts}: the most is {MOST:,}")
         counted = self.passes or self.failures
         if counted and self.attempts is None and self.out_of is None:
             raise InputError("counts need their attempts: add --attempts COLUMN or --out-of N")
@@ -85,8 +87,9 @@ class RateOptions(Frozen):
         """Attempts that are the same for all rows, if they were given as a number."""
         if self.out_of is not None:
             return self.out_of
-        if self.attempts is not None and self.attempts.strip().isdigit():
-            return int(self.attempts)
+        text = (self.attempts or "").strip()
+        if text.isascii() and text.isdigit():
+            return int(text[:20])  # Python converts no number of thousands of digits
         return None
 
     @property

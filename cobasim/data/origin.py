@@ -28,6 +28,8 @@ class Origin:
     def rows(self, columns: Sequence[str] = ()) -> Iterator[Row]:
         """All rows; see ``read_rows``. Raises InputError."""
         if self.source == "-":
+            if self.split is not None:
+                raise InputError(f"it has no splits: leave out split ({self.split!r})")
             data = self._standard_input
             yield from reader_of_bytes(data)(io.BytesIO(data), columns)
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cobasim.arrays import FloatArray
-from cobasim.data.columns import likely_columns, names_of
+from cobasim.data.columns import likely_columns, likely_counts, names_of
 from cobasim.data.measured import MeasuredRates
 from cobasim.data.options import DEFAULT, RateOptions
 from cobasim.data.origin import Origin
@@ -55,8 +55,10 @@ def _no_column(column: str, origin: Origin, options: RateOptions) -> InputError:
     likely = [name for name in likely_columns(first) if name != column]
     text = f"no column {column!r}"
     if likely and column == DEFAULT and options.column is None:
+        counts = likely_counts(first) if options.attempts is None and options.out_of is None else []
+        attempts = f"; attempts perhaps: --attempts {' or '.join(counts[:3])}" if counts else ""
         return InputError(
-            f"{text}; it may be meant by {', '.join(likely[:6])}: name it with --column (percent: "
-            "--percent; counts: --passes or --failures with --attempts or --out-of)"
+            f"{text}; likely columns: {', '.join(likely[:6])}: name one with --column (percent: "
+            f"--percent; counts: --passes or --failures with --attempts or --out-of){attempts}"
         )
     return InputError(f"{text}; there are: {', '.join(names[:30]) or 'none'}")

@@ -58,23 +58,30 @@ def read_csv(
     csv.field_size_limit(1 << 27)
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
-        first = text.readline()
-        while first and not first.strip():  # the csv module passes over empty lines too
-            first = text.readline()
+        first, above = text.readline(), 0
+        declared = _declared_separator(first)
+        while first and (not first.strip() or (declared and above == 0)):
+            first, above = text.readline(), above + 1
         if not first:
             raise InputError("the file is empty: expected a header and rows")
-        chosen = separator or header_separator(first, columns)
+        chosen = declared or separator or header_separator(first, columns)
         source = _Again(first, text)
         reader = csv.reader(source, delimiter=chosen, strict=True)
         names = [name.strip() for name in next(reader)]
         refuse_repeats(names, columns)
-        yield from _csv_rows(reader, source, names, chosen)
+        yield from _csv_rows(reader, names, chosen, above)
     except csv.Error as error:
         raise InputError(f"malformed header: {error}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"this is not UTF-8 text (byte {error.start}): convert it") from None
     finally:
         text.detach()
+
+
+def _declared_separator(line: str) -> str | None:
+    """The separator that a first line ``sep=;`` declares, as Excel writes it."""
+    name, _, mark = line.rstrip("\r\n").partition("=")
+    return mark if name.lower() == "sep" and mark in SEPARATORS else None
 
 
 class _Again:
@@ -94,11 +101,11 @@ class _Again:
         return next(self._rest)
 
 
-def _csv_rows(reader: Any, source: Any, names: list[str], separator: str) -> Iterator[Row]:
+def _csv_rows(reader: Any, names: list[str], separator: str, above: int) -> Iterator[Row]:
     """Rows below a header. Empty lines are no rows, but between those of one column each is one."""
     empty: list[Row] = []  # lines that are rows if another row follows
     while True:
-        start = reader.line_num + 1
+        start = above + reader.line_num + 1
         try:
             cells = next(reader)
         except StopIteration:
@@ -132,15 +139,23 @@ def header_separator(header: str, columns: Sequence[str] = ()) -> str:
     Raises InputError if several fit.
     """
     present = [mark for mark in SEPARATORS if mark in header]
+    names = header.lower().split()
+    if not present and len(names) > 1 and header.strip().lower() not in top_names(columns):
+        named = [name for name in names if name in top_names(columns)]
+        if named:
+            raise InputError(
+                f"the header {header.strip()[:60]!r} is one column, which is not {named[0]!r}: "
+                "separate columns by commas, semicolons, bars or tabs, not spaces"
+            )
     if len(present) <= 1:
         return present[0] if present else NO_SEPARATOR
     wanted = top_names(columns)
 
-    def names(mark: str) -> set[str]:
+    def names_by(mark: str) -> set[str]:
         cells = next(csv.reader([header], delimiter=mark))
         return {cell.strip().lower() for cell in cells}
 
-    fitting = [mark for mark in present if wanted & names(mark)] or present
+    fitting = [mark for mark in present if wanted & names_by(mark)] or present
     if len(fitting) > 1 and "," in fitting:
         return ","
     if len(fitting) > 1:

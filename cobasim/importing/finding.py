@@ -107,9 +107,13 @@ def table_files(path: Path) -> LogFiles:
 
 def _is_folder(path: Path, endings: tuple[str, ...]) -> bool:
     """Whether a path is a folder; if it is a file it must have one of the endings."""
-    if path.is_dir():
-        return True
-    if not path.exists():
+    try:
+        if path.is_dir():
+            return True
+        exists = path.exists()
+    except OSError as error:  # such as a name that is too long
+        raise InputError(f"{str(path)[:100]}: cannot be read: {error.strerror}") from None
+    if not exists:
         raise InputError(f"no such file or folder: {path}")
     if not path.is_file():
         raise InputError(f"{path} is neither a file nor a folder")

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from cobasim.errors import InputError
 from cobasim.importing.collecting import LoggedStep
 from cobasim.importing.outcome import PromptCounts
 from cobasim.records import RunExistsError, RunHeader, RunWriter, StepRecord
@@ -29,6 +30,12 @@ def check_new(out: Path) -> None:
         raise RunExistsError(
             f"{out} exists and is not empty; runs are never overwritten: choose another --out"
         )
+
+
+def check_outside(out: Path, log: Path) -> None:
+    """Raise InputError if ``out`` lies inside the folder of a log."""
+    if log.resolve() in out.resolve().parents:
+        raise InputError(f"{out} lies inside the log {log}: choose --out elsewhere")
 
 
 @contextmanager

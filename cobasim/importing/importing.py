@@ -13,6 +13,7 @@ from cobasim.importing.folder import (
     PASS_RATES,
     SAMPLES,
     check_new,
+    check_outside,
     whole_folder,
     write_groups,
     write_pass_rates,
@@ -124,6 +125,9 @@ def import_log(
             f"--validation is not for {layout}, which dumps no rollouts of evaluations"
         )
     check_new(out)
+    check_outside(out, source)
+    if options.validation is not None:
+        check_outside(out, Path(options.validation))
     log, shift = _counted_from_1(read_log(kind, source, options, on_bytes))
     validation = read_validation(kind, options, on_bytes)
     if shift and validation is not None:

@@ -139,6 +139,9 @@ class LogScan:
             except PaddingError:
                 self.left_out.padding += 1
                 continue
+            except RecursionError:
+                self._bad(row, ValueError("the row is nested too deeply"))
+                continue
             except ValueError as error:
                 self._bad(row, error)
                 continue

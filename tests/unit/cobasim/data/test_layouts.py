@@ -284,6 +284,9 @@ PREFERRED = {
     "a prompt called none": (
         layout("a.csv", "p,s", "none,1", "-,0"), {"group_by": "p", "score": "s"}, [1.0, 0.0], [1, 1],
     ),
+    "the separator that Excel declares": (
+        layout("a.csv", "sep=;", "id;pass_rate", "a,b;0.5"), {}, [0.5], None,
+    ),
     "one row": (layout("a.json", '{"pass_rate": 0.5, "attempts": 4}'), {}, [0.5], [4]),
     "one row with a list": (layout("a.json", '{"pass_rate": 0.5, "tags": ["x"]}'), {}, [0.5], None),
 }  # fmt: skip
@@ -334,6 +337,44 @@ def test_rollouts_that_were_dropped_are_said(tmp_path):
 def test_lists_that_are_not_read_as_attempts_are_said(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"pass_rate": 0.5, "rollouts": ["x"]}')
     assert "column rollouts holds lists or objects" in read(tmp_path / "a.jsonl").summary
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("dataset_dict.json", "{}"),
+        ("dataset_dict.json", '{"splits": 3}'),
+        ("dataset_dict.json", "{"),
+        ("state.json", "[]"),
+        ("state.json", '{"_data_files": [{}]}'),
+    ],
+)
+def test_a_saved_data_set_that_is_damaged_is_named(file, content, tmp_path):
+    (tmp_path / file).write_text(content)
+    with pytest.raises(InputError, match=f"{file} is damaged"):
+        read(tmp_path)
+
+
+def test_a_choice_among_no_splits_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "state.json").write_text('{"_data_files": [{"filename": "data.arrow"}]}')
+    with pytest.raises(InputError, match="is one split"):
+        read(tmp_path, split="train")
+    feed_standard_input(monkeypatch, "0.5")
+    with pytest.raises(InputError, match="standard input: it has no splits"):
+        read("-", split="train")
+
+
+def test_compression_that_ends_early_on_standard_input(monkeypatch):
+    feed_standard_input(monkeypatch, gzip.compress(b"pass_rate\n0.5\n")[:-9])
+    with pytest.raises(InputError, match="standard input: damaged compression"):
+        read("-")
+
+
+def test_a_row_that_is_nested_too_deeply(tmp_path):
+    deep = '{"a":' * 900 + "1" + "}" * 900
+    (tmp_path / "a.jsonl").write_text(f'{{"x": {deep}}}')
+    with pytest.raises(InputError, match=r"no column 'pass_rate'|not JSON"):
+        read(tmp_path / "a.jsonl")
 
 
 @pytest.mark.parametrize("names", [("train.csv", "train.jsonl"), ("train.csv", "train.csv.gz")])
@@ -447,8 +488,39 @@ NEVER = {
         parquet(("p", [1.0, float("nan")]), ("s", [1, 0])), {"group_by": "p", "score": "s"},
         "row 2: no value",
     ),
+    "a bad row below a declared separator": (
+        layout("a.csv", "sep=;", "id;pass_rate", "a;x"), {}, "line 3: 'x' is not a number",
+    ),
+    "columns separated by spaces": (
+        layout("a.txt", "id pass_rate", "a 0.5"), {}, "'id pass_rate' is one column.*not spaces",
+    ),
+    "attempts beyond counting": (
+        layout("a.csv", "pass_rate,attempts", "0.5,1e20"), {}, "line 2: '1e20' is not a count: the most",
+    ),
+    "attempts in other digits": (layout("a.csv", "pass_rate", "1"), {"attempts": "²"}, "no column '²'"),
+    "a split of a file": (
+        layout("a.csv", "pass_rate", "1"), {"split": "train"}, "one file without splits",
+    ),
+    "a struct as text without end": (
+        layout("a.jsonl", json.dumps({"x": '{"a":' * 5000})), {"column": "x.a"}, "no column 'x.a'",
+    ),
+    "a struct that is nested too deeply": (
+        layout("a.jsonl", json.dumps({"x": '{"a":' * 100_000 + "1" + "}" * 100_000})), {"column": "x.a"},
+        "no column 'x.a'",
+    ),
+    "corrupt compression": (
+        ("a.csv.gz", gzip.compress(b"pass_rate\n" + b"0.5\n" * 99, mtime=0)[:10] + b"\xff" * 30), {},
+        "damaged compression",
+    ),
+    "corrupt compression of JSON": (
+        ("a.json.gz", gzip.compress(b"[0.5, 0.25]", mtime=0)[:10] + b"\xff" * 30), {},
+        "damaged compression",
+    ),
+    "counts under another name": (
+        layout("a.csv", "solve_rate,n", "0.5,8"), {}, "solve_rate: name one .*--attempts n",
+    ),
     "names that differ in case": (
-        layout("a.csv", "Pass_Rate,PASS_RATE", "0,1"), {}, "may be meant by Pass_Rate, PASS_RATE",
+        layout("a.csv", "Pass_Rate,PASS_RATE", "0,1"), {}, "likely columns: Pass_Rate, PASS_RATE",
     ),
     "percent unsaid": (layout("a.csv", "pass_rate", "50"), {}, "line 2: 50 lies outside .*--percent"),
     "counts unsaid": (layout("a.csv", "passes", "3"), {"passes": "passes"}, "counts need their att"),
@@ -480,7 +552,7 @@ NEVER = {
         "line 2: no value in column 'p'",
     ),
     "no such column": (
-        layout("a.csv", "id,solve_rate,avg@8", "a,0.5,0.5"), {}, "may be meant by solve_rate, avg@8",
+        layout("a.csv", "id,solve_rate,avg@8", "a,0.5,0.5"), {}, "likely columns: solve_rate, avg@8",
     ),
     "no such column, named": (
         layout("a.csv", "id,solve_rate", "a,0.5"), {"column": "rate"}, "there are: id, solve_rate",
@@ -524,6 +596,8 @@ def test_nothing_is_misread_in_silence(name, tmp_path):
         ({"threshold": 0.5}, "--threshold belongs to --score"),
         ({"attempts": "n", "out_of": 4}, "--attempts and --out-of exclude"),
         ({"failures": "a"}, "counts need their attempts"),
+        ({"attempts": "9" * 5000}, "the most is 1,000,000,000"),
+        ({"out_of": 10**10}, "out_of"),
         ({"score": "a", "group_by": "b", "out_of": 3}, "counts rollouts itself"),
         ({"passes": "a", "out_of": 3, "percent": True}, "for rates, not for counts"),
         ({"failures": "a", "out_of": 3, "invert": True}, "already counts failures"),

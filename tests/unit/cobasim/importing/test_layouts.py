@@ -286,3 +286,17 @@ def test_a_key_twice_in_a_row_is_refused(tmp_path):
     )
     with pytest.raises(InputError, match="line 1: the key 'score' stands twice"):
         read("jsonl", tmp_path / "log.jsonl", tmp_path)
+
+
+@pytest.mark.parametrize("out", ["log/run", "log/deep/run", "validation/run"])
+def test_a_run_is_not_written_into_its_log(out, tmp_path):
+    log = write_verl(tmp_path / "log")
+    validation = write_validation(tmp_path / "validation", [2])
+    with pytest.raises(InputError, match=r"run lies inside the log .*choose --out elsewhere"):
+        read("verl", log, tmp_path, out, validation=str(validation))
+    assert not (tmp_path / out).exists()
+
+
+def test_a_log_whose_path_is_too_long(tmp_path):
+    with pytest.raises(InputError, match="cannot be read"):
+        read("verl", "x" * 5000, tmp_path)
