@@ -13,12 +13,16 @@ from cobasim.errors import InputError
 
 
 def read_jsonl(lines: Iterable[bytes], _: Sequence[str] = ()) -> Iterator[Row]:
-    """JSON lines: one object a line; empty lines are passed over."""
+    """JSON lines: one object a line. Empty lines are passed over, but not between plain values."""
+    empty: list[Row] = []  # lines since the last plain value, rows if another one follows
+    plain = False
     for number, line in enumerate(lines, 1):
         where = f"line {number}"
         if number == 1:
             line = line.removeprefix(b"\xef\xbb\xbf")
         if not line.strip():
+            if plain:
+                empty.append((where, {UNNAMED: None}))
             continue
         try:
             row = parse(line.decode("utf-8", "surrogatepass"))
@@ -28,6 +32,11 @@ def read_jsonl(lines: Iterable[bytes], _: Sequence[str] = ()) -> Iterator[Row]:
         except (ValueError, RecursionError) as error:  # also bytes that are not UTF-8
             yield where, BadRow(f"not JSON ({error})")
             continue
+        plain = not isinstance(row, dict | list)
+        if empty:
+            if plain:
+                yield from empty
+            empty.clear()
         yield where, row if isinstance(row, dict) else {UNNAMED: row}
 
 

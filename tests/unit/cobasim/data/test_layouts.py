@@ -260,6 +260,9 @@ PREFERRED = {
     "an empty line of one column, left out": (
         layout("a.csv", "pass_rate", "0.5", "", "1"), {"missing": "skip"}, [0.5, 1.0], None,
     ),
+    "empty lines between objects": (
+        layout("a.jsonl", '{"pass_rate": 0.5}', "", '{"pass_rate": 1}', ""), {}, [0.5, 1.0], None,
+    ),
     "empty lines between rows of several columns": (
         layout("a.csv", "id,pass_rate", "a,0.5", "", "b,1"), {}, [0.5, 1.0], None,
     ),
@@ -451,6 +454,9 @@ NEVER = {
         layout("a.csv", "pass_rate", "0.5", "", "0.3"), {}, "line 3: no value",
     ),
     "an empty line of numbers": (layout("a.txt", "0.5", "", "0.3"), {}, "line 2: no value"),
+    "an empty line of numbers, JSON lines": (
+        layout("a.jsonl", "0.5", "", "0.3"), {}, "line 2: no value",
+    ),
     "an empty place": (layout("a.txt", "0.5, , 0.3"), {}, "line 1: no value"),
     "attempts that come later": (
         layout("a.jsonl", '{"pass_rate": 1}', '{"pass_rate": 1, "attempts": 4}'), {},

@@ -300,3 +300,13 @@ def test_a_run_is_not_written_into_its_log(out, tmp_path):
 def test_a_log_whose_path_is_too_long(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         read("verl", "x" * 5000, tmp_path)
+
+
+def test_columns_whose_names_hold_dots(tmp_path):
+    columns = {
+        "step": [1, 1], "prompt": ["a", "a"], "in.score": [0, 1], "in": [{"score": 1}] * 2,
+        "response": ["x", "y"],
+    }  # fmt: skip
+    log = write_parquet(tmp_path / "log.parquet", columns)
+    done = read("jsonl", log, tmp_path, score="in.score")
+    assert counts_of(done.out) == {1: {"a": (2, 1)}}
