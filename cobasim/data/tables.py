@@ -136,9 +136,8 @@ class RateTable:
     def _take_missing(self, value: Any, attempts: float | None, prompt: Any) -> None:
         self.missing += 1
         if self.options.missing == "error":
-            what = (
-                "0 attempts" if attempts == 0 else "no value" if _is_blank(value) else repr(value)
-            )
+            empty = value is None or not str(value).strip()
+            what = "0 attempts" if attempts == 0 else "no value" if empty else repr(value)
             raise ValueError(f"{what}; to leave such rows out, add --missing skip")
         if self.options.missing == "unseen":
             self._keep(UNSEEN, 0.0, prompt)
