@@ -69,7 +69,7 @@ def test_no_allocator_is_a_hint(folder):
         ("rates.csv", b"rate\n0.1\n", "no column 'pass_rate'"),
         ("rates.csv", b"pass_rate\n0.1\nmuch\n", "line 3: 'much' is not a number"),
         ("rates.json", b"[0.1, 1.5]", "[0, 1]"),
-        ("rates.json", b"[0.1, NaN]", "row 2: no value; to leave such rows out"),
+        ("rates.json", b"[0.1, NaN]", "row 2: nan; to leave such rows out"),
         ("rates.json", b"{", "malformed JSON"),
         ("rates.npy", b"no array", ".npy"),
         ("rates.parquet", b"no table", "Parquet"),
