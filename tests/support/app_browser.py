@@ -78,7 +78,7 @@ def drawn(page, title: str) -> list:
     """The y values of the figure with this title."""
     return page.evaluate(
         "title => [...document.querySelectorAll('.js-plotly-plot')]"
-        ".filter(f => f.layout.title.text.startsWith(title))"
+        ".filter(f => f.layout?.title?.text?.startsWith(title))"
         ".flatMap(f => f._fullData.map(trace => Array.from(trace.y || [])))",
         title,
     )

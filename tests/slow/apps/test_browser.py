@@ -90,10 +90,10 @@ def test_a_slider_redraws_and_its_value_is_in_the_link(tab):
     after = drawn(page, "Budget of each prompt")
     again = tab(page.url.removeprefix(page.url.split("/?")[0]))
     settled(again, 4)
-    assert drawn(again, "Budget of each prompt") == after
+    eventually(lambda: drawn(again, "Budget of each prompt") == after)
     page.reload()
     settled(page, 4)
-    assert drawn(page, "Budget of each prompt") == after
+    eventually(lambda: drawn(page, "Budget of each prompt") == after)
 
 
 def test_two_tabs_do_not_disturb_each_other(tab):
@@ -113,7 +113,7 @@ def test_a_file_of_pass_rates_is_uploaded(tab, tmp_path):
     page.locator("input[type=file]").set_input_files(str(file))
     page.get_by_text("All 21 prompts of the file").wait_for()
     settled(page, 4)
-    assert sum(drawn(page, "Budget of each prompt")[0]) == 21 * 16
+    eventually(lambda: sum(drawn(page, "Budget of each prompt")[0]) == 21 * 16)
     bad = tmp_path / "bad.csv"
     bad.write_text("pass_rate\n0.5\n7\n")
     page.locator("input[type=file]").set_input_files(str(bad))
@@ -135,7 +135,7 @@ def test_a_simulation_runs_to_its_end(tab):
     page.get_by_text("finished: 240 of 240 steps").wait_for(timeout=90_000)
     page.get_by_text("Loss weighted per rollout").first.wait_for()
     settled(page, 8)
-    assert len(drawn(page, "Held-out accuracy, weighted per prompt")) >= 2
+    eventually(lambda: len(drawn(page, "Held-out accuracy, weighted per prompt")) >= 2)
     page.reload()  # the link leads back to the same simulation
     page.get_by_text("finished: 240 of 240 steps").wait_for()
 
