@@ -10,7 +10,7 @@ from cobasim.world.policy import SimulatedPolicy
 from cobasim.world.prompts import POPULATIONS, draw_pass_rates
 from cobasim.world.registry import WORLDS, find_world
 from cobasim.world.skill_chain import SkillChainPolicy
-from cobasim.world.view import BatchView
+from cobasim.world.view import BatchView, WeighedGroups
 
 __all__ = [
     "MEASURED",
@@ -22,6 +22,7 @@ __all__ = [
     "MeasuredPolicy",
     "SimulatedPolicy",
     "SkillChainPolicy",
+    "WeighedGroups",
     "WorldConfig",
     "draw_pass_rates",
     "find_world",

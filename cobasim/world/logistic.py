@@ -6,12 +6,11 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import logit
 
 from cobasim.arrays import FloatArray, IntArray
 from cobasim.streams import POPULATION, REGIME, stream
-from cobasim.world.policy import SimulatedPolicy
-from cobasim.world.view import BatchView
+from cobasim.world.linear import LinearPolicy
 
 
 def _collisions(
@@ -44,7 +43,7 @@ def _directions(
     return drawn
 
 
-class LogisticPolicy(SimulatedPolicy):
+class LogisticPolicy(LinearPolicy):
     """p_i = sigmoid(slope_i x_i . theta + own part - difficulty_i).
 
     The unit vector x_i is the sum of a direction common to all prompts, one of the prompt's
@@ -80,41 +79,6 @@ class LogisticPolicy(SimulatedPolicy):
         )
         features += np.sqrt((1.0 - config.transfer) * config.interference) * random
         return np.asarray(features * slope[:, None], dtype=np.float64)
-
-    def shared(self) -> FloatArray:
-        """See ``SimulatedPolicy``."""
-        return self.theta
-
-    def view(self, prompts: IntArray) -> BatchView:
-        """See ``SimulatedPolicy``; the rows are the prompts' features (m, d)."""
-        rows = self.features.take(prompts, axis=0)
-        own = self.own_slope[prompts] * self.own[prompts]
-        logits = rows @ self.theta + own - self.difficulty[prompts]
-        return BatchView(prompts, np.asarray(expit(logits - self.damage)), rows)
-
-    def pass_rates(self, prompts: IntArray) -> FloatArray:
-        """See ``SimulatedPolicy``."""
-        return self.view(prompts).pass_rate
-
-    def all_pass_rates(self) -> FloatArray:
-        """See ``SimulatedPolicy``."""
-        logits = self.features @ self.theta - self.difficulty
-        logits[: self.num_prompts] += self.own_slope[: self.num_prompts] * self.own
-        return np.asarray(expit(logits - self.damage))
-
-    def gradient_norms(self, prompts: IntArray) -> FloatArray:
-        """Norms (m,) of the gradients of prompts' logits; constant in this family."""
-        rows = self.features[prompts]
-        return np.asarray(np.sqrt((rows * rows).sum(axis=1) + self.own_slope[prompts] ** 2))
-
-    def prompt_features(self, prompts: IntArray) -> FloatArray:
-        """The direction of the prompt's shared features; not its difficulty."""
-        rows = self.features[prompts]
-        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-12))
-
-    def gradients(self, view: BatchView, moves: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """See ``SimulatedPolicy``."""
-        return moves @ view.rows, moves * self.own_slope[view.prompts]
 
     def walk(self, rng: np.random.Generator, scale: float) -> None:
         """See ``SimulatedPolicy``."""

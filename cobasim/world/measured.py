@@ -12,20 +12,20 @@ run takes is what docs/measured.md tests.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import logit
 
 from cobasim.arrays import FloatArray, IntArray
 from cobasim.errors import InputError
 from cobasim.gradients import read_measured_gradients
 from cobasim.streams import HELDOUT, POPULATION, stream
 from cobasim.world.config import MEASURED
+from cobasim.world.linear import LinearPolicy, lengths
 from cobasim.world.optimiser import ScaledAdam
-from cobasim.world.policy import SimulatedPolicy
 from cobasim.world.prompts import PromptSets
-from cobasim.world.view import BatchView
+from cobasim.world.view import WeighedGroups
 
 
-class MeasuredPolicy(SimulatedPolicy):
+class MeasuredPolicy(LinearPolicy):
     """A policy that is linear in features measured on a real one.
 
     The features are in Adam's metric (``MeasuredGradients``): coordinates in directions that
@@ -50,7 +50,8 @@ class MeasuredPolicy(SimulatedPolicy):
     Raises InputError for a bad file, and for measured pass rates beside those of the file.
     """
 
-    def _draw_prompts(self, pass_rates: FloatArray | None) -> PromptSets:
+    def draw_prompts(self, pass_rates: FloatArray | None) -> PromptSets:
+        """See ``SimulatedPolicy``."""
         config = self.config
         if pass_rates is not None:
             raise InputError(
@@ -69,82 +70,42 @@ class MeasuredPolicy(SimulatedPolicy):
         """See ``SimulatedPolicy``."""
         measured = self.measured
         self.theta = np.zeros(measured.noise.size)
-        self.first_logit = logit(rates)
+        self.difficulty = -logit(rates)
         self.features = measured.features[self.rows]
         self.own_slope = measured.rest[self.rows]
         self.plain = measured.plain[self.rows]
         self.plain_own = measured.plain_rest[self.rows]
-        scale = measured.noise / measured.noise_total  # share of a rollout's noise by direction
-        self.noise_root = self.config.noise * np.sqrt(measured.noise_total * scale)
+        self.noise_root = self.config.noise * np.sqrt(measured.noise)
         at, height = measured.within_at.T
         self.within = np.interp(rates, at, height)  # (n,) of each prompt, relative to the mean
         self.plain_noise = self.config.noise**2 * measured.plain_within
 
-    def _make_optimiser(self) -> ScaledAdam:
+    def make_optimiser(self) -> ScaledAdam:
+        """See ``SimulatedPolicy``."""
         return ScaledAdam(self.theta.size, self.config.learning_rate * self.measured.root_sum)
 
-    def shared(self) -> FloatArray:
-        """See ``SimulatedPolicy``."""
-        return self.theta
-
-    def view(self, prompts: IntArray) -> BatchView:
-        """See ``SimulatedPolicy``; the rows are the prompts' features (m, r)."""
-        rows = self.features.take(prompts, axis=0)
-        own = self.own_slope[prompts] * self.own[prompts]
-        return BatchView(prompts, expit(self.first_logit[prompts] + rows @ self.theta + own), rows)
-
-    def pass_rates(self, prompts: IntArray) -> FloatArray:
-        """See ``SimulatedPolicy``."""
-        return self.view(prompts).pass_rate
-
-    def all_pass_rates(self) -> FloatArray:
-        """See ``SimulatedPolicy``."""
-        logits = self.first_logit + self.features @ self.theta
-        logits[: self.num_prompts] += self.own_slope[: self.num_prompts] * self.own
-        return np.asarray(expit(logits))
-
-    def gradients(self, view: BatchView, moves: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """See ``SimulatedPolicy``; in Adam's metric."""
-        return moves @ view.rows, moves * self.own_slope[view.prompts]
-
-    def nuisance(
-        self,
-        view: BatchView,
-        weights: FloatArray,
-        move: FloatArray,
-        spread: FloatArray,
-        normals: FloatArray,
-    ) -> tuple[FloatArray, float]:
+    def nuisance(self, groups: WeighedGroups, normals: FloatArray) -> tuple[FloatArray, float]:
         """See ``SimulatedPolicy``; variance in the plain metric."""
-        unit = float((weights * weights) @ (spread * self.within[view.prompts]))
+        within = self.within[groups.view.prompts]
+        unit = float((groups.weights * groups.weights) @ (groups.spread * within))
         return np.sqrt(unit) * self.noise_root * normals, unit * self.plain_noise
 
     def gradient_norm(
-        self,
-        view: BatchView,
-        moves: FloatArray,
-        shared: FloatArray,
-        own: FloatArray,
-        variance: float,
+        self, groups: WeighedGroups, shared: FloatArray, own: FloatArray, variance: float
     ) -> float:
         """See ``SimulatedPolicy``; in the plain metric, as the trainer clips and records it.
 
         With the noise's mean square, rather than the noise that was drawn: a sum over a million
         parameters hardly varies.
         """
-        shared_part = moves @ self.plain.take(view.prompts, axis=0)
-        own_part = moves * self.plain_own[view.prompts]
+        prompts, moves = groups.view.prompts, groups.moves
+        shared_part = moves @ self.plain.take(prompts, axis=0)
+        own_part = moves * self.plain_own[prompts]
         return float(np.sqrt(shared_part @ shared_part + own_part @ own_part + variance))
 
     def gradient_norms(self, prompts: IntArray) -> FloatArray:
         """Norms (m,) of the gradients of prompts' logits, in the plain metric."""
-        rows = self.plain[prompts]
-        return np.asarray(np.sqrt((rows * rows).sum(axis=1) + self.plain_own[prompts] ** 2))
-
-    def prompt_features(self, prompts: IntArray) -> FloatArray:
-        """The direction of the prompt's shared features."""
-        rows = self.features[prompts]
-        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-12))
+        return lengths(self.plain[prompts], self.plain_own[prompts])
 
     def walk(self, rng: np.random.Generator, scale: float) -> None:
         """Refused when the world is built."""

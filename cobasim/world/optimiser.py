@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from cobasim.arrays import FloatArray, IntArray
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class GradientStep:
+    """A clipped gradient on its way into the parameters.
+
+    Attributes:
+        number: of the step, from 1.
+        prompts: (m,) those with own parameters in it.
+        shared: (d,) gradient of the shared parameters.
+        own: (m,) of the own ones.
+        length: norm of the whole gradient.
+    """
+
+    number: int
+    prompts: IntArray
+    shared: FloatArray
+    own: FloatArray
+    length: float
 
 
 class Optimiser:
@@ -27,18 +48,10 @@ class Optimiser:
         self.moment = np.zeros(size)
         self.square = np.zeros(size)
         self.own_square = 0.0
-        self.length = 0.0  # of the whole clipped gradient of the step, set before it
 
-    def step(
-        self,
-        parameters: FloatArray,
-        own: FloatArray,
-        prompts: IntArray,
-        gradient: FloatArray,
-        own_gradient: FloatArray,
-        number: int,
-    ) -> None:
-        """Move ``parameters`` (d,) and ``own[prompts]`` (m,) in place; ``number`` counts from 1."""
+    def step(self, parameters: FloatArray, own: FloatArray, step: GradientStep) -> None:
+        """Move ``parameters`` (d,) and the ``own`` ones (P,) of the step's prompts in place."""
+        prompts, gradient, own_gradient, number = step.prompts, step.shared, step.own, step.number
         if not self.adam:
             parameters += self.rate * gradient
             own[prompts] += self.own_rate * own_gradient
@@ -69,7 +82,7 @@ class ScaledAdam(Optimiser):
     """Adam whose second moments keep their proportions, in coordinates where these are equal.
 
     The step is rate * m / sqrt(v): m the mean of the gradients given, v that of the squared lengths
-    of the whole gradients (``length``), both corrected for their start. Own parameters have no
+    of the whole gradients, both corrected for their start. Own parameters have no
     momentum, so that only visited prompts move: what momentum spreads over steps, they get at once.
 
     Args:
@@ -80,18 +93,10 @@ class ScaledAdam(Optimiser):
     def __init__(self, size: int, rate: float) -> None:
         super().__init__("adam", size, rate, rate)
 
-    def step(
-        self,
-        parameters: FloatArray,
-        own: FloatArray,
-        prompts: IntArray,
-        gradient: FloatArray,
-        own_gradient: FloatArray,
-        number: int,
-    ) -> None:
+    def step(self, parameters: FloatArray, own: FloatArray, step: GradientStep) -> None:
         """As ``Optimiser.step``."""
-        self.moment += (1.0 - BETA1) * (gradient - self.moment)
-        self.own_square += (1.0 - BETA2) * (self.length * self.length - self.own_square)
-        root = float(np.sqrt(self.own_square / (1.0 - BETA2**number))) + EPSILON
-        parameters += (self.rate / (1.0 - BETA1**number) / root) * self.moment
-        own[prompts] += (self.own_rate / root) * own_gradient
+        self.moment += (1.0 - BETA1) * (step.shared - self.moment)
+        self.own_square += (1.0 - BETA2) * (step.length * step.length - self.own_square)
+        root = float(np.sqrt(self.own_square / (1.0 - BETA2**step.number))) + EPSILON
+        parameters += (self.rate / (1.0 - BETA1**step.number) / root) * self.moment
+        own[step.prompts] += (self.own_rate / root) * step.own

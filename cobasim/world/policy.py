@@ -24,9 +24,9 @@ from cobasim.errors import InputError
 from cobasim.streams import DRIFT, LENGTHS, REGIME, ROLLOUTS, stream
 from cobasim.updates import baseline_update, group_update, group_weights, join_groups
 from cobasim.world.config import WorldConfig
-from cobasim.world.optimiser import Optimiser
+from cobasim.world.optimiser import GradientStep, Optimiser
 from cobasim.world.prompts import PromptSets, draw_pass_rates, draw_prompt_sets
-from cobasim.world.view import BatchView, Pending
+from cobasim.world.view import BatchView, Pending, WeighedGroups
 
 
 class SimulatedPolicy(ABC):
@@ -46,7 +46,7 @@ class SimulatedPolicy(ABC):
     ) -> None:
         self.config, self.seed = config, seed
         self.weighting = config.weighting  # of prompts in the loss, for allocators to know
-        prompts = self._draw_prompts(pass_rates)
+        prompts = self.draw_prompts(pass_rates)
         self.num_prompts, self.sets = prompts.num_prompts, prompts.sets
         self.cluster = prompts.cluster  # (n,)
         self.step = 0
@@ -56,15 +56,17 @@ class SimulatedPolicy(ABC):
         normal = stream(seed, LENGTHS).standard_normal(self.num_prompts)
         lengths = np.exp(config.length_spread * normal)
         self.lengths = lengths / lengths.mean()  # (P,) mean response lengths; their mean is 1
-        self.optimiser = self._make_optimiser()
+        self.optimiser = self.make_optimiser()
         self._start = self.shared().copy()  # what forgetting falls back to
         self._pending: Pending | None = None
         self.first_class = difficulty_class(self.all_pass_rates()[self.sets["pool"]])
 
-    def _draw_prompts(self, pass_rates: FloatArray | None) -> PromptSets:
+    def draw_prompts(self, pass_rates: FloatArray | None) -> PromptSets:
+        """The prompts of the world; ``pass_rates`` as for the class. Called before ``build``."""
         return draw_prompt_sets(self.config, self.seed, pass_rates)
 
-    def _make_optimiser(self) -> Optimiser:
+    def make_optimiser(self) -> Optimiser:
+        """What applies the gradients. Called after ``build``."""
         config = self.config
         rate = config.learning_rate
         return Optimiser(config.optimiser, self.shared().size, rate, rate * config.memorisation)
@@ -103,42 +105,29 @@ class SimulatedPolicy(ABC):
         """What ``gradients`` will need of prompts (m,); a world may add rows. Changes nothing."""
         return BatchView(prompts, self.pass_rates(prompts))
 
-    def nuisance(
-        self,
-        view: BatchView,
-        weights: FloatArray,
-        move: FloatArray,
-        spread: FloatArray,
-        normals: FloatArray,
-    ) -> tuple[FloatArray, float]:
+    def nuisance(self, groups: WeighedGroups, normals: FloatArray) -> tuple[FloatArray, float]:
         """The noise (d,) of an update's gradient, and its expected squared length.
 
         Here a rollout's noise has norm ``noise``, is isotropic over the shared parameters, and
         enters with its advantage and the weight of its group; a prompt's noise has norm
-        ``prompt_noise`` and enters with its group's update: rollouts share it.
-
-        Args:
-            view: the prompts (m,) of the groups.
-            weights: (m,) of the groups in the loss.
-            move: (m,) of each group's logit.
-            spread: (m,) mean squared advantage of each group's rollouts over their number.
-            normals: (d,) standard normals, the same whatever the budgets are.
+        ``prompt_noise`` and enters with its group's update: rollouts share it. ``normals`` (d,) are
+        standard normals, the same whatever the budgets are.
         """
         config = self.config
-        squares = weights * weights
-        within, between = float(squares @ spread), float(squares @ (move * move))
+        squares = groups.weights * groups.weights
+        within = float(squares @ groups.spread)
+        between = float(squares @ (groups.move * groups.move))
         variance = config.noise**2 * within + config.prompt_noise**2 * between
         return np.sqrt(variance / normals.size) * normals, variance
 
     def gradient_norm(
-        self,
-        view: BatchView,
-        moves: FloatArray,
-        shared: FloatArray,
-        own: FloatArray,
-        variance: float,
+        self, groups: WeighedGroups, shared: FloatArray, own: FloatArray, variance: float
     ) -> float:
-        """Norm of an update's gradient before clipping: shared (d,) with noise, and own (m,)."""
+        """Norm of an update's gradient before clipping.
+
+        Here of its shared part (d,), with the noise that was drawn, and its own part (m,);
+        ``variance`` is that noise's expected squared length.
+        """
         return float(np.sqrt(shared @ shared + own @ own))
 
     def prompt_features(self, prompts: IntArray) -> FloatArray:
@@ -216,20 +205,17 @@ class SimulatedPolicy(ABC):
             )
         loss_budgets = pending.budgets if pending.loss_budgets is None else pending.loss_budgets
         weights = group_weights(loss_budgets, config.weighting)
-        moves = weights * move
-        shared, own = self.gradients(view, moves)
+        groups = WeighedGroups(view, pending.budgets, weights, move, square)
+        shared, own = self.gradients(view, groups.moves)
         variance = 0.0
         if config.noise > 0.0 or config.prompt_noise > 0.0:
-            spread = square / np.maximum(pending.budgets, 1)
-            noise, variance = self.nuisance(view, weights, move, spread, pending.noise)
+            noise, variance = self.nuisance(groups, pending.noise)
             shared = shared + noise
-        norm = self.gradient_norm(view, moves, shared, own, variance)
+        norm = self.gradient_norm(groups, shared, own, variance)
         clip = min(1.0, config.clip_norm / norm) if norm > 0.0 else 1.0
         self.step += 1
-        self.optimiser.length = clip * norm
-        self.optimiser.step(
-            self.shared(), self.own, view.prompts, clip * shared, clip * own, self.step
-        )
+        step = GradientStep(self.step, view.prompts, clip * shared, clip * own, clip * norm)
+        self.optimiser.step(self.shared(), self.own, step)
         self._break(clip * clip * variance)
         self._forget()
         self._drift()

@@ -25,6 +25,35 @@ class BatchView:
     rows: Any = None
 
 
+@dataclass(frozen=True, slots=True)
+class WeighedGroups:
+    """The groups of an update, m prompts.
+
+    Attributes:
+        view: their prompts.
+        budgets: (m,) rollouts of each.
+        weights: (m,) of the groups in the loss.
+        move: (m,) of each group's logit.
+        square: (m,) mean squared advantage of each group's rollouts.
+    """
+
+    view: BatchView
+    budgets: IntArray
+    weights: FloatArray
+    move: FloatArray
+    square: FloatArray
+
+    @property
+    def moves(self) -> FloatArray:
+        """Weight times move of each group, (m,)."""
+        return self.weights * self.move
+
+    @property
+    def spread(self) -> FloatArray:
+        """Mean squared advantage of each group's rollouts over their number, (m,)."""
+        return self.square / np.maximum(self.budgets, 1)
+
+
 @dataclass(slots=True)
 class Pending:
     """Rollouts that wait for the next update, which consumes them.

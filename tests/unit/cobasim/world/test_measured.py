@@ -14,7 +14,7 @@ from cobasim.loop import LoopConfig, run
 from cobasim.runs import RunConfig, build_loop
 from cobasim.settings import validated
 from cobasim.updates import group_update, group_weights
-from cobasim.world import WorldConfig, find_world
+from cobasim.world import WeighedGroups, WorldConfig, find_world
 
 
 @pytest.fixture
@@ -77,15 +77,16 @@ def test_the_noise_has_the_measured_variance_along_each_direction(file):
     policy, measured = build(file), made()
     view = policy.view(np.arange(4))
     weights, spread = np.full(4, 0.25), np.full(4, 0.125)
+    groups = WeighedGroups(view, np.full(4, 8), weights, np.zeros(4), np.ones(4))
     rng = np.random.default_rng(0)
     drawn = np.array([
-        policy.nuisance(view, weights, np.zeros(4), spread, rng.standard_normal(8))[0]
+        policy.nuisance(groups, rng.standard_normal(8))[0]
         for _ in range(20_000)
     ])  # fmt: skip
     within = np.interp(measured.rate[:4], [0.1, 0.9], [1.5, 0.5])
     unit = (weights**2 * spread * within).sum()
     np.testing.assert_allclose(drawn.var(axis=0), unit * measured.noise, rtol=0.05)
-    variance = policy.nuisance(view, weights, np.zeros(4), spread, np.zeros(8))[1]
+    variance = policy.nuisance(groups, np.zeros(8))[1]
     assert variance == pytest.approx(9.0 * unit)
 
 
@@ -128,7 +129,7 @@ def test_smaller_pools_are_drawn_without_repeats_and_larger_ones_are_copies(file
     many.own[twin[0]] = 1.0  # what one has learned by itself, its copy has not
     rates = many.pass_rates(twin)
     assert rates[0] != rates[1]
-    assert expit(many.first_logit[twin]).std() == 0
+    assert expit(-many.difficulty[twin]).std() == 0
 
 
 @pytest.mark.parametrize(
