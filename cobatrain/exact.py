@@ -13,7 +13,7 @@ tested against sampling.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -49,12 +49,16 @@ class ExactAnswers:
     owner: IntArray
     size: int
 
-    def batches(self, device: torch.device, max_tokens: int = MICRO_TOKENS) -> Iterator[MicroBatch]:
-        """The rows, longest first, in batches of about so many tokens."""
+    def micro(self, rows: IntArray, device: torch.device) -> MicroBatch:
+        """Some of the rows as one batch, in which they are numbered from 0."""
+        prompts, responses = ([part[i] for i in rows] for part in (self.prompts, self.responses))
+        no_engine = [np.zeros(len(response)) for response in responses]
+        return pad(prompts, responses, no_engine, np.arange(rows.size), device)
+
+    def batches(self, max_tokens: int = MICRO_TOKENS) -> list[IntArray]:
+        """All rows, longest first, in batches of about so many tokens."""
         lengths = [len(p) + len(r) for p, r in zip(self.prompts, self.responses, strict=True)]
-        nothing = [np.zeros(len(response)) for response in self.responses]
-        for rows in micro_batches(lengths, max_tokens):
-            yield pad(self.prompts, self.responses, nothing, rows, device)
+        return micro_batches(lengths, max_tokens)
 
 
 def check_exact(task: Task) -> None:
@@ -125,9 +129,9 @@ def exact_log_rates(model: nn.Module, answers: ExactAnswers, temperature: float)
     try:
         device = next(model.parameters()).device
         log_rates = np.full(answers.size, -np.inf)
-        for micro in answers.batches(device):
-            rows = response_log_probs(model, micro, temperature).double().cpu().numpy()
-            np.logaddexp.at(log_rates, answers.owner[micro.rows], rows)
+        for rows in answers.batches():
+            found = response_log_probs(model, answers.micro(rows, device), temperature)
+            np.logaddexp.at(log_rates, answers.owner[rows], found.double().cpu().numpy())
     finally:
         model.train(training)
     return log_rates

@@ -4,12 +4,8 @@ In: a learner (model, task, engine). Out: one file of numbers from which cobasim
 learns as the policy would, and the parts of a group's gradient. Changes neither model nor run.
 """
 
-from cobatrain.gradients.measuring import (
-    GradientOptions,
-    Measurement,
-    measure_gradients,
-    plan_steps,
-)
+from cobatrain.gradients.measuring import Measurement, measure_gradients, plan_steps
+from cobatrain.gradients.options import GradientOptions
 from cobatrain.gradients.sketch import CountSketch
 
 __all__ = ["CountSketch", "GradientOptions", "Measurement", "measure_gradients", "plan_steps"]

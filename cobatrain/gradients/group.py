@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor, nn
 
-from cobasim.arrays import FloatArray, IntArray
+from cobasim.arrays import BoolArray, FloatArray, IntArray
 from cobatrain.engines import Rollouts
 from cobatrain.gradients.per_prompt import halves, weighted_gradient
+from cobatrain.tasks import passed
 
 EDGE = 1e-6  # rates are kept that far from 0 and 1
 
@@ -49,14 +50,14 @@ def group_halves(
     Args:
         model: that sampled them.
         rollouts: n completions.
-        rewards: (n,) above one half is a pass.
+        rewards: (n,) of each.
         temperature: of sampling.
         rates: (m,) true pass rates; None: each half takes the rate of the other half, with one half
             of a pass and of a failure added.
         rng: draws the halves.
         chosen: which prompts; None: all. The halves of a prompt do not depend on it.
     """
-    passed = rewards > 0.5
+    success = passed(rewards)
     lengths = np.maximum(rollouts.lengths, 1)
     scale = float(lengths.mean()) / lengths
     size = len(rollouts.prompt_tokens)
@@ -66,26 +67,26 @@ def group_halves(
         first, second = split[prompt]
         parts = []
         for own, other in ((first, second), (second, first)):
-            rate = _rate(passed[rows[other]]) if rates is None else float(rates[prompt])
+            rate = _rate(success[rows[other]]) if rates is None else float(rates[prompt])
             parts.append(
                 weighted_gradient(
                     model,
                     rollouts,
                     rows[own],
-                    _advantages(passed[rows[own]], rate) * scale[rows[own]] / own.size,
+                    _advantages(success[rows[own]], rate) * scale[rows[own]] / own.size,
                     temperature,
                 )
             )
         yield GroupHalves(int(prompt), first.size, *parts)
 
 
-def _rate(passed: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
-    return (float(passed.sum()) + 0.5) / (passed.size + 1.0)
+def _rate(success: BoolArray) -> float:
+    return (float(success.sum()) + 0.5) / (success.size + 1.0)
 
 
-def _advantages(passed: np.ndarray[tuple[int], np.dtype[np.bool_]], rate: float) -> FloatArray:
+def _advantages(success: BoolArray, rate: float) -> FloatArray:
     rate = min(max(rate, EDGE), 1.0 - EDGE)
-    return np.asarray((passed - rate) / np.sqrt(rate * (1.0 - rate)), dtype=np.float64)
+    return np.asarray((success - rate) / np.sqrt(rate * (1.0 - rate)), dtype=np.float64)
 
 
 def mixed_prompts(rates: FloatArray, edge: float = 1.0 / 16.0) -> IntArray:

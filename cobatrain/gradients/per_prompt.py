@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cobasim.arrays import FloatArray, IntArray
 from cobatrain.engines import Rollouts
 from cobatrain.exact import ExactAnswers, response_log_probs
-from cobatrain.update import micro_batches, pad, token_log_probs
+from cobatrain.update import micro_batches, pad
 
 MICRO_TOKENS = 8192
 
@@ -45,8 +45,7 @@ def logit_gradients(
     device = parameters[0].device
     for number in chosen:
         rows = np.flatnonzero(answers.owner == number)
-        nothing = [np.zeros(len(response)) for response in answers.responses]
-        micro = pad(answers.prompts, answers.responses, nothing, rows, device)
+        micro = answers.micro(rows, device)
         log_rate = torch.logsumexp(response_log_probs(model, micro, temperature), dim=0)
         gradients = torch.autograd.grad(log_rate, parameters)
         yield LogitGradient(float(log_rate.detach()), list(gradients))
@@ -72,9 +71,8 @@ def weighted_gradient(
     total: list[Tensor] | None = None
     for part in micro_batches(lengths, MICRO_TOKENS):
         micro = pad(prompts, responses, log_probs, part, device)
-        chosen, _ = token_log_probs(model, micro, temperature)
-        weight = torch.from_numpy(weights[part]).to(chosen)
-        objective = (torch.where(micro.mask, chosen, 0.0) * weight[:, None]).sum()
+        chosen = response_log_probs(model, micro, temperature)
+        objective = chosen @ torch.from_numpy(weights[part]).to(chosen)
         gradients = torch.autograd.grad(objective, parameters, allow_unused=True)
         filled = [
             torch.zeros_like(p) if g is None else g
@@ -89,8 +87,3 @@ def halves(count: int, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
     order = rng.permutation(count)
     half = count // 2
     return np.sort(order[:half]), np.sort(order[half : 2 * half])
-
-
-def squared_norm(gradients: Sequence[Tensor]) -> float:
-    """Sum of squares over all parameters, in float64."""
-    return float(sum(float((g.double() * g.double()).sum()) for g in gradients))

@@ -11,11 +11,12 @@ Sketches are linear: those of whole parameters, on whichever rank they are, add 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
+from cobasim.arrays import RealArray
 from cobasim.errors import InputError
 
 
@@ -65,6 +66,22 @@ class CountSketch:
                 total = self.zeros(device=gradient.device)
             self.add(total, number, gradient.reshape(1, -1).float())
         return self.zeros() if total is None else total
+
+    def sketch_and_square(self, gradients: Iterable[Tensor]) -> tuple[RealArray, float]:
+        """The sketch (D,) of the gradients of all parameters, and their squared length itself.
+
+        Gradients are taken one at a time, so a generator keeps only one of them in memory.
+        """
+        square = 0.0
+
+        def measured() -> Iterator[Tensor]:
+            nonlocal square
+            for gradient in gradients:
+                square += float((gradient.double() * gradient.double()).sum())
+                yield gradient
+
+        total = self.sketch(measured()).cpu().numpy()[0]
+        return total, square
 
     def _drawn(self, number: int, device: torch.device) -> tuple[Tensor, list[int]]:
         if self._kept is not None and number in self._kept:

@@ -4,6 +4,7 @@ In: a policy, an engine, a task, a config; prompts and budgets of each step.
 Out: passes of each prompt, metrics of each update, held-out accuracies. Knows no run folder.
 """
 
+from cobatrain.learner.heldout import evaluated
 from cobatrain.learner.learner import LanguageModelLearner, SyncError
 from cobatrain.learner.policy import load_policy
 from cobatrain.learner.sampler import Sampled, Sampler, SampleRequest
@@ -19,6 +20,7 @@ __all__ = [
     "Sampled",
     "Sampler",
     "SyncError",
+    "evaluated",
     "fitting_prompts",
     "load_policy",
     "prompt_tokens",

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cobatrain.config import TrainConfig
-from cobatrain.engines import end_token_ids
 from cobatrain.evaluation import summarise_exact
-from cobatrain.exact import ExactAnswers, check_exact, exact_answers, exact_log_rates
+from cobatrain.exact import ExactAnswers, check_exact, exact_log_rates
 from cobatrain.learner.heldout import evaluated
 from cobatrain.tasks import Prompt, Task
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 
 class ExactEvaluation:
     """True pass rates of the held-out prompts, and on request of the pool, at any time of a run.
 
     Args:
-        task: its reward must be an exact match.
-        tokens: token ids of every prompt.
-        tokenizer: the model's.
+        task: its held-out sets, and its pool.
         config: the run.
+        answers: gives the passing responses of prompts.
 
     Raises InputError for a task or an answer of which no true pass rate can be computed.
     """
@@ -34,18 +32,12 @@ class ExactEvaluation:
     def __init__(
         self,
         task: Task,
-        tokens: Mapping[str, list[int]],
-        tokenizer: PreTrainedTokenizerBase,
         config: TrainConfig,
+        answers: Callable[[Sequence[Prompt]], ExactAnswers],
     ) -> None:
         check_exact(task)
         self._temperature = config.sampling.temperature
         self._samples = config.evaluation.samples
-        ends = end_token_ids(config.model.path)
-
-        def answers(prompts: Sequence[Prompt]) -> ExactAnswers:
-            return exact_answers(prompts, tokens, tokenizer, ends, config.sampling)
-
         self._sets: dict[str, tuple[list[str], ExactAnswers]] = {}
         for name, prompts in sorted(task.heldout.items()):
             picked = evaluated(len(prompts), config.evaluation.prompts)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cobasim.arrays import IntArray
 from cobatrain.config import TrainConfig
-from cobatrain.engines import Engine, Rollouts
+from cobatrain.engines import Engine, Rollouts, end_token_ids
+from cobatrain.exact import ExactAnswers, check_exact, exact_answers
 from cobatrain.learner.exact_evaluation import ExactEvaluation
 from cobatrain.learner.heldout import evaluate_heldout
 from cobatrain.learner.pending import Pending
@@ -25,7 +26,7 @@ from cobatrain.learner.sampler import (
 from cobatrain.learner.samples import Sample
 from cobatrain.learner.tokens import prompt_tokens
 from cobatrain.parallel import Parallel, Single, load_optimiser, together, whole
-from cobatrain.tasks import Task, passed
+from cobatrain.tasks import Prompt, Task, passed
 from cobatrain.update import make_optimiser, make_schedule, update
 
 if TYPE_CHECKING:
@@ -88,10 +89,10 @@ class LanguageModelLearner:
             self._update_config = config.update.model_copy(update={"bf16": False})
         if tokens is None:
             tokens = prompt_tokens(task, tokenizer, config)
-        self.tokenizer, self.tokens = tokenizer, tokens
+        self._tokenizer, self._tokens = tokenizer, tokens
         self._sampler = Sampler(engine, tokenizer, task, tokens, config.seed, self.parallel)
         self._exact = (
-            ExactEvaluation(task, tokens, tokenizer, config) if config.evaluation.exact else None
+            ExactEvaluation(task, config, self.exact_answers) if config.evaluation.exact else None
         )
 
     def rollout(self, prompts: IntArray, budgets: IntArray) -> IntArray:
@@ -141,6 +142,16 @@ class LanguageModelLearner:
         """
         budgets = np.full(len(prompts), rollouts, dtype=np.int64)
         return self._sampler.sample(self._request(prompts, budgets, GRADIENTS))
+
+    def exact_answers(self, prompts: Sequence[Prompt]) -> ExactAnswers:
+        """The one passing response of each of the task's prompts (m,).
+
+        Raises InputError for a task or an answer of which no true pass rate can be computed.
+        """
+        check_exact(self.task)
+        config = self.config
+        ends = end_token_ids(config.model.path)
+        return exact_answers(prompts, self._tokens, self._tokenizer, ends, config.sampling)
 
     def update(self) -> dict[str, float]:
         """Update the policy from the pending rollouts and send the new weights to the engine.

@@ -14,8 +14,7 @@ pytest.importorskip("yaml", reason="pyyaml is not installed")
 from cobasim.errors import InputError
 from cobasim.gradients import read_measured_gradients, write_measured
 from cobatrain import trainer
-from cobatrain.engines import end_token_ids
-from cobatrain.exact import exact_answers, exact_log_rates
+from cobatrain.exact import exact_log_rates
 from cobatrain.gradients import GradientOptions, measure_gradients
 from cobatrain.gradients.per_prompt import logit_gradients, trained_parameters
 
@@ -35,16 +34,10 @@ def learner(tmp_path_factory):
         yield opened
 
 
-def answers_of(learner, prompts):
-    config = learner.config
-    ends = end_token_ids(config.model.path)
-    return exact_answers(prompts, learner.tokens, learner.tokenizer, ends, config.sampling)
-
-
 def test_a_step_along_a_gradient_moves_the_logit_as_it_says(learner):
     """phi_i against a finite difference of the true pass rate, at a random direction."""
     prompts = learner.task.train[:3]
-    answers = answers_of(learner, prompts)
+    answers = learner.exact_answers(prompts)
     parameters = trained_parameters(learner.model)
     rng = torch.Generator().manual_seed(0)
     direction = [torch.randn(p.shape, generator=rng) * 1e-4 for p in parameters]

@@ -12,8 +12,7 @@ pytest.importorskip("yaml", reason="pyyaml is not installed")
 from cobasim.errors import InputError
 from cobasim.records import read_run
 from cobatrain import trainer
-from cobatrain.engines import end_token_ids
-from cobatrain.exact import check_exact, exact_answers, exact_log_rates
+from cobatrain.exact import check_exact, exact_log_rates
 from cobatrain.tasks import make_task
 
 
@@ -24,14 +23,7 @@ def opened(config):
 
 
 def rates_of(learner, prompts) -> np.ndarray:
-    config = learner.config
-    answers = exact_answers(
-        prompts,
-        learner.tokens,
-        learner.tokenizer,
-        end_token_ids(config.model.path),
-        config.sampling,
-    )
+    config, answers = learner.config, learner.exact_answers(prompts)
     return np.exp(exact_log_rates(learner.model, answers, config.sampling.temperature))
 
 
