@@ -15,6 +15,7 @@ from cobasim.cli.common import (
 )
 from cobasim.cli.comparison_tables import comparison_tables
 from cobasim.cli.options import grouped
+from cobasim.cli.output import narrow_table
 
 __all__ = [
     "Interrupted",
@@ -25,6 +26,7 @@ __all__ = [
     "grouped",
     "interruptible",
     "main",
+    "narrow_table",
     "progress_bar",
     "run_app",
 ]

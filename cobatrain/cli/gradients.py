@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cobasim.cli import JsonFlag, command_text, progress_bar
+from cobasim.cli import JsonFlag, command_text, narrow_table, progress_bar
 from cobasim.errors import InputError
 from cobatrain.cli.common import ConfigOrRun, RunOption, Settings, checkpoint_of, one_process
 
@@ -94,31 +94,30 @@ def gradients(
 
 
 def _table(found: Measurement) -> Table:
-    table = Table(title="Parts of a group's gradient: squared norms and 95 % intervals")
-    for column in (
-        "prompts",
-        "number",
-        "within",
-        "own",
-        "shared",
-        "own /\nwithin",
-        "shared /\nown",
-    ):
-        table.add_column(column, justify="left" if column == "prompts" else "right")
+    table = narrow_table("Parts of a group's gradient: squared norms, 95 % intervals below")
+    ratios = ("own/\nwithin", "shared/\nown")
+    for column in ("prompts", "number", "within", "own", "shared", *ratios):
+        table.add_column(column, justify="left" if column == "prompts" else "right", no_wrap=True)
     report = found.parts
     blocks = [[report.overall], report.by_rate, report.by_level]
     for block in blocks:
         for row in block:
             cells = [
-                f"{part.value:.3g}\n{part.low:.3g} to {part.high:.3g}"
+                f"{_plain(part.value)}\n{_plain(part.low)} to {_plain(part.high)}"
                 for part in (row.within, row.own, row.shared)
             ]
-            name = f"pass rate {row.name}" if block is report.by_rate else row.name
+            by_rate = block is report.by_rate
+            name = f"rate {row.name.replace(' to ', '-')}" if by_rate else row.name
             table.add_row(
                 name, str(row.prompts), *cells, f"{row.ratio:.2g}", f"{row.signal:.2g}",
                 end_section=row is block[-1],
             )  # fmt: skip
     return table
+
+
+def _plain(value: float) -> str:
+    """Three digits, without an exponent where people would write none."""
+    return f"{float(f'{value:.3g}'):,.0f}" if 100 <= abs(value) < 1e7 else f"{value:.3g}"
 
 
 def _sentences(found: Measurement, rollouts: int, batch: int) -> list[str]:
