@@ -14,6 +14,7 @@ from cobatrain.comparison.plan import (
     claim,
     run_directory,
 )
+from cobatrain.comparison.predicted import norm_of_second_half, predicted
 from cobatrain.comparison.processes import RunFailed, run_all
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "PlannedRun",
     "RunFailed",
     "claim",
+    "norm_of_second_half",
+    "predicted",
     "read_runs",
     "run_all",
     "run_directory",

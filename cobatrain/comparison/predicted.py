@@ -1,0 +1,102 @@
+"""What a comparison would find, predicted by the measured world of its model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cobasim.errors import InputError
+from cobasim.gradients import MeasuredGradients, read_measured_gradients
+from cobasim.loop import Loop
+from cobasim.records import Run
+from cobasim.runs import CompareConfig, settle
+from cobasim.settings import validated
+from cobasim.world import MEASURED
+from cobatrain.comparison.plan import ALIKE, Plan
+from cobatrain.config import TrainConfig, difference
+
+SIZE = "train_size"  # of a generated task: the one setting in which it may differ
+
+
+def predicted(
+    plan: Plan, file: Path, seeds: int, settings: Mapping[str, Any] | None = None
+) -> CompareConfig:
+    """The simulated comparison of the same loop, update, allocators and weightings.
+
+    Args:
+        plan: the real comparison.
+        file: of ``cobatrain gradients`` with the same model and task.
+        seeds: simulated ones.
+        settings: of the world, in place of what follows from the plan.
+
+    Raises InputError for a file of another model or task, for a weighting per token, and for what
+    a measured world has not: measured first beliefs, warm-up, rescaling over several updates.
+    """
+    config = plan.config
+    measured = read_measured_gradients(file)
+    _check_same(measured, config, file)
+    other = [name for name in plan.weightings if name not in ALIKE]
+    if other:
+        raise InputError(
+            f"a measured world weighs prompts per rollout or per prompt, not per {other[0]}"
+        )
+    if config.loop.first_beliefs == "measured":
+        raise InputError("a measured world starts without beliefs: leave loop.first_beliefs out")
+    loop = config.loop.model_dump()
+    known = {name: loop[name] for name in loop if name not in ("first_beliefs", "mix")}
+    norm = config.update.max_grad_norm
+    world = {
+        "world": f"{MEASURED}{file}",
+        "num_prompts": _pool(measured, config),
+        "update": config.update.advantage,
+        "learning_rate": config.update.learning_rate,
+        "clip_norm": 1e300 if norm is None else norm,
+    }
+    values = settle(
+        "quick",
+        {**known, **world, **config.parameters, **(settings or {})},
+        allocators=plan.allocators,
+        weightings=plan.weightings,
+        seeds=seeds,
+    )
+    return validated(CompareConfig, values)
+
+
+def _pool(measured: MeasuredGradients, config: TrainConfig) -> int:
+    """The number of prompts to train on: of the task, if it says so, else as measured."""
+    size = config.task.get(SIZE)
+    return int(np.count_nonzero(~measured.heldout)) if size is None else int(size)
+
+
+def _check_same(measured: MeasuredGradients, config: TrainConfig, file: Path) -> None:
+    """Model and task must be those of the measurement; a pool may be smaller or larger."""
+    stored = measured.info.get("config")
+    if not stored:
+        raise InputError(f"{file} does not say what it was measured on: measure again")
+    if Path(stored["model"]["path"]).name != Path(config.model.path).name:
+        raise InputError(
+            f"{file} was measured on the model {stored['model']['path']}, not {config.model.path}"
+        )
+    ours = {name: value for name, value in config.task.items() if name != SIZE}
+    theirs = {name: value for name, value in stored["task"].items() if name != SIZE}
+    if ours != theirs:
+        names = sorted(n for n in {*ours, *theirs} if ours.get(n) != theirs.get(n))
+        raise InputError(
+            f"{file} was measured on another task ({', '.join(names)} differ): measure this one"
+        )
+    if stored["task_seed"] != config.task_seed:
+        raise InputError(f"{file} was measured with task_seed {stored['task_seed']}")
+    sampling = {name for name in difference(config, stored) if name.startswith("sampling.")}
+    if "sampling.temperature" in sampling:
+        raise InputError(f"{file} was measured at another sampling.temperature: measure again")
+
+
+def norm_of_second_half(run: Run, _loop: Loop | None = None) -> dict[str, float]:
+    """The mean gradient norm of a run's second half, as a column of its row."""
+    steps = [record for record in run.steps if record.step > 0]
+    norms = [record.learner.get("grad_norm", math.nan) for record in steps[len(steps) // 2 :]]
+    return {"norm": float(np.mean(norms))}
