@@ -6,6 +6,7 @@ that the measured world reads. Knows no model.
 
 from cobasim.gradients.file import (
     MeasuredGradients,
+    read_measured_files,
     read_measured_gradients,
     write_measured,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "PartsReport",
     "compress",
     "measure_parts",
+    "read_measured_files",
     "read_measured_gradients",
     "write_measured",
 ]

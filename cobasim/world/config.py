@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from cobasim.errors import InputError, unknown_name
-from cobasim.gradients import MeasuredGradients, read_measured_gradients
+from cobasim.gradients import MeasuredGradients, read_measured_files
 from cobasim.settings import Frozen, Share
 
 # Chosen with uniform budgets alone, so that these rise by 10 to 20 points in 500 steps from 0.30;
@@ -40,7 +40,7 @@ def measured_defaults(measured: MeasuredGradients) -> dict[str, Any]:
 
 def measured_loop(world: str) -> dict[str, Any]:
     """Sizes of the loop of the run that a world ``measured:FILE`` was measured in."""
-    measured = read_measured_gradients(world.removeprefix(MEASURED))
+    measured = read_measured_files(world.removeprefix(MEASURED))[0]
     loop = measured.info.get("config", {}).get("loop", {})
     names = ("steps", "batch_size", "total_budget", "low", "high")
     return {name: loop[name] for name in names if name in loop}
@@ -80,6 +80,9 @@ class WorldConfig(Frozen):
     forgetting: Share = 0.0  # share of what the shared parameters have learned, lost each step
     # logits that every prompt loses for each squared nuisance step (in units of 1)
     harm: Annotated[float, Field(ge=0.0)] = 0.0
+    # what the parameters move linearly (measured worlds only): the log-odds of an answer's tokens,
+    # or the logit of its pass rate
+    linear_in: Literal["tokens", "logit"] = "tokens"
     # exogenous drift
     walk: Annotated[float, Field(ge=0.0)] = 0.0  # sd of difficulties' random walk, logits a step
     regime_step: Annotated[int, Field(ge=1)] | None = None  # when a new hard cluster appears
@@ -92,7 +95,7 @@ class WorldConfig(Frozen):
             return values
         world = values.get("world", "logistic")
         if isinstance(world, str) and world.startswith(MEASURED):
-            return measured_defaults(read_measured_gradients(world.removeprefix(MEASURED))) | values
+            return measured_defaults(read_measured_files(world.removeprefix(MEASURED))[0]) | values
         return WORLD_DEFAULTS.get(world, {}) | values
 
     @model_validator(mode="after")
@@ -105,6 +108,8 @@ class WorldConfig(Frozen):
                         f"a measured world has no {name}, which is part of what was measured or of "
                         f"other worlds: leave it at {usual}"
                     )
+        elif self.linear_in != "tokens":
+            raise InputError("linear_in is a setting of measured worlds: measured:FILE")
         return self
 
     @model_validator(mode="after")

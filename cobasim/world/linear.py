@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit
 
-from cobasim.arrays import FloatArray, IntArray
+from cobasim.arrays import FloatArray, IntArray, RealArray
 from cobasim.world.policy import SimulatedPolicy
 from cobasim.world.view import BatchView
 
@@ -63,6 +63,6 @@ class LinearPolicy(SimulatedPolicy):
         return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-12))
 
 
-def lengths(rows: FloatArray, own: FloatArray) -> FloatArray:
+def lengths(rows: RealArray, own: RealArray) -> FloatArray:
     """Lengths (m,) of vectors with shared coordinates (m, d) and one of their own (m,)."""
     return np.asarray(np.sqrt((rows * rows).sum(axis=1) + own**2))

@@ -100,3 +100,13 @@ class ScaledAdam(Optimiser):
         root = float(np.sqrt(self.own_square / (1.0 - BETA2**step.number))) + EPSILON
         parameters += (self.rate / (1.0 - BETA1**step.number) / root) * self.moment
         own[step.prompts] += (self.own_rate / root) * step.own
+
+    def coast(self, parameters: FloatArray, number: int) -> None:
+        """Move ``parameters`` (d,) as far as momentum would without further gradients.
+
+        Args:
+            parameters: moved in place.
+            number: of the last step, from 1.
+        """
+        root = float(np.sqrt(self.own_square / (1.0 - BETA2**number))) + EPSILON
+        parameters += (self.rate * BETA1 / (1.0 - BETA1) / root) * self.moment

@@ -48,14 +48,25 @@ def show_data(task: Task) -> None:
         print(line, file=sys.stderr)
 
 
-def checkpoint_of(config: str, run: str | None) -> Path | None:
-    """The newest checkpoint of the run that is named by ``run`` or ``config``; None: no run is."""
-    from cobatrain.parallel import newest_checkpoint
+def checkpoint_of(config: str, run: str | None, step: int | None = None) -> Path | None:
+    """The newest checkpoint of the run that is named by ``run`` or ``config``, or that of ``step``.
+
+    None: no run is named. Raises InputError for a run without that checkpoint.
+    """
+    from cobatrain.parallel import checkpoints
 
     folder = run if run is not None else config if (Path(config) / HEADER_FILE).exists() else None
     if folder is None:
+        if step is not None:
+            raise InputError(f"--step {step} is a checkpoint's: give a run")
         return None
-    checkpoint = newest_checkpoint(Path(folder))
-    if checkpoint is None:
+    found = checkpoints(Path(folder))
+    if not found:
         raise InputError(f"{folder} has no checkpoint yet; train further, or give another run")
-    return checkpoint
+    if step is None:
+        return found[-1]
+    for checkpoint in found:
+        if checkpoint.name == f"step-{step:06d}":
+            return checkpoint
+    kept = ", ".join(str(int(one.name.removeprefix("step-"))) for one in found)
+    raise InputError(f"{folder} has no checkpoint of step {step}; it has {kept}")

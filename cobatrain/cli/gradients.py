@@ -36,12 +36,18 @@ class GradientFlags:
     dim: Annotated[int, typer.Option(min=64, help="Numbers of a gradient's sketch.")] = 16_384
     rank: Annotated[int, typer.Option(min=1, help="Directions that are stored.")] = 512
     seed: Annotated[int, typer.Option(min=0, help="Of prompts, halves, sketch and bootstrap.")] = 0
+    like: Annotated[
+        str | None,
+        typer.Option(help="File of an earlier step: the same prompts and alternatives are taken."),
+    ] = None
 
     def options(self) -> GradientOptions:
         """The same for ``measure_gradients``."""
+        from cobasim.gradients import read_measured_gradients
         from cobatrain.gradients import GradientOptions
 
-        return GradientOptions(**vars(self))
+        values = vars(self) | {"like": self.like and read_measured_gradients(self.like)}
+        return GradientOptions(**values).settled()
 
 
 def gradients(
@@ -49,6 +55,9 @@ def gradients(
     flags: GradientFlags,
     out: Annotated[str, typer.Option(help="File to write (.npz); a page with pictures beside it.")],
     run: RunOption = None,
+    step: Annotated[
+        int | None, typer.Option(min=1, help="Checkpoint of the run. Default: the newest.")
+    ] = None,
     settings: Settings = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -64,11 +73,11 @@ def gradients(
         raise InputError(f"--out must end in .npz, got {out}")
     if file.exists():
         raise InputError(f"{file} exists; choose another --out")
-    chosen, checkpoint = load_config(config, settings or []), checkpoint_of(config, run)
+    chosen, checkpoint = load_config(config, settings or []), checkpoint_of(config, run, step)
     options = flags.options()
     errors = Console(stderr=True)
     trainer.prepare_if_missing(chosen, say=lambda line: errors.print(line, highlight=False))
-    with trainer.open_learner(chosen, checkpoint=checkpoint) as (learner, _):
+    with trainer.open_learner(chosen, checkpoint=checkpoint) as (learner, state):
         steps = plan_steps(learner, options)
         errors.print(f"costs about as much as {steps:.0f} training steps", highlight=False)
         with progress_bar() as bar:
@@ -79,7 +88,8 @@ def gradients(
                     phases[what] = bar.add_task(what, total=total)
                 bar.update(phases[what], completed=done)
 
-            found = measure_gradients(learner, options, advance)
+            at = 0 if state is None else int(state["step"])
+            found = measure_gradients(learner, options, advance, step=at)
     write_measured(found.measured, file)
     page = _write_page(found, file)
     if as_json:

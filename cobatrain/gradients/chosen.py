@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cobasim.arrays import BoolArray, FloatArray, IntArray
+from cobasim.errors import InputError
 from cobatrain.exact import ExactAnswers, exact_log_rates
 from cobatrain.gradients.group import EDGE
 from cobatrain.gradients.options import GradientOptions
@@ -36,9 +37,12 @@ class Chosen:
 def choose(learner: LanguageModelLearner, options: GradientOptions) -> Chosen:
     """Training prompts at random, and the held-out ones that a run evaluates.
 
-    Raises InputError for a task whose true pass rates cannot be computed.
+    Raises InputError for a task whose true pass rates cannot be computed, and for another task than
+    that of ``options.like``.
     """
     task, config = learner.task, learner.config
+    if options.like is not None and options.like.info["task fingerprint"] != task.fingerprint():
+        raise InputError("--like is a measurement of another task, or of other data")
     pool = np.arange(len(task.train))
     if options.prompts is not None and options.prompts < pool.size:
         rng = np.random.default_rng([options.seed, 0])

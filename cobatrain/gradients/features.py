@@ -1,66 +1,188 @@
-"""The features of all prompts of a measurement, sketched in both metrics."""
+"""The features of all prompts of a measurement: sketched, then kept in a few directions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
-from cobasim.arrays import FloatArray, RealArray
+from cobasim.arrays import FloatArray, IntArray, RealArray
+from cobasim.gradients import LowRank, compress
+from cobatrain.gradients.alternatives import Alternatives, alternatives_of
 from cobatrain.gradients.chosen import Chosen
 from cobatrain.gradients.metric import Metric
-from cobatrain.gradients.per_prompt import LogitGradient, logit_gradients
+from cobatrain.gradients.options import GradientOptions
 from cobatrain.gradients.sketch import CountSketch
 from cobatrain.learner import LanguageModelLearner
 
 REPEATED = 64  # prompts whose features are sketched twice, to know the error
+ROWS = 6  # vectors from which directions are found, in directions
 
 
 @dataclass(frozen=True)
 class Features:
-    """Sketches of the features of all prompts and their true squared lengths, in both metrics."""
+    """What the world needs of n prompts with N alternatives in all.
 
-    adam: RealArray
-    adam_square: FloatArray
-    plain: RealArray
-    plain_square: FloatArray
+    Attributes:
+        prompt, position, token: (N,) of each alternative.
+        odds: (N,) log-odds at the start.
+        coordinates: (N, r) gradients of the log-odds along the directions, in Adam's metric.
+        own: (N,) along a direction that is the prompt's alone: that of what its logit's gradient
+            has outside the others.
+        directions: (r, D) in the space of sketches.
+        plain: gradients of the prompts' logits (n) in the plain metric, in few directions.
+        error: of an inner product from the sketch, in units of the product of the lengths.
+        kept: share of the squared lengths of the logits' gradients that lies in the directions.
+    """
+
+    prompt: IntArray
+    position: IntArray
+    token: IntArray
+    odds: FloatArray
+    coordinates: RealArray
+    own: FloatArray
+    directions: RealArray
+    plain: LowRank
     error: float
-    """Error of an inner product from the sketch, in units of the product of the lengths."""
+    kept: float
 
 
-def measure_features(
-    learner: LanguageModelLearner,
-    sketch: CountSketch,
-    metric: Metric,
-    chosen: Chosen,
-    on_done: Callable[[str, int, int], None],
-) -> Features:
-    """One backward pass for each prompt; the gradient is sketched part by part, and dropped."""
-    size = chosen.answers.size
-    adam, plain = (np.zeros((size, sketch.dim), dtype=np.float32) for _ in range(2))
-    again = np.zeros((min(REPEATED, size), sketch.dim), dtype=np.float32)
-    adam_square, plain_square = np.zeros((2, size))
-    second = CountSketch(sketch.sizes, sketch.dim, sketch.seed + 1)
-    temperature = learner.config.sampling.temperature
-    gradients = logit_gradients(learner.model, chosen.answers, temperature, np.arange(size))
+class FeatureMeasurement:
+    """Two passes: some prompts, to find the directions; then all, each dropped once it is done.
 
-    def in_metric(gradient: LogitGradient) -> Iterator[Tensor]:
-        return (metric.apply(n, part) for n, part in enumerate(gradient.gradients))
+    Raises InputError for gradients that are not finite.
+    """
 
-    for i, gradient in enumerate(gradients):
-        plain[i], plain_square[i] = sketch.sketch_and_square(gradient.gradients)
-        adam[i], adam_square[i] = sketch.sketch_and_square(in_metric(gradient))
-        if i < len(again):
-            again[i] = second.sketch_and_square(in_metric(gradient))[0]
-            again[i] *= gradient.scale
-        for vectors, squares in ((plain, plain_square), (adam, adam_square)):
-            vectors[i] *= gradient.scale
-            squares[i] *= gradient.scale**2
-        on_done("features", i + 1, size)
-    error = _sketch_error(adam[: len(again)], again)
-    return Features(adam, adam_square, plain, plain_square, error)
+    def __init__(
+        self,
+        learner: LanguageModelLearner,
+        options: GradientOptions,
+        sketch: CountSketch,
+        metric: Metric,
+        chosen: Chosen,
+    ) -> None:
+        self._model, self._options = learner.model, options
+        self._temperature = learner.config.sampling.temperature
+        self._sketch, self._metric, self._chosen = sketch, metric, chosen
+        self._second = CountSketch(sketch.sizes, sketch.dim, sketch.seed + 1)
+
+    def measure(self, on_done: Callable[[str, int, int], None]) -> Features:
+        """Everything; ``on_done`` gets the name of a phase, what is done of it, and its total."""
+        directions, error = self._directions(on_done)
+        size = self._chosen.answers.size
+        plain = np.zeros((size, self._sketch.dim), dtype=np.float32)
+        parts: list[tuple[Alternatives, RealArray, FloatArray]] = []
+        inside = whole = 0.0
+        for i in range(size):
+            found = self._alternatives(i)
+            rows, plain[i] = self._sketched(found, logit_weights(found))
+            coordinates = rows @ directions.T
+            outside = rows - coordinates @ directions
+            weights = logit_weights(found).astype(np.float32)
+            rest = weights @ outside
+            length = float(np.linalg.norm(rest))
+            own = outside @ (rest / max(length, 1e-30))
+            parts.append((found, coordinates, own.astype(np.float64)))
+            square = float(np.square(weights @ coordinates).sum())
+            inside, whole = inside + square, whole + square + length**2
+            on_done("features", i + 1, size)
+        return Features(
+            prompt=np.repeat(np.arange(size), [found.odds.size for found, _, _ in parts]),
+            position=np.concatenate([found.position for found, _, _ in parts]),
+            token=np.concatenate([found.token for found, _, _ in parts]),
+            odds=np.concatenate([found.odds for found, _, _ in parts]),
+            coordinates=np.concatenate([coordinates for _, coordinates, _ in parts]),
+            own=np.concatenate([own for _, _, own in parts]),
+            directions=directions,
+            plain=compress(plain, self._options.plain_rank),
+            error=error,
+            kept=inside / max(whole, 1e-300),
+        )
+
+    def _alternatives(self, number: int) -> Alternatives:
+        like = self._options.like
+        rows = (
+            slice(0) if like is None else slice(*np.searchsorted(like.prompt, [number, number + 1]))
+        )
+        return alternatives_of(
+            self._model,
+            self._chosen.answers,
+            number,
+            self._temperature,
+            self._options.least,
+            None if like is None else (like.position[rows], like.token[rows]),
+        )
+
+    def _directions(self, on_done: Callable[[str, int, int], None]) -> tuple[RealArray, float]:
+        """Those (r, D) in which alternatives, as likely as they are, lie most; and the error.
+
+        From prompts at random, held-out ones among them: in their order by pass rate, so that each
+        difficulty has its share.
+        """
+        size, most = self._chosen.answers.size, ROWS * self._options.rank
+        rng = np.random.default_rng([self._options.seed, 4])
+        rows: list[RealArray] = []
+        logits: list[tuple[RealArray, RealArray]] = []
+        count = 0
+        for i in rng.permutation(size):
+            found = self._alternatives(int(i))
+            weights = logit_weights(found)
+            second = self._second if len(logits) < REPEATED else None
+            sketched, _, again = self._both(found, weights, second)
+            if second is not None:
+                logits.append((weights @ sketched, again))
+            rows.append(sketched * np.sqrt(found.probability)[:, None].astype(np.float32))
+            count += len(sketched)
+            on_done("directions", min(count, most), most)
+            if count >= most:
+                break
+        on_done("directions", most, most)
+        directions = compress(np.concatenate(rows), self._options.rank).directions
+        return directions.astype(np.float32), _sketch_error(
+            *map(np.stack, zip(*logits, strict=True))
+        )
+
+    def _sketched(self, found: Alternatives, weights: FloatArray) -> tuple[RealArray, RealArray]:
+        rows, plain, _ = self._both(found, weights, None)
+        return rows, plain
+
+    def _both(
+        self, found: Alternatives, weights: FloatArray, second: CountSketch | None
+    ) -> tuple[RealArray, RealArray, RealArray]:
+        """Sketches of a prompt's alternatives (C, D) in Adam's metric; of its logit's gradient
+        (D,) in the plain one, and (D,) in Adam's by the second sketch, if there is one."""
+        dim = self._sketch.dim
+        rows = np.zeros((found.odds.size, dim), dtype=np.float32)
+        plain, again = np.zeros((2, dim), dtype=np.float32)
+        for some, gradients in found.gradients():
+            total = self._sketch.zeros(len(gradients[0]), gradients[0].device)
+            single, other = (self._sketch.zeros(device=gradients[0].device) for _ in range(2))
+            for number, gradient in enumerate(gradients):
+                part = gradient.float()
+                weighted = part.new_tensor(weights[some]) @ part
+                self._sketch.add(single, number, weighted[None])
+                scaled = part * self._metric.roots[number].reshape(1, -1)
+                self._sketch.add(total, number, scaled)
+                if second is not None:
+                    second.add(other, number, (part.new_tensor(weights[some]) @ scaled)[None])
+            rows[some] = _numpy(total)
+            plain += _numpy(single)[0]
+            again += _numpy(other)[0]
+        return rows, plain, again
+
+
+def logit_weights(found: Alternatives) -> FloatArray:
+    """(C,) by which the alternatives' gradients add up to that of logit p.
+
+    d log p = - sum probability_v d a_v, and d logit p = d log p / (1 - p).
+    """
+    return np.asarray(-found.probability / max(-np.expm1(found.log_rate), 1e-12))
+
+
+def _numpy(tensor: Tensor) -> RealArray:
+    return np.asarray(tensor.cpu().numpy())
 
 
 def _sketch_error(once: RealArray, again: RealArray) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from cobasim.errors import InputError
 from cobasim.gradients import MeasuredGradients, PartsReport, measure_parts
 from cobatrain.gradients.chosen import choose
-from cobatrain.gradients.features import measure_features
+from cobatrain.gradients.features import FeatureMeasurement
 from cobatrain.gradients.options import GradientOptions
 from cobatrain.gradients.per_prompt import trained_parameters
 from cobatrain.gradients.rollout_groups import RolloutGroups, rollouts_of
@@ -31,8 +31,8 @@ class Measurement:
 def plan_steps(learner: LanguageModelLearner, options: GradientOptions) -> float:
     """About how many training steps a measurement costs: backward passes over those of a step.
 
-    A feature is one backward pass of one response, a group's halves are as many as its rollouts;
-    a quarter of the groups is measured twice.
+    A feature is one backward pass of one response, a group's halves are as many as its rollouts,
+    and groups are measured twice.
     """
     config = learner.config
     size = min(options.prompts or learner.num_prompts, learner.num_prompts)
@@ -46,6 +46,8 @@ def measure_gradients(
     learner: LanguageModelLearner,
     options: GradientOptions,
     on_done: Callable[[str, int, int], None] = lambda what, done, total: None,
+    *,
+    step: int = 0,
 ) -> Measurement:
     """Measure the policy of a learner; its run, its random streams and its weights stay the same.
 
@@ -53,6 +55,7 @@ def measure_gradients(
         learner: of a task whose reward is an exact match.
         options: what is measured.
         on_done: gets the name of a phase, what is done of it, and its total.
+        step: of the run whose checkpoint the learner's weights are.
 
     Raises InputError for a task of another kind, a model without trained parameters, a pool without
     prompts that are mixed often enough, and gradients that are not finite.
@@ -70,9 +73,10 @@ def measure_gradients(
         groups = RolloutGroups(learner, options, sketch, chosen, on_done)
         metric = groups.metric()
         noise = groups.measure(metric)
-        features = measure_features(learner, sketch, metric, chosen, on_done)
+        features = FeatureMeasurement(learner, options, sketch, metric, chosen).measure(on_done)
     finally:
         model.train(training)
     parts = measure_parts(noise.groups, np.random.default_rng([options.seed, 1]))
     found = Findings(chosen, metric, noise, features, parts)
-    return Measurement(stored(learner, options, found, time.perf_counter() - began), parts)
+    seconds = time.perf_counter() - began
+    return Measurement(stored(learner, options, found, {"step": step, "seconds": seconds}), parts)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from cobasim.gradients import MeasuredGradients
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,9 @@ class GradientOptions:
         dim: numbers of a sketch.
         rank: directions that are stored.
         plain_rank: the same of the plain metric, which only gradient norms need.
+        least: probability of a token, where the answer before it is right; those below it are taken
+            together. 1: all are, at each position.
+        like: another measurement of the same prompts: the same alternatives are taken.
         seed: of the choice of prompts, the halves, the sketch and the bootstrap.
     """
 
@@ -25,4 +30,19 @@ class GradientOptions:
     dim: int = 16_384
     rank: int = 512
     plain_rank: int = 128
+    least: float = 1e-3
+    like: MeasuredGradients | None = None
     seed: int = 0
+
+    def settled(self) -> GradientOptions:
+        """With the prompts, the sketch and the directions of ``like``, if there is one."""
+        if self.like is None:
+            return self
+        info = self.like.info
+        return replace(
+            self,
+            prompts=int((~self.like.heldout).sum()),
+            dim=int(info["sketch"]["dim"]),
+            seed=int(info["sketch"]["seed"]),
+            rank=int(self.like.noise.size),
+        )

@@ -89,12 +89,15 @@ class RolloutGroups:
             self._on_done(what, done, total)
 
     def metric(self) -> Metric:
-        """Adam's metric, from a quarter of the groups (8 at least)."""
-        some = slice(0, max(8, self._which.size // 4))
+        """Adam's metric, from all groups.
+
+        From the same ones that are measured: a parameter that only one of them moves would
+        otherwise count as one that never moves, and its noise without bound.
+        """
         return mean_square(
             (
                 gradient
-                for half in self._halves(some, "metric")
+                for half in self._halves(slice(None), "metric")
                 for gradient in (half.first, half.second)
             ),
             trained_parameters(self._learner.model),

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from cobasim.arrays import FloatArray, RealArray
-from cobasim.gradients import LowRank, MeasuredGradients, MeasuredGroups, PartsReport, compress
+from cobasim.gradients import MeasuredGradients, MeasuredGroups, PartsReport
 from cobatrain.gradients.chosen import Chosen
 from cobatrain.gradients.features import Features
 from cobatrain.gradients.metric import Metric
@@ -33,37 +33,41 @@ class Findings:
 
 
 def stored(
-    learner: LanguageModelLearner, options: GradientOptions, found: Findings, seconds: float
+    learner: LanguageModelLearner, options: GradientOptions, found: Findings, more: dict[str, Any]
 ) -> MeasuredGradients:
-    """The file's contents: features in few directions, and the noise along them."""
-    features, noise = found.features, found.noise
-    adam = compress(features.adam, options.rank, features.adam_square)
-    plain = compress(features.plain, options.plain_rank, features.plain_square)
+    """The file's contents; ``more`` is what else it says of itself."""
+    features, noise, plain = found.features, found.noise, found.features.plain
     # the loss divides a response's log-prob by its length, or by a constant
     scale = 1.0 / (learner.config.update.constant_length or noise.length)
     return MeasuredGradients(
         rate=found.chosen.rates,
         level=found.chosen.levels,
         heldout=found.chosen.heldout,
-        features=adam.coordinates,
-        rest=adam.rest,
+        prompt=features.prompt,
+        position=features.position,
+        token=features.token,
+        odds=features.odds,
+        features=features.coordinates,
+        own=features.own,
         plain=scale * plain.coordinates,
         plain_rest=scale * plain.rest,
-        noise=_noise_along(adam, noise.noise, noise.squares, options.dim),
+        noise=_noise_along(features.directions, noise.noise, noise.squares, options.dim),
         noise_total=float(noise.squares.mean()),
         plain_within=scale**2 * found.parts.overall.within.value,
         within_at=_within_at(noise.groups),
         root_sum=scale * found.metric.root_sum,
-        info=_info(learner, options, found, adam) | {"seconds": seconds},
+        info=_info(learner, options, found) | more,
     )
 
 
-def _noise_along(low_rank: LowRank, noise: RealArray, squares: FloatArray, dim: int) -> FloatArray:
+def _noise_along(
+    directions: RealArray, noise: RealArray, squares: FloatArray, dim: int
+) -> FloatArray:
     """Variance (r,) of a rollout's noise along each stored direction.
 
     The sketch adds |noise|^2 / D to each on average, which is taken away again.
     """
-    along = (noise.astype(np.float64) @ low_rank.directions.T) ** 2
+    along = (noise.astype(np.float64) @ directions.T) ** 2
     return np.asarray(np.maximum(along.mean(axis=0) - squares.mean() / dim, 0.0))
 
 
@@ -78,10 +82,9 @@ def _within_at(groups: MeasuredGroups) -> FloatArray:
 
 
 def _info(
-    learner: LanguageModelLearner, options: GradientOptions, found: Findings, adam: LowRank
+    learner: LanguageModelLearner, options: GradientOptions, found: Findings
 ) -> dict[str, Any]:
     features, noise = found.features, found.noise
-    kept = float((adam.coordinates**2).sum() / max(features.adam_square.sum(), 1e-300))
     return {
         "method": "exact",
         "model": learner.config.model.path,
@@ -89,14 +92,15 @@ def _info(
         "parameters of the model": sum(p.numel() for p in learner.model.parameters()),
         "task": learner.task.name,
         "task fingerprint": learner.task.fingerprint(),
-        "step": learner.step,
         "config": learner.config.model_dump(mode="json"),
         "groups": int(noise.groups.rate.size),
         "rollouts of a group": noise.rollouts,
         "tokens of a response": noise.length,
         "sketch": {"dim": options.dim, "seed": options.seed, "error": features.error},
-        "rank": int(adam.coordinates.shape[1]),
-        "share of squared length kept": kept,
+        "rank": len(features.directions),
+        "share of squared length kept": features.kept,
+        "alternatives": int(features.odds.size),
+        "least probability of an alternative": options.least,
         "parts": found.parts.to_json(),
         "versions": {
             "coba-testbed": version("coba-testbed"),

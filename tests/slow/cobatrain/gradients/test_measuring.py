@@ -16,6 +16,7 @@ from cobasim.gradients import read_measured_gradients, write_measured
 from cobatrain import trainer
 from cobatrain.exact import exact_log_rates
 from cobatrain.gradients import GradientOptions, measure_gradients
+from cobatrain.gradients.alternatives import alternatives_of
 from cobatrain.gradients.per_prompt import logit_gradients, trained_parameters
 
 OPTIONS = GradientOptions(prompts=60, groups=24, rollouts=8, dim=4096, rank=32, plain_rank=8)
@@ -70,8 +71,10 @@ def test_a_measurement_leaves_everything_as_it_was_and_is_the_same_again(learner
         assert number <= total
 
     one = measure_gradients(learner, OPTIONS, done)
-    assert list(told) == ["metric", "groups", "features"]
-    assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in told.values())
+    assert list(told) == ["metric", "groups", "directions", "features"]
+    for phase in ("metric", "groups", "features"):
+        assert told[phase] == list(range(1, len(told[phase]) + 1))
+    assert told["directions"] == sorted(told["directions"])
     for parameter, old in zip(learner.model.parameters(), before, strict=True):
         assert torch.equal(parameter, old)
         assert parameter.grad is None
@@ -81,6 +84,7 @@ def test_a_measurement_leaves_everything_as_it_was_and_is_the_same_again(learner
     first, second = (read_measured_gradients(tmp_path / name) for name in ("a.npz", "b.npz"))
     np.testing.assert_array_equal(first.rate, second.rate)
     np.testing.assert_allclose(first.noise, second.noise, rtol=1e-3, atol=1e-6)
+    np.testing.assert_array_equal(first.token, second.token)
     inner = [m.features @ m.features.T for m in (first, second)]
     np.testing.assert_allclose(*inner, rtol=0.01, atol=0.01 * np.abs(inner[0]).max())
     assert first.heldout.sum() == 20
@@ -88,7 +92,78 @@ def test_a_measurement_leaves_everything_as_it_was_and_is_the_same_again(learner
     assert 0 < first.info["sketch"]["error"] < 3 / np.sqrt(4096)
     assert (first.noise >= 0).all()
     assert first.noise.sum() <= first.noise_total
+    # halves of 4 in a metric that was made of them: sum sqrt(q) <= sqrt(parameters x sum q), so no
+    # parameter that is rarely moved can count without bound
+    root_sum = first.root_sum * first.info["tokens of a response"]
+    assert first.noise_total <= 2 * 4 * root_sum * np.sqrt(first.info["parameters"])
     json.dumps(one.parts.to_json())
+
+
+def test_odds_and_their_gradients_are_those_of_the_policy(learner):
+    """Alternatives against true pass rates, before and after a small step of the parameters."""
+    answers = learner.exact_answers(learner.task.train[:4])
+    parameters = trained_parameters(learner.model)
+    rng = torch.Generator().manual_seed(0)
+    direction = [torch.randn(p.shape, generator=rng) * 1e-4 for p in parameters]
+
+    def moved(sign):
+        with torch.no_grad():
+            for parameter, step in zip(parameters, direction, strict=True):
+                parameter.add_(sign * step)
+
+    for number in range(4):
+        found = alternatives_of(learner.model, answers, number, 1.0, 1e-2)
+        assert found.log_rate == pytest.approx(
+            exact_log_rates(learner.model, answers, 1.0)[number], rel=1e-5
+        )
+        assert (found.token == -1).sum() == found.position.max() + 1  # the rest of each position
+        assert (found.probability[found.token >= 0] >= 1e-2).all()
+        change = np.zeros(found.odds.size)
+        for some, gradients in found.gradients():
+            change[some] = sum(
+                (gradient @ step.reshape(-1)).numpy()
+                for gradient, step in zip(gradients, direction, strict=True)
+            )
+        like = found.position, found.token
+        moved(1.0)
+        up = alternatives_of(learner.model, answers, number, 1.0, 1.0, like)
+        moved(-2.0)
+        down = alternatives_of(learner.model, answers, number, 1.0, 1.0, like)
+        moved(1.0)
+        np.testing.assert_array_equal(up.token, found.token)
+        np.testing.assert_allclose((up.odds - down.odds) / 2, change, rtol=0.02, atol=2e-4)
+        single = alternatives_of(learner.model, answers, number, 1.0, 1.0)
+        assert (single.token == -1).all()
+        assert single.log_rate == pytest.approx(found.log_rate, rel=1e-5)
+
+
+def test_gradients_do_not_depend_on_how_many_are_computed_at_once(learner, monkeypatch):
+    answers = learner.exact_answers(learner.task.train[:1])
+    found = alternatives_of(learner.model, answers, 0, 1.0, 1e-2)
+    together = [torch.cat(parts) for parts in zip(*(g for _, g in found.gradients()), strict=True)]
+    monkeypatch.setattr("cobatrain.gradients.alternatives.AT_ONCE", 1)
+    single = [torch.cat(parts) for parts in zip(*(g for _, g in found.gradients()), strict=True)]
+    for one, two in zip(together, single, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-5)
+
+
+def test_a_later_step_of_the_same_prompts(learner):
+    first = measure_gradients(learner, OPTIONS).measured
+    options = GradientOptions(groups=24, rollouts=8, plain_rank=8, like=first).settled()
+    assert (options.prompts, options.dim, options.rank) == (60, 4096, 32)
+    with torch.no_grad():
+        for parameter in learner.model.parameters():
+            parameter.mul_(1.02)
+    try:
+        later = measure_gradients(learner, options, step=7).measured
+    finally:
+        with torch.no_grad():
+            for parameter in learner.model.parameters():
+                parameter.div_(1.02)
+    assert later.step == 7
+    np.testing.assert_array_equal(first.prompt, later.prompt)
+    np.testing.assert_array_equal(first.token, later.token)
+    assert np.abs(first.odds - later.odds).max() > 0.01
 
 
 def test_other_rollouts_are_sampled_than_those_of_the_run(learner):

@@ -44,18 +44,23 @@ def rewritten(path, change):
 
 CHANGES = {
     # name: (change, what the line says)
-    "another version": (lambda a, h: h.update(version=2), "has version 2 .*reads version 1"),
+    "another version": (lambda a, h: h.update(version=1), "has version 1 .*reads version 2"),
     "another kind": (lambda a, h: h.update(kind="x"), "something else"),
-    "an array is missing": (lambda a, h: a.pop("rest"), "lacks rest"),
+    "an array is missing": (lambda a, h: a.pop("odds"), "lacks odds"),
     "a number is missing": (lambda a, h: h.pop("root_sum"), "lacks root_sum"),
     "no information": (lambda a, h: h.pop("info"), "lacks info"),
     "NaN": (lambda a, h: a["features"].__setitem__((0, 0), np.nan), "features holds NaN"),
-    "infinity": (lambda a, h: a["rest"].__setitem__(0, np.inf), "rest holds NaN or infinity"),
+    "infinity": (lambda a, h: a["odds"].__setitem__(0, np.inf), "odds holds NaN or infinity"),
     "a rate of 0": (lambda a, h: a["rate"].__setitem__(0, 0.0), "pass rates must lie"),
     "a rate of 2": (lambda a, h: a["rate"].__setitem__(0, 2.0), "pass rates must lie"),
     "all held out": (lambda a, h: a["heldout"].fill(True), "prompts to train on"),
     "none held out": (lambda a, h: a["heldout"].fill(False), "held-out ones"),
     "shapes": (lambda a, h: a.update(noise=a["noise"][:-1]), "has the shape"),
+    "a prompt without alternatives": (
+        lambda a, h: a["prompt"].__setitem__(a["prompt"] == 3, 4),
+        "each of 80 prompts needs an alternative",
+    ),
+    "another order": (lambda a, h: a.update(prompt=a["prompt"][::-1]), "in the order of prompts"),
     "text for a number": (lambda a, h: h.update(root_sum="many"), "could not convert"),
 }
 

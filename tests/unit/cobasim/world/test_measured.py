@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from measured_files import made
-from scipy.special import expit, logit
+from measured_files import made, rates_by_hand
+from scipy.special import logit
 
 from cobasim.allocation import make_allocator
 from cobasim.errors import InputError
@@ -39,12 +39,28 @@ def test_it_starts_at_the_measured_rates_of_train_and_held_out_prompts(file):
     np.testing.assert_allclose(policy.pass_rates(np.arange(60)), rates[:60])
 
 
+def by_hand(measured):
+    """Gradients of the logits (n, r) and (n,), from finite differences of the definition."""
+    alternatives = measured.prompt, measured.position
+
+    def logits(odds):
+        return logit(rates_by_hand(*alternatives, odds))
+
+    shared, own = np.zeros((80, 8)), np.zeros(80)
+    for number, prompt in enumerate(measured.prompt):
+        step = np.zeros(measured.odds.size)
+        step[number] = 1e-6
+        slope = (logits(measured.odds + step) - logits(measured.odds - step))[prompt] / 2e-6
+        shared[prompt] += slope * measured.features[number]
+        own[prompt] += slope * measured.own[number]
+    return shared, own
+
+
 def test_a_first_step_is_adams_by_hand(file):
     """One step without noise, from the definitions alone."""
     policy, measured = build(file, noise=0.0), made()
     prompts, budgets = np.arange(10, 26), np.full(16, 8)
     passes = policy.rollout(prompts, budgets)
-    before = logit(policy.all_pass_rates())
     norm = policy.update()["grad_norm"]
     move = group_weights(budgets, "rollout") * group_update(passes, budgets)[0]
     plain = move @ measured.plain[prompts]
@@ -53,24 +69,123 @@ def test_a_first_step_is_adams_by_hand(file):
     clip = min(1.0, 1.0 / length)
     # the first moment and the root of the second are those of this gradient
     step = 1e-3 * 3.0 * clip / (clip * length)
-    shift = measured.features @ (move @ measured.features[prompts]) * step
-    shift[prompts] += measured.rest[prompts] ** 2 * move * step
-    np.testing.assert_allclose(logit(policy.all_pass_rates()) - before, shift, rtol=1e-6)
+    shared, own = by_hand(measured)
+    odds = measured.odds + measured.features @ (move @ shared[prompts]) * step
+    for prompt, moved in zip(prompts, move, strict=True):
+        rows = measured.prompt == prompt
+        odds[rows] += measured.own[rows] * own[prompt] * moved * step
+    expected = rates_by_hand(measured.prompt, measured.position, odds)
+    np.testing.assert_allclose(policy.all_pass_rates(), expected, rtol=1e-5)
 
 
-def test_gradients_are_those_of_the_logits(file):
-    policy = build(file)
+@pytest.mark.parametrize("linear_in", ["tokens", "logit"])
+def test_gradients_are_those_of_the_logits(file, linear_in):
+    policy = build(file, linear_in=linear_in)
+    policy.theta += np.linspace(-0.2, 0.3, 8)  # somewhere else than at the start
     prompts, moves = np.arange(5), np.array([0.3, 0.0, -0.2, 1.0, 0.1])
-    view = policy.view(prompts)
-    shared, own = policy.gradients(view, moves)
-    for number in range(3):
-        small = 1e-6
-        policy.theta[number] += small
+    shared, own = policy.gradients(policy.view(prompts), moves)
+
+    def change(parameter, places):
+        parameter[places] += 1e-3
         up = logit(policy.pass_rates(prompts))
-        policy.theta[number] -= small
+        parameter[places] -= 2e-3
         down = logit(policy.pass_rates(prompts))
-        assert moves @ (up - down) / small == pytest.approx(shared[number], rel=1e-4)
-    np.testing.assert_allclose(own, moves * made().rest[:5])
+        parameter[places] += 1e-3
+        return (up - down) / 2e-3
+
+    for number in range(3):
+        assert moves @ change(policy.theta, number) == pytest.approx(shared[number], rel=1e-3)
+    np.testing.assert_allclose(own, moves * change(policy.own, prompts), rtol=1e-3, atol=1e-6)
+
+
+def test_linear_in_the_logit_is_the_same_gradient_at_the_start_and_never_turns(file):
+    tokens, joined = build(file), build(file, linear_in="logit")
+    prompts = np.arange(60)
+    np.testing.assert_allclose(joined.all_pass_rates(), tokens.all_pass_rates(), rtol=1e-6)
+    one, two = tokens.view(prompts).rows, joined.view(prompts).rows
+    np.testing.assert_allclose(one.shared, two.shared, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(one.own, two.own, rtol=1e-6)
+    for policy in (tokens, joined):
+        policy.theta += 0.5
+    np.testing.assert_array_equal(joined.view(prompts).rows.shared, two.shared)
+    assert np.abs(tokens.view(prompts).rows.shared - one.shared).max() > 0.1
+    with pytest.raises(InputError, match="linear_in is a setting of measured worlds"):
+        validated(WorldConfig, {"linear_in": "logit"})
+
+
+def later(step, seed=1, **changes):
+    """The same prompts and alternatives at a later step: other odds and gradients."""
+    first, other = made(), made(seed=seed)
+    rng = np.random.default_rng(seed)
+    odds = first.odds + rng.normal(0, 0.1, first.odds.size)
+    values = {
+        "odds": odds,
+        "rate": rates_by_hand(first.prompt, first.position, odds),
+        "features": rng.standard_normal(first.features.shape).astype(np.float16),
+        "noise": other.noise,
+        "root_sum": 5.0,
+        "info": first.info | {"step": step},
+    }
+    return made(**(values | changes))
+
+
+def test_features_are_replaced_at_the_step_of_the_next_file(file, tmp_path):
+    write_measured(later(3), tmp_path / "h.npz")
+    loop = LoopConfig(steps=6, batch_size=16, total_budget=128, eval_every=1)
+
+    def rates(names, steps):
+        world = validated(WorldConfig, {"world": names, "noise": 0.0})
+        loops = build_loop(RunConfig(allocator="uniform", loop=loop, world=world))
+        for _ in range(steps):
+            loops.advance(make_allocator("uniform"))
+        return loops.learner
+
+    both = f"{file},{tmp_path}/h.npz"
+    np.testing.assert_array_equal(rates(both, 2).all_pass_rates(), rates(file, 2).all_pass_rates())
+    turned = rates(both, 3)
+    assert turned.measured.step == 3
+    np.testing.assert_array_equal(turned.features, later(3).features.astype(np.float32))
+    # what momentum carries over is applied, and nothing else
+    before = rates(file, 3)
+    root = np.sqrt(before.optimiser.own_square / (1 - 0.999**3))
+    carried = 1e-3 * 3.0 * 9.0 * before.optimiser.moment / root
+    before.theta += carried
+    np.testing.assert_allclose(turned.all_pass_rates(), before.all_pass_rates(), rtol=1e-6)
+    assert not turned.theta.any()
+    assert turned.optimiser.rate == pytest.approx(1e-3 * 5.0)
+
+
+def test_a_run_that_is_resumed_after_its_features_were_replaced(file, tmp_path):
+    write_measured(later(2), tmp_path / "h.npz")
+    names = f"{tmp_path}/h.npz,{file.removeprefix('measured:')}"  # in any order
+    world = validated(WorldConfig, {"world": f"measured:{names}"})
+    loop = LoopConfig(steps=6, batch_size=16, total_budget=128)
+    config = RunConfig(allocator="coba", loop=loop, world=world)
+    coba = make_allocator("coba")
+    for stop in (1, 2, 4):
+        whole, broken, resumed = (build_loop(config) for _ in range(3))
+        for _ in range(stop):
+            whole.advance(coba)
+            broken.advance(coba)
+        resumed.load_state_dict(broken.state_dict())
+        for _ in range(6 - stop):
+            assert whole.advance(coba).learner == resumed.advance(coba).learner
+        rates = whole.learner.all_pass_rates()
+        np.testing.assert_array_equal(rates, resumed.learner.all_pass_rates())
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (lambda: later(0), "measured at step 0, as another file was"),
+        (lambda: made(seed=2, info=made().info | {"step": 3}), "other prompts or alternatives"),
+        (lambda: later(3, token=made().token + 1), "token differ.*--like"),
+    ],
+)
+def test_files_that_do_not_belong_together(file, tmp_path, other, words):
+    write_measured(other(), tmp_path / "h.npz")
+    with pytest.raises(InputError, match=words):
+        validated(WorldConfig, {"world": f"{file},{tmp_path}/h.npz"})
 
 
 def test_the_noise_has_the_measured_variance_along_each_direction(file):
@@ -129,7 +244,8 @@ def test_smaller_pools_are_drawn_without_repeats_and_larger_ones_are_copies(file
     many.own[twin[0]] = 1.0  # what one has learned by itself, its copy has not
     rates = many.pass_rates(twin)
     assert rates[0] != rates[1]
-    assert expit(-many.difficulty[twin]).std() == 0
+    many.own[:] = 0.0
+    assert np.ptp(many.pass_rates(twin)) == 0
 
 
 @pytest.mark.parametrize(
