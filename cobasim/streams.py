@@ -12,6 +12,7 @@ DRIFT = 6  # exogenous changes of the world
 REGIME = 7  # the prompts of a new regime
 ALLOCATION = 8  # choices of allocators that draw lots
 LENGTHS = 9  # response lengths of prompts
+COPIES = 11  # how copies of a measured prompt differ
 EVIDENCE = 10  # counts of rollouts from before the run
 
 

@@ -10,7 +10,7 @@ from cobasim.gradients.file import (
     read_measured_gradients,
     write_measured,
 )
-from cobasim.gradients.low_rank import LowRank, compress
+from cobasim.gradients.low_rank import LowRank, compress, folded
 from cobasim.gradients.parts import (
     MeasuredGroups,
     Part,
@@ -27,6 +27,7 @@ __all__ = [
     "Parts",
     "PartsReport",
     "compress",
+    "folded",
     "measure_parts",
     "read_measured_files",
     "read_measured_gradients",

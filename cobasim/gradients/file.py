@@ -40,7 +40,8 @@ class MeasuredGradients:
         position: (N,) of the answer's token that it competes with; not falling within a prompt.
         token: (N,) its id; -1: all those of small probability together.
         odds: (N,) log-odds at the start.
-        features: (N, r) their gradients in Adam's metric, along directions that prompts share.
+        features: (N, r) their gradients in Adam's metric, along directions that prompts share; the
+            last ``folded`` numbers are a sketch of what lies outside the others.
         own: (N,) the same along a direction that no other prompt has.
         plain: (n, r') gradients of the logits of the pass rates in the plain metric, and
             ``plain_rest`` (n,), what is left. In the units of the loss, which divides a response's
@@ -66,6 +67,7 @@ class MeasuredGradients:
     plain_rest: FloatArray
     noise: FloatArray
     noise_total: float
+    folded: int
     plain_within: float
     within_at: FloatArray
     root_sum: float
@@ -89,6 +91,8 @@ class MeasuredGradients:
                 raise InputError(f"{name} holds NaN or infinity: measure again")
         if not ((self.rate > 0.0) & (self.rate < 1.0)).all():
             raise InputError("pass rates must lie between 0 and 1, ends excluded")
+        if not 0 <= self.folded <= self.noise.size:
+            raise InputError(f"{self.folded} of {self.noise.size} numbers cannot be folded")
         if self.heldout.all() or not self.heldout.any():
             raise InputError("there must be prompts to train on and held-out ones")
         if not np.array_equal(np.unique(self.prompt), np.arange(size)):
@@ -108,7 +112,7 @@ ARRAYS = (
     "plain_rest", "noise", "within_at",
 )  # fmt: skip
 HALF = ("features", "own", "plain")
-NUMBERS = ("noise_total", "plain_within", "root_sum")
+NUMBERS = ("noise_total", "folded", "plain_within", "root_sum")
 
 
 def write_measured(measured: MeasuredGradients, path: Path) -> None:
@@ -168,7 +172,7 @@ def read_measured_files(paths: str) -> list[MeasuredGradients]:
                     f"{name} has other prompts or alternatives than {names[0]} ({array} differ): "
                     f"measure it with --like {names[0]}"
                 )
-        if file.noise.size != files[0].noise.size:
+        if (file.noise.size, file.folded) != (files[0].noise.size, files[0].folded):
             raise InputError(f"{name} has {file.noise.size} directions, not {files[0].noise.size}")
     return files
 
@@ -203,6 +207,7 @@ def _read(path: str, _changed: int, _size: int) -> MeasuredGradients:
     values: dict[str, Any] = {name: arrays[name] for name in ARRAYS}
     try:
         values |= {name: float(head[name]) for name in NUMBERS}
+        values["folded"] = int(head["folded"])
         return MeasuredGradients(**values, info=head["info"])
     except (InputError, TypeError, ValueError) as error:
         raise InputError(f"{path}: {error}") from None

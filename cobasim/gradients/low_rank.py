@@ -57,3 +57,17 @@ def compress(vectors: RealArray, rank: int, squares: FloatArray | None = None) -
     lengths = np.diag(gram) if squares is None else squares
     rest = np.sqrt(np.maximum(lengths - (coordinates * coordinates).sum(axis=1), 0.0))
     return LowRank(coordinates, rest, np.asarray(directions, dtype=np.float64))
+
+
+def folded(vectors: RealArray, dim: int, seed: int) -> RealArray:
+    """Vectors (n, D) as (n, dim), by random signs and sums of D / dim numbers each.
+
+    Inner products keep their value on average; their error is |x| |y| / sqrt(dim). Raises
+    InputError unless dim divides D.
+    """
+    size = vectors.shape[-1]
+    if dim < 1 or size % dim:
+        raise InputError(f"{dim} numbers do not divide the {size} of a sketch")
+    signs = np.random.default_rng([seed, 5]).integers(0, 2, size) * 2 - 1
+    signed = vectors * signs.astype(vectors.dtype)
+    return np.asarray(signed.reshape(*vectors.shape[:-1], size // dim, dim).sum(axis=-2))

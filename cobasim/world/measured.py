@@ -21,7 +21,7 @@ import numpy as np
 from cobasim.arrays import FloatArray, IntArray, RealArray
 from cobasim.errors import InputError
 from cobasim.gradients import MeasuredGradients, read_measured_files
-from cobasim.streams import HELDOUT, POPULATION, stream
+from cobasim.streams import COPIES, HELDOUT, POPULATION, stream
 from cobasim.world.answers import Answers
 from cobasim.world.config import MEASURED
 from cobasim.world.linear import lengths
@@ -64,8 +64,8 @@ class MeasuredPolicy(SimulatedPolicy):
     The odds stay where they are; what Adam's momentum still carries is applied at once.
 
     Pools of another size: fewer prompts than measured are drawn without repeats by the seed. More
-    are copies, which share their prompt's directions but have an own one each, as different prompts
-    of its kind would.
+    are copies, which share their prompt's directions but not what lies outside them, as different
+    prompts of its kind would: own directions are their own, and folded numbers get other signs.
 
     Raises InputError for a bad file, and for measured pass rates beside those of the file.
     """
@@ -91,9 +91,12 @@ class MeasuredPolicy(SimulatedPolicy):
         """See ``SimulatedPolicy``."""
         whole = Answers.of(self.measured.prompt, self.measured.position)
         self.chosen, self.answers = whole.take(self.rows)
+        self.whole_count = self.answers.count
         if self.config.linear_in == "logit":
             count = np.ones_like(self.answers.count)
             self.tokens, self.answers = self.answers, Answers(count.cumsum() - 1, count, count > 0)
+        if self.measured.folded and self.rows.size > self.measured.rate.size:
+            self.signs_of_copies = self._signs()
         self.theta = np.zeros(self.measured.noise.size)
         self._take_features(rates)
         self.odds = self.odds_measured.copy()
@@ -104,6 +107,8 @@ class MeasuredPolicy(SimulatedPolicy):
         self.odds_measured = measured.odds[chosen]
         self.features: RealArray = measured.features[chosen]
         self.own_slope: RealArray = measured.own[chosen]
+        if measured.folded and self.rows.size > measured.rate.size:
+            self.features[:, -measured.folded :] *= self.signs_of_copies
         if self.config.linear_in == "logit":
             self._join_alternatives()
         _, weights = self.answers.rates(self.odds_measured)
@@ -115,6 +120,13 @@ class MeasuredPolicy(SimulatedPolicy):
         at, height = measured.within_at.T
         self.within = np.interp(rates, at, height)  # (n,) of each prompt, relative to the mean
         self.plain_noise = self.config.noise**2 * measured.plain_within
+
+    def _signs(self) -> RealArray:
+        """Signs (N, folded) by which copies of a prompt differ; those of the first are all 1."""
+        rng = stream(self.seed, COPIES)
+        signs = rng.integers(0, 2, (self.rows.size, self.measured.folded), dtype=np.int8) * 2 - 1
+        signs[np.unique(self.rows, return_index=True)[1]] = 1
+        return np.repeat(signs, self.whole_count, axis=0)
 
     def _join_alternatives(self) -> None:
         """One alternative a prompt: not to pass, with minus the logit of its rate as log-odds."""

@@ -35,6 +35,9 @@ class GradientFlags:
     ] = None
     dim: Annotated[int, typer.Option(min=64, help="Numbers of a gradient's sketch.")] = 16_384
     rank: Annotated[int, typer.Option(min=1, help="Directions that are stored.")] = 512
+    rest: Annotated[
+        int, typer.Option(min=0, help="Numbers for what is left outside them; divides --dim.")
+    ] = 1024
     seed: Annotated[int, typer.Option(min=0, help="Of prompts, halves, sketch and bootstrap.")] = 0
     like: Annotated[
         str | None,

@@ -9,15 +9,17 @@ import numpy as np
 from torch import Tensor
 
 from cobasim.arrays import FloatArray, IntArray, RealArray
-from cobasim.gradients import LowRank, compress
+from cobasim.gradients import LowRank, compress, folded
 from cobatrain.gradients.alternatives import Alternatives, alternatives_of
 from cobatrain.gradients.chosen import Chosen
 from cobatrain.gradients.metric import Metric
 from cobatrain.gradients.options import GradientOptions
+from cobatrain.gradients.rollout_groups import MeasuredNoise
 from cobatrain.gradients.sketch import CountSketch
 from cobatrain.learner import LanguageModelLearner
 
 REPEATED = 64  # prompts whose features are sketched twice, to know the error
+OUTER = 1024  # alternatives by which the noise outside the directions is measured
 ROWS = 6  # vectors from which directions are found, in directions
 
 
@@ -28,10 +30,13 @@ class Features:
     Attributes:
         prompt, position, token: (N,) of each alternative.
         odds: (N,) log-odds at the start.
-        coordinates: (N, r) gradients of the log-odds along the directions, in Adam's metric.
-        own: (N,) along a direction that is the prompt's alone: that of what its logit's gradient
-            has outside the others.
+        coordinates: (N, r + rest) gradients of the log-odds in Adam's metric: along the directions,
+            then a second sketch of what lies outside them.
+        own: (N,) without a second sketch: along a direction that is the prompt's alone, that of
+            what its logit's gradient has outside the directions. Else 0.
         directions: (r, D) in the space of sketches.
+        outside: variance of a rollout's noise along what alternatives have outside the directions,
+            for each of its numbers.
         plain: gradients of the prompts' logits (n) in the plain metric, in few directions.
         error: of an inner product from the sketch, in units of the product of the lengths.
         kept: share of the squared lengths of the logits' gradients that lies in the directions.
@@ -45,6 +50,7 @@ class Features:
     own: FloatArray
     directions: RealArray
     plain: LowRank
+    outside: float
     error: float
     kept: float
 
@@ -62,7 +68,9 @@ class FeatureMeasurement:
         sketch: CountSketch,
         metric: Metric,
         chosen: Chosen,
+        noise: MeasuredNoise,
     ) -> None:
+        self._noise = noise
         self._model, self._options = learner.model, options
         self._temperature = learner.config.sampling.temperature
         self._sketch, self._metric, self._chosen = sketch, metric, chosen
@@ -70,7 +78,7 @@ class FeatureMeasurement:
 
     def measure(self, on_done: Callable[[str, int, int], None]) -> Features:
         """Everything; ``on_done`` gets the name of a phase, what is done of it, and its total."""
-        directions, error = self._directions(on_done)
+        directions, error, outer = self._directions(on_done)
         size = self._chosen.answers.size
         plain = np.zeros((size, self._sketch.dim), dtype=np.float32)
         parts: list[tuple[Alternatives, RealArray, FloatArray]] = []
@@ -78,15 +86,12 @@ class FeatureMeasurement:
         for i in range(size):
             found = self._alternatives(i)
             rows, plain[i] = self._sketched(found, logit_weights(found))
-            coordinates = rows @ directions.T
-            outside = rows - coordinates @ directions
+            kept = rows @ directions.T
+            coordinates, own = self._outside(found, rows - kept @ directions, kept)
+            parts.append((found, coordinates, own))
             weights = logit_weights(found).astype(np.float32)
-            rest = weights @ outside
-            length = float(np.linalg.norm(rest))
-            own = outside @ (rest / max(length, 1e-30))
-            parts.append((found, coordinates, own.astype(np.float64)))
-            square = float(np.square(weights @ coordinates).sum())
-            inside, whole = inside + square, whole + square + length**2
+            inside += float(np.square(weights @ kept).sum())
+            whole += float(np.square(weights @ rows).sum())
             on_done("features", i + 1, size)
         return Features(
             prompt=np.repeat(np.arange(size), [found.odds.size for found, _, _ in parts]),
@@ -97,9 +102,34 @@ class FeatureMeasurement:
             own=np.concatenate([own for _, _, own in parts]),
             directions=directions,
             plain=compress(plain, self._options.plain_rank),
+            outside=self._noise_outside(directions, outer),
             error=error,
             kept=inside / max(whole, 1e-300),
         )
+
+    def _outside(
+        self, found: Alternatives, left: RealArray, kept: RealArray
+    ) -> tuple[RealArray, FloatArray]:
+        """Coordinates and own parts of a prompt, from what its rows have outside directions."""
+        options = self._options
+        if options.rest:
+            both = np.concatenate([kept, folded(left, options.rest, options.seed)], axis=1)
+            return both, np.zeros(len(left))
+        rest = logit_weights(found).astype(np.float32) @ left
+        own = left @ (rest / max(float(np.linalg.norm(rest)), 1e-30))
+        return kept, own.astype(np.float64)
+
+    def _noise_outside(self, directions: RealArray, outer: RealArray) -> float:
+        """Mean square of a rollout's noise along unit vectors (k, D) outside the directions.
+
+        The noise itself is spread over many more directions than those that features have, so its
+        whole variance outside would be far too much. The sketch adds |noise|^2 / D, taken away.
+        """
+        noise = self._noise.noise
+        noise = noise - (noise @ directions.T) @ directions
+        along = float(np.square(noise @ outer.T).mean())
+        bias = float(np.square(noise).sum(axis=1).mean()) / noise.shape[1]
+        return float(max(along - bias, 0.0))
 
     def _alternatives(self, number: int) -> Alternatives:
         like = self._options.like
@@ -115,11 +145,13 @@ class FeatureMeasurement:
             None if like is None else (like.position[rows], like.token[rows]),
         )
 
-    def _directions(self, on_done: Callable[[str, int, int], None]) -> tuple[RealArray, float]:
-        """Those (r, D) in which alternatives, as likely as they are, lie most; and the error.
+    def _directions(
+        self, on_done: Callable[[str, int, int], None]
+    ) -> tuple[RealArray, float, RealArray]:
+        """Those (r, D) in which alternatives, as likely as they are, lie most; the sketch's error;
+        and unit vectors (k, D) along what some of them have outside.
 
-        From prompts at random, held-out ones among them: in their order by pass rate, so that each
-        difficulty has its share.
+        From prompts at random, held-out ones among them.
         """
         size, most = self._chosen.answers.size, ROWS * self._options.rank
         rng = np.random.default_rng([self._options.seed, 4])
@@ -139,10 +171,13 @@ class FeatureMeasurement:
             if count >= most:
                 break
         on_done("directions", most, most)
-        directions = compress(np.concatenate(rows), self._options.rank).directions
-        return directions.astype(np.float32), _sketch_error(
-            *map(np.stack, zip(*logits, strict=True))
-        )
+        vectors = np.concatenate(rows)
+        directions = compress(vectors, self._options.rank).directions.astype(np.float32)
+        error = _sketch_error(*map(np.stack, zip(*logits, strict=True)))
+        left = vectors - (vectors @ directions.T) @ directions
+        left = left[rng.permutation(len(left))[:OUTER]]
+        lengths = np.linalg.norm(left, axis=1, keepdims=True)
+        return directions, error, left / np.maximum(lengths, 1e-30)
 
     def _sketched(self, found: Alternatives, weights: FloatArray) -> tuple[RealArray, RealArray]:
         rows, plain, _ = self._both(found, weights, None)

@@ -73,7 +73,8 @@ def measure_gradients(
         groups = RolloutGroups(learner, options, sketch, chosen, on_done)
         metric = groups.metric()
         noise = groups.measure(metric)
-        features = FeatureMeasurement(learner, options, sketch, metric, chosen).measure(on_done)
+        measuring = FeatureMeasurement(learner, options, sketch, metric, chosen, noise)
+        features = measuring.measure(on_done)
     finally:
         model.train(training)
     parts = measure_parts(noise.groups, np.random.default_rng([options.seed, 1]))

@@ -17,6 +17,7 @@ class GradientOptions:
         rollouts: of each group; None: twice the mean budget of the run.
         dim: numbers of a sketch.
         rank: directions that are stored.
+        rest: numbers of a second sketch, of what lies outside these directions. 0: left out.
         plain_rank: the same of the plain metric, which only gradient norms need.
         least: probability of a token, where the answer before it is right; those below it are taken
             together. 1: all are, at each position.
@@ -29,6 +30,7 @@ class GradientOptions:
     rollouts: int | None = None
     dim: int = 16_384
     rank: int = 512
+    rest: int = 1024
     plain_rank: int = 128
     least: float = 1e-3
     like: MeasuredGradients | None = None
@@ -44,5 +46,6 @@ class GradientOptions:
             prompts=int((~self.like.heldout).sum()),
             dim=int(info["sketch"]["dim"]),
             seed=int(info["sketch"]["seed"]),
-            rank=int(self.like.noise.size),
+            rank=int(self.like.noise.size) - self.like.folded,
+            rest=self.like.folded,
         )

@@ -51,7 +51,13 @@ def stored(
         own=features.own,
         plain=scale * plain.coordinates,
         plain_rest=scale * plain.rest,
-        noise=_noise_along(features.directions, noise.noise, noise.squares, options.dim),
+        folded=options.rest,
+        noise=np.concatenate(
+            [
+                _noise_along(features.directions, noise.noise, noise.squares, options.dim),
+                np.full(options.rest, features.outside),
+            ]
+        ),
         noise_total=float(noise.squares.mean()),
         plain_within=scale**2 * found.parts.overall.within.value,
         within_at=_within_at(noise.groups),

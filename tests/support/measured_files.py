@@ -49,6 +49,7 @@ def made(prompts: int = 60, heldout: int = 20, rank: int = 8, seed: int = 0, **c
         "plain_rest": rng.uniform(0.5, 2.0, size),
         "noise": rng.uniform(0.1, 1.0, rank),
         "noise_total": 20.0,
+        "folded": 0,
         "plain_within": 9.0,
         "within_at": np.array([[0.1, 1.5], [0.9, 0.5]]),
         "root_sum": 3.0,
