@@ -30,6 +30,11 @@ Settings = Annotated[
 ]
 
 
+def names(text: str) -> tuple[str, ...]:
+    """Names, comma-separated."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def one_process(command: str) -> None:
     """Raise InputError if torchrun started a command that is for one process."""
     from cobatrain.parallel import processes

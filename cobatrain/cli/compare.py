@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from cobasim.cli import comparison_tables, progress_bar
-from cobatrain.cli.common import Config, Settings, one_process
+from cobatrain.cli.common import Config, Settings, names, one_process
 
 
 def compare(
@@ -33,8 +33,8 @@ def compare(
     base = load_config(config, settings or [])
     plan = comparison.Plan(
         config=base,
-        allocators=_names(allocators),
-        weightings=_names(weightings),
+        allocators=names(allocators),
+        weightings=names(weightings),
         seeds=tuple(range(base.seed, base.seed + seeds)),
     )
     for run in plan.runs():  # refused now rather than in the middle
@@ -53,8 +53,3 @@ def compare(
     for name, text in verdicts.items():
         console.print(f"Loss weighted per {name}: {text}", highlight=False)
     console.print(f"report  {folder / comparison.REPORT}", highlight=False, soft_wrap=True)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    """Names, comma-separated."""
-    return tuple(name.strip() for name in text.split(",") if name.strip())

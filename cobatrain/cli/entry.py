@@ -7,7 +7,7 @@ import os
 import typer
 
 from cobasim.cli import grouped, run_app
-from cobatrain.cli import benchmark, compare, evaluate, gradients, measure, prepare, train
+from cobatrain.cli import benchmark, compare, evaluate, gradients, measure, predict, prepare, train
 
 app = typer.Typer(
     name="cobatrain",
@@ -22,6 +22,7 @@ for command in (
     evaluate.evaluate,
     measure.measure,
     gradients.gradients,
+    predict.predict,
     compare.compare,
     benchmark.benchmark,
 ):

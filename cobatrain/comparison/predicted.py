@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cobasim.errors import InputError
-from cobasim.gradients import MeasuredGradients, read_measured_gradients
+from cobasim.gradients import MeasuredGradients, read_measured_files
 from cobasim.loop import Loop
 from cobasim.records import Run
 from cobasim.runs import CompareConfig, settle
@@ -23,13 +23,13 @@ SIZE = "train_size"  # of a generated task: the one setting in which it may diff
 
 
 def predicted(
-    plan: Plan, file: Path, seeds: int, settings: Mapping[str, Any] | None = None
+    plan: Plan, files: str, seeds: int, settings: Mapping[str, Any] | None = None
 ) -> CompareConfig:
     """The simulated comparison of the same loop, update, allocators and weightings.
 
     Args:
         plan: the real comparison.
-        file: of ``cobatrain gradients`` with the same model and task.
+        files: of ``cobatrain gradients`` with the same model and task, comma-separated.
         seeds: simulated ones.
         settings: of the world, in place of what follows from the plan.
 
@@ -37,8 +37,8 @@ def predicted(
     a measured world has not: measured first beliefs, warm-up, rescaling over several updates.
     """
     config = plan.config
-    measured = read_measured_gradients(file)
-    _check_same(measured, config, file)
+    measured = read_measured_files(files)[0]
+    _check_same(measured, config, files)
     other = [name for name in plan.weightings if name not in ALIKE]
     if other:
         raise InputError(
@@ -50,7 +50,7 @@ def predicted(
     known = {name: loop[name] for name in loop if name not in ("first_beliefs", "mix")}
     norm = config.update.max_grad_norm
     world = {
-        "world": f"{MEASURED}{file}",
+        "world": f"{MEASURED}{files}",
         "num_prompts": _pool(measured, config),
         "update": config.update.advantage,
         "learning_rate": config.update.learning_rate,
@@ -72,10 +72,10 @@ def _pool(measured: MeasuredGradients, config: TrainConfig) -> int:
     return int(np.count_nonzero(~measured.heldout)) if size is None else int(size)
 
 
-def _check_same(measured: MeasuredGradients, config: TrainConfig, file: Path) -> None:
+def _check_same(measured: MeasuredGradients, config: TrainConfig, file: str) -> None:
     """Model and task must be those of the measurement; a pool may be smaller or larger."""
-    stored = measured.info.get("config")
-    if not stored:
+    stored = measured.info.get("config", {})
+    if not {"model", "task", "task_seed"} <= stored.keys():
         raise InputError(f"{file} does not say what it was measured on: measure again")
     if Path(stored["model"]["path"]).name != Path(config.model.path).name:
         raise InputError(

@@ -87,7 +87,7 @@ def differences(
     return found
 
 
-def predict(file: Path, model: str, names: list[str], seeds: int, world: dict[str, Any]) -> Any:
+def predict(files: str, model: str, names: list[str], seeds: int, world: dict[str, Any]) -> Any:
     """Predictions of conditions, from a file of measured gradients."""
     found = {}
     for name in names:
@@ -96,7 +96,7 @@ def predict(file: Path, model: str, names: list[str], seeds: int, world: dict[st
         if "learning_rate" in world:  # fitted at the config's: follows the condition's
             usual = load_config(CONFIG).update.learning_rate
             scaled["learning_rate"] *= real.config.update.learning_rate / usual
-        config: CompareConfig = predicted(real, file, seeds, scaled)
+        config: CompareConfig = predicted(real, files, seeds, scaled)
         rows = list(
             in_parallel(
                 execute_row, [(run, norm_of_second_half) for run in plan(config)], ordered=True
@@ -104,8 +104,8 @@ def predict(file: Path, model: str, names: list[str], seeds: int, world: dict[st
         )
         found[name] = differences(rows, tuple(range(seeds)))
         print(name, json.dumps(found[name]["rollout"]["coba"]), flush=True)
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    return {"measured": digest, "world": world, "seeds": seeds, "conditions": found}
+    digests = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files.split(",")]
+    return {"measured": digests, "world": world, "seeds": seeds, "conditions": found}
 
 
 def real(folder: Path, name: str, model: str, seeds: int) -> Any:
@@ -137,7 +137,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("predict", "commands", "table"))
-    parser.add_argument("--measured", type=Path)
+    parser.add_argument("--measured")
     parser.add_argument("--predictions", type=Path)
     parser.add_argument("--model", default="models/tiny")
     parser.add_argument("--runs", type=Path, default=Path("runs/measured"))

@@ -19,7 +19,9 @@ from cobatrain.gradients import GradientOptions, measure_gradients
 from cobatrain.gradients.alternatives import alternatives_of
 from cobatrain.gradients.per_prompt import logit_gradients, trained_parameters
 
-OPTIONS = GradientOptions(prompts=60, groups=24, rollouts=8, dim=4096, rank=32, rest=64, plain_rank=8)
+OPTIONS = GradientOptions(
+    prompts=60, groups=24, rollouts=8, dim=4096, rank=32, rest=64, plain_rank=8
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,65 @@
+"""``cobatrain predict``: what ``compare`` would find, from measured gradients."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from cobasim.cli import JsonFlag, command_text, comparison_tables, progress_bar
+from cobatrain.cli.common import Config, Settings, names, one_process
+
+
+def predict(
+    config: Config,
+    measured: Annotated[
+        str,
+        typer.Option(
+            help="File of `cobatrain gradients` of this model and task; several, comma-separated, "
+            "if it was measured at several steps."
+        ),
+    ],
+    allocators: Annotated[str, typer.Option(help="Comma-separated.")] = "uniform,knapsack,coba",
+    weightings: Annotated[str, typer.Option(help="Comma-separated.")] = "rollout,prompt",
+    seeds: Annotated[int, typer.Option(min=1, help="Number of simulated seeds.")] = 16,
+    settings: Settings = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes at a time. Default: one per processor.")
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(help="New folder for runs and report. Default: runs/predict-TIME."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """What `compare` would find, predicted in seconds by the measured world of the model."""
+    from cobasim import runs
+    from cobatrain import comparison
+    from cobatrain.config import load_config
+
+    one_process("predict")
+    base = load_config(config, settings or [])
+    plan = comparison.Plan(base, names(allocators), names(weightings), (base.seed,))
+    simulated = runs.with_pool(comparison.predicted(plan, measured, seeds))
+    folder = Path(out or f"runs/predict-{datetime.now():%Y%m%d-%H%M%S}")
+    runs.claim_new_folder(folder)
+    with progress_bar() as progress:
+        bar = progress.add_task("measured world", total=simulated.num_runs)
+        finished = runs.run_all(
+            simulated, folder, jobs=jobs, on_finished=lambda: progress.advance(bar)
+        )
+    result = runs.score(simulated, finished)
+    report, _ = runs.store_comparison(result, folder, command=command_text("cobatrain"))
+    if as_json:
+        print(json.dumps(result.to_json()))
+        return
+    console = Console()
+    for table in comparison_tables(result.rows):
+        console.print(table)
+    for text in result.statements:
+        console.print(text, highlight=False)
+    console.print(f"report  {report}", highlight=False, soft_wrap=True)
