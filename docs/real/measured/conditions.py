@@ -1,15 +1,18 @@
 """Real conditions of the tiny model: predicted by a measured world, run, and compared.
 
     python docs/real/measured/conditions.py predict --measured FILE --out predictions.json
-    python docs/real/measured/conditions.py commands --model FOLDER --out FOLDER
-    python docs/real/measured/conditions.py table --runs FOLDER --predictions FILE
+    python docs/real/measured/conditions.py commands --model FOLDER --runs FOLDER
+    python docs/real/measured/conditions.py archive --model FOLDER --runs FOLDER
+    python docs/real/measured/conditions.py table --predictions FILE
 
-``predict`` is run and committed before the runs that ``commands`` prints.
+``predict`` is run and committed before the runs that ``commands`` prints. ``archive`` keeps
+finished conditions beside this file, and ``table`` compares them with predictions.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import hashlib
 import json
 import shlex
@@ -18,12 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from cobasim.records import read_run
+from cobasim.records import Run, read_archive, read_run
 from cobasim.runs import BASELINE, CompareConfig, execute_row, in_parallel, plan
-from cobasim.scores import mean_interval
-from cobatrain.comparison import Plan, norm_of_second_half, predicted
+from cobasim.scores import final_accuracy, mean_interval
+from cobatrain.comparison import Plan, norm_of_second_half, predicted, run_directory
 from cobatrain.config import load_config
 
+HERE = Path(__file__).parent
 ALLOCATORS = ("uniform", "knapsack", "coba", "signal", "signal-skip", "greso")
 WEIGHTINGS = ("rollout", "prompt")
 CONFIG = "tiny-compare"
@@ -47,48 +51,50 @@ CONDITIONS: dict[str, list[str]] = {
 """Settings that differ from the config, by the condition's name. Pools: 80 steps of M prompts visit
 2,048 prompts 2.5 times, unless said."""
 
+Rows = dict[tuple[str, str], dict[int, tuple[float, float]]]
+"""Weighting and allocator -> seed -> final held-out accuracy, gradient norm of the second half."""
+
 
 def plan_of(name: str, model: str, seeds: int) -> Plan:
     """The real comparison of a condition."""
-    settings = [*CONDITIONS[name], "evaluation.exact=true", f"model.path={model}"]
-    config = load_config(CONFIG, settings)
+    config = load_config(
+        CONFIG, [*CONDITIONS[name], "evaluation.exact=true", f"model.path={model}"]
+    )
     return Plan(config, ALLOCATORS, WEIGHTINGS, tuple(range(seeds)))
 
 
-def differences(
-    rows: list[dict[str, Any]], seeds: tuple[int, ...]
-) -> dict[str, dict[str, dict[str, float]]]:
+def points(rows: Rows, weighting: str, name: str, other: str = BASELINE) -> np.ndarray:
+    """Final accuracy minus that of ``other``, in points, by seed."""
+    mine, theirs = rows[weighting, name], rows[weighting, other]
+    return np.array([100 * (mine[seed][0] - theirs[seed][0]) for seed in sorted(mine)])
+
+
+def half(values: np.ndarray) -> float:
+    """Half of the 95 % interval of the mean."""
+    interval = mean_interval(values)
+    return float("nan") if interval.high is None else interval.high - interval.mean
+
+
+def differences(rows: Rows) -> dict[str, dict[str, dict[str, float]]]:
     """Points minus uniform with half intervals and norms over uniform's, by weighting and name."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     for weighting in WEIGHTINGS:
-        of = {
-            name: {
-                r["seed"]: r for r in rows if (r["allocator"], r["weighting"]) == (name, weighting)
-            }
-            for name in ALLOCATORS
-        }
-        uniform = of[BASELINE]
-        block: dict[str, dict[str, float]] = {}
-        for name, runs in of.items():
-            if name == BASELINE:
-                block[name] = {
-                    "heldout": 100 * float(np.mean([uniform[s]["final_heldout"] for s in seeds]))
-                }
-                continue
-            points = [100 * (runs[s]["final_heldout"] - uniform[s]["final_heldout"]) for s in seeds]
-            interval = mean_interval(points)
-            norm = np.mean([runs[s]["norm"] / uniform[s]["norm"] for s in seeds])
+        uniform = rows[weighting, BASELINE]
+        block = {BASELINE: {"heldout": 100 * float(np.mean([v for v, _ in uniform.values()]))}}
+        for name in ALLOCATORS[1:]:
+            gain = points(rows, weighting, name)
+            norm = [rows[weighting, name][seed][1] / uniform[seed][1] for seed in uniform]
             block[name] = {
-                "points": interval.mean,
-                "half": (interval.high or np.nan) - interval.mean,
-                "norm": float(norm),
+                "points": float(gain.mean()),
+                "half": half(gain),
+                "norm": float(np.mean(norm)),
             }
         found[weighting] = block
     return found
 
 
 def predict(files: str, model: str, names: list[str], seeds: int, world: dict[str, Any]) -> Any:
-    """Predictions of conditions, from a file of measured gradients."""
+    """Predictions of conditions, from files of measured gradients."""
     found = {}
     for name in names:
         scaled = dict(world)
@@ -97,46 +103,122 @@ def predict(files: str, model: str, names: list[str], seeds: int, world: dict[st
             usual = load_config(CONFIG).update.learning_rate
             scaled["learning_rate"] *= real.config.update.learning_rate / usual
         config: CompareConfig = predicted(real, files, seeds, scaled)
-        rows = list(
-            in_parallel(
-                execute_row, [(run, norm_of_second_half) for run in plan(config)], ordered=True
-            )
-        )
-        found[name] = differences(rows, tuple(range(seeds)))
+        runs = [(run, norm_of_second_half) for run in plan(config)]
+        rows: Rows = {}
+        for row in in_parallel(execute_row, runs, ordered=True):
+            at = rows.setdefault((row["weighting"], row["allocator"]), {})
+            at[row["seed"]] = row["final_heldout"], row["norm"]
+        found[name] = differences(rows)
         print(name, json.dumps(found[name]["rollout"]["coba"]), flush=True)
     digests = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files.split(",")]
     return {"measured": digests, "world": world, "seeds": seeds, "conditions": found}
 
 
-def real(folder: Path, name: str, model: str, seeds: int) -> Any:
-    """Differences of finished real runs of a condition; None if some are missing."""
-    from cobatrain.comparison import run_directory
-
-    rows, whole = [], plan_of(name, model, seeds)
+def finished(folder: Path, name: str, model: str, seeds: int) -> dict[tuple[str, str, int], Run]:
+    """Real runs of a condition by weighting, allocator and seed; those that are whole."""
+    whole, found = plan_of(name, model, seeds), {}
+    loop = whole.config.loop
     for weighting, allocator, seed in whole.cells():
         source = run_directory(folder / name, whole.source(weighting, allocator), allocator, seed)
-        if not (source / "steps.jsonl").exists():
-            return None
-        run = read_run(source)
-        scores = [r.evaluation["heldout"] for r in run.steps if r.evaluation is not None]
-        if run.steps[-1].rollouts < whole.config.loop.steps * whole.config.loop.total_budget:
-            return None
-        rows.append(
-            {
-                "allocator": allocator,
-                "weighting": weighting,
-                "seed": seed,
-                "final_heldout": scores[-1],
-            }
-            | norm_of_second_half(run)
+        if (source / "steps.jsonl").exists():
+            run = read_run(source)
+            if run.steps and loop.finished(run.steps[-1].step, run.steps[-1].rollouts):
+                found[weighting, allocator, seed] = run
+    return found
+
+
+def archive(folder: Path, name: str, model: str, seeds: int) -> bool:
+    """Keep a condition beside this file if all of its runs are whole."""
+    runs = finished(folder, name, model, seeds)
+    if len(runs) < len(WEIGHTINGS) * len(ALLOCATORS) * seeds:
+        return False
+    lines = []
+    for weighting, allocator, seed in runs:
+        if allocator == BASELINE and weighting != WEIGHTINGS[0]:
+            continue  # the same runs
+        at = run_directory(folder / name, weighting, allocator, seed)
+        header = json.loads((at / "header.json").read_text())
+        header["config"]["model"]["path"] = "models/tiny"
+        steps = [json.loads(line) for line in (at / "steps.jsonl").read_text().splitlines()]
+        lines.append(json.dumps({"header": header, "steps": steps}) + "\n")
+    with open(HERE / f"{name}.jsonl.gz", "wb") as sink:
+        sink.write(gzip.compress("".join(lines).encode(), mtime=0))
+    return True
+
+
+def archived(name: str) -> Rows:
+    """Final accuracies and norms of an archived condition."""
+    rows: Rows = {}
+    for run in read_archive(HERE / f"{name}.jsonl.gz"):
+        accuracy = final_accuracy(run)
+        assert accuracy is not None
+        head = run.header
+        for weighting in WEIGHTINGS if head.allocator == BASELINE else (head.weighting,):
+            at = rows.setdefault((weighting, head.allocator), {})
+            at[head.seed] = accuracy, norm_of_second_half(run)["norm"]
+    return rows
+
+
+def agreement(names: list[str], predictions: Any) -> dict[str, float]:
+    """Over pairs of arms of a condition and weighting that real runs tell apart (95 %):
+
+    the share in the predicted order, as Kendall's tau; and over arms against uniform: the slope of
+    real against predicted differences through 0, how many real ones differ from 0, and how many
+    of these have the other sign.
+    """
+    order, real, foretold, wrong = [], [], [], 0
+    for name in names:
+        rows = archived(name)
+        for weighting in WEIGHTINGS:
+            ahead = predictions[name][weighting]
+            expected = {BASELINE: 0.0} | {a: ahead[a]["points"] for a in ALLOCATORS[1:]}
+            for i, one in enumerate(ALLOCATORS):
+                for other in ALLOCATORS[:i]:
+                    gain = points(rows, weighting, one, other)
+                    if abs(gain.mean()) > half(gain):
+                        order.append(np.sign(gain.mean() * (expected[one] - expected[other])))
+                        if other == BASELINE:
+                            wrong += order[-1] < 0
+                if one != BASELINE:
+                    real.append(points(rows, weighting, one).mean())
+                    foretold.append(expected[one])
+    x, y = np.array(foretold), np.array(real)
+    return {
+        "pairs told apart": len(order),
+        "tau": float(np.mean(order)),
+        "slope": float(x @ y / (x @ x)),
+        "correlation": float(np.corrcoef(x, y)[0, 1]),
+        "signs wrong": int(wrong),
+    }
+
+
+def show(names: list[str], predictions: Any) -> None:
+    """Tables in Markdown."""
+    for name in names:
+        ours, theirs = differences(archived(name)), predictions[name]
+        levels = [x["rollout"][BASELINE]["heldout"] for x in (ours, theirs)]
+        print(f"\n{name}: uniform ends at {levels[0]:.1f} %, predicted {levels[1]:.1f} %\n")
+        print(
+            "| minus uniform | real | predicted | norm, real | norm, predicted |\n"
+            + "|---" * 5
+            + "|"
         )
-    return differences(rows, tuple(range(seeds)))
+        for arm in ALLOCATORS[1:]:
+            for weighting in WEIGHTINGS:
+                a, b = ours[weighting][arm], theirs[weighting][arm]
+                bold = "**" if abs(a["points"]) > a["half"] else ""
+                print(
+                    f"| {arm} per {weighting} | {bold}{a['points']:+.2f} ± {a['half']:.2f}{bold} "
+                    f"| {b['points']:+.2f} ± {b['half']:.2f} | {a['norm']:.2f} | {b['norm']:.2f} |"
+                )
+        print(f"\n{json.dumps(agreement([name], predictions))}")
+    print(f"\nall: {json.dumps(agreement(names, predictions))}")
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("predict", "commands", "table"))
+    parser.add_argument("what", choices=("predict", "commands", "archive", "table"))
     parser.add_argument("--measured")
     parser.add_argument("--predictions", type=Path)
     parser.add_argument("--model", default="models/tiny")
@@ -149,10 +231,8 @@ def main() -> None:
     names = args.conditions.split(",") if args.conditions else list(CONDITIONS)
     if args.what == "predict":
         world = {k: json.loads(v) for k, _, v in (s.partition("=") for s in args.settings)}
-        text = json.dumps(
-            predict(args.measured, args.model, names, args.seeds or 16, world), indent=1
-        )
-        args.out.write_text(text + "\n")
+        found = predict(args.measured, args.model, names, args.seeds or 16, world)
+        args.out.write_text(json.dumps(found, indent=1) + "\n")
     elif args.what == "commands":
         for name in names:
             settings = [*CONDITIONS[name], "evaluation.exact=true", f"model.path={args.model}"]
@@ -160,24 +240,14 @@ def main() -> None:
             parts += ["--weightings", ",".join(WEIGHTINGS), "--seeds", str(args.seeds or 4)]
             parts += [x for setting in settings for x in ("--set", setting)]
             print(shlex.join([*parts, "--jobs", "2", "--out", str(args.runs / name)]))
-    else:
-        whole = json.loads(args.predictions.read_text())["conditions"]
+    elif args.what == "archive":
         for name in names:
-            found = real(args.runs, name, args.model, args.seeds or 4)
-            print(
-                name, "not run" if found is None else "", "" if name in whole else "not predicted"
-            )
-            for weighting in WEIGHTINGS if found and name in whole else ():
-                ours, theirs = found[weighting], whole[name][weighting]
-                print(
-                    f"  uniform {ours['uniform']['heldout']:.2f} {theirs['uniform']['heldout']:.2f}"
-                )
-                for arm in ALLOCATORS[1:]:
-                    a, b = ours[arm], theirs[arm]
-                    print(
-                        f"  {arm:12s} {weighting:8s} {a['points']:+.2f} ± {a['half']:.2f}"
-                        f"   {b['points']:+.2f}   norm {a['norm']:.2f} {b['norm']:.2f}"
-                    )
+            kept = archive(args.runs, name, args.model, args.seeds or 4)
+            print(name, "kept" if kept else "not whole")
+    else:
+        foretold = json.loads(args.predictions.read_text())["conditions"]
+        there = [n for n in names if n in foretold and (HERE / f"{n}.jsonl.gz").exists()]
+        show(there, foretold)
 
 
 if __name__ == "__main__":
