@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from cobasim.experiments.intervals import half_width, signed
-from cobasim.experiments.studies.best_budgets.full_runs import LONG
 from cobasim.experiments.studies.best_budgets.picture import picture
 from cobasim.experiments.studies.best_budgets.states import (
     BEST,
@@ -42,8 +41,10 @@ def answer(rows: Rows) -> Answer:
 
 
 def with_uniform(rows: Rows) -> list[dict[str, Any]]:
-    """Rows with ``points``, the gain in points for a whole step's rollouts; ``uniform``'s, and
-    ``more``, the difference."""
+    """Rows with ``points``, the gain in points; ``uniform``, that of uniform; ``more``, the rest.
+
+    The gain of a step that spends less is that of as many rollouts as uniform's.
+    """
     keys = ("seed", "weighting", "step", "scale", "ahead")
     base = {tuple(row[key] for key in keys): row for row in rows if row["arm"] == "uniform"}
     made = []
@@ -110,9 +111,10 @@ def budget_sentence(states: Rows, weighting: str) -> str:
     rise, rate = _mean_profile(best, "by_rise"), _mean_profile(best, "by_rate")
     return (
         f"Loss per {weighting}, the best budgets: {_list(rise)} rollouts by fifths of h.x, from "
-        f"the prompts that raise held-out accuracy least to those that raise it most; {_list(rate)} "
-        f"by pass rate from 0-0.2 to 0.8-1. {_percent(best, 'least')} of the prompts get the least "
-        f"allowed, an eighth of the prompts {_percent(best, 'eighth')} of the rollouts; "
+        f"the prompts that raise held-out accuracy least to those that raise it most; "
+        f"{_list(rate)} by pass rate from 0-0.2 to 0.8-1. {_percent(best, 'least')} of the "
+        f"prompts get the least allowed, an eighth of the prompts {_percent(best, 'eighth')} of "
+        "the rollouts; "
         f"{_percent(best, 'harmful')} of the prompts would lower held-out accuracy."
     )
 
@@ -217,7 +219,7 @@ def run_table(runs: Rows) -> Table:
         "loss per", "budgets", "final held-out (%)", "minus uniform (points)",
         "on every second held-out prompt", "mean gradient norm",
     )  # fmt: skip
-    return Table(f"Whole runs ({LONG!r}: a full preset's arm)", heads, lines)
+    return Table("Whole runs", heads, lines)
 
 
 def check_table(checks: Rows) -> Table:
