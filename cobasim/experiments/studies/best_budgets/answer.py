@@ -12,6 +12,7 @@ from cobasim.experiments.studies.best_budgets.picture import picture
 from cobasim.experiments.studies.best_budgets.states import (
     BEST,
     BOTH,
+    BOTH_VALIDATED,
     BY_LEVEL,
     BY_RATE,
     FIFTHS,
@@ -21,7 +22,7 @@ from cobasim.experiments.studies.best_budgets.states import (
 from cobasim.experiments.studies.study import Answer, Row, Table, grouped
 from cobasim.scores import Interval, Rows, mean_interval
 
-OWN = (BY_RATE, BY_LEVEL, VALIDATED, BEST, PROMPTS, BOTH)
+OWN = (BY_RATE, BY_LEVEL, VALIDATED, BEST, PROMPTS, BOTH, BOTH_VALIDATED)
 
 
 def answer(rows: Rows) -> Answer:
@@ -97,7 +98,8 @@ def step_sentence(states: Rows, weighting: str) -> str:
         f"which knowing pass rates only {text_of(more[BY_RATE], 3)}, and levels too "
         f"{text_of(more[BY_LEVEL], 3)}, and with gradients of other held-out prompts "
         f"{text_of(more[VALIDATED], 3)}; choosing prompts only {text_of(more[PROMPTS], 3)}, "
-        f"prompts and budgets {text_of(more[BOTH], 3)}. Allocators: {others}."
+        f"prompts and budgets {text_of(more[BOTH], 3)}, with gradients of other held-out prompts "
+        f"{text_of(more[BOTH_VALIDATED], 3)}. Allocators: {others}."
     )
 
 
@@ -149,10 +151,13 @@ def run_sentence(runs: Rows, weighting: str) -> str:
         f"({arm}) {text_of(_differences(runs, weighting, arm, 'final'))}"
         for arm in arms if arm != "uniform"
     )  # fmt: skip
-    unseen = text_of(_differences(runs, weighting, VALIDATED, "unseen"))
+    unseen = ", ".join(
+        f"({arm}) {text_of(_differences(runs, weighting, arm, 'unseen'))}"
+        for arm in arms if arm in (VALIDATED, BOTH_VALIDATED)
+    )  # fmt: skip
     return (
         f"Loss per {weighting}, whole runs: uniform ends at {level.mean:.2f} %; points minus "
-        f"uniform: {found}. With gradients of half of the held-out prompts, on the other half: "
+        f"uniform: {found}. On the half of the held-out prompts that validation does not use: "
         f"{unseen}."
     )
 

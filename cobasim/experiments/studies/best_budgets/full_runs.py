@@ -9,13 +9,20 @@ import numpy as np
 from cobasim.allocation import Allocator, make_allocator
 from cobasim.errors import InputError
 from cobasim.experiments.studies.best_budgets.oracle import BestBudgets
-from cobasim.experiments.studies.best_budgets.states import BEST, BOTH, CHOICE, VALIDATED, halves
+from cobasim.experiments.studies.best_budgets.states import (
+    BEST,
+    BOTH,
+    BOTH_VALIDATED,
+    CHOICE,
+    VALIDATED,
+    halves,
+)
 from cobasim.loop import run
 from cobasim.runs import ORACLE, RunConfig, build_loop, one_thread
 from cobasim.world import MeasuredPolicy
 
 LONG = BEST + ", Adam's scale as found"
-ORACLES = (BEST, LONG, VALIDATED, BOTH)
+ORACLES = (BEST, LONG, VALIDATED, BOTH, BOTH_VALIDATED)
 
 
 def run_row(config: RunConfig, arm: str) -> dict[str, Any]:
@@ -36,8 +43,8 @@ def run_row(config: RunConfig, arm: str) -> dict[str, Any]:
             allocator = BestBudgets(
                 policy=policy,
                 scale="state" if arm == LONG else "own",
-                batches=CHOICE if arm == BOTH else 1,
-                rows=seen if arm == VALIDATED else None,
+                batches=CHOICE if arm in (BOTH, BOTH_VALIDATED) else 1,
+                rows=seen if arm in (VALIDATED, BOTH_VALIDATED) else None,
             )
         else:
             allocator = make_allocator(arm.removeprefix(ORACLE))

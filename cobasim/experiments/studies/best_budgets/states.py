@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ BY_LEVEL = "best by rate and level"
 VALIDATED = "best from validation"
 PROMPTS = "best prompts"
 BOTH = "best prompts and budgets"
+BOTH_VALIDATED = "best of both from validation"
 
 
 class Plan(NamedTuple):
@@ -116,14 +117,22 @@ def _at_state(run: WatchedRun, plan: Plan) -> Iterator[dict[str, Any]]:
             for arm, seen in blurred.items():
                 budgets = best_budgets(replace(seen, scale=scale).take(batch))
                 yield row(arm, own.gain(budgets), budgets)
-            a, b = (replace(part, scale=scale).take(batch) for part in parts)
-            from_a, from_b = best_budgets(a), best_budgets(b)
-            yield row(VALIDATED, (b.gain(from_a) + a.gain(from_b)) / 2, from_a)
-            candidates = problem.take(np.searchsorted(union, wide[ahead]))
+            halved = [replace(part, scale=scale) for part in parts]
+            yield row(VALIDATED, *validated(halved, batch))
+            wider = np.searchsorted(union, wide[ahead])
+            yield row(BOTH_VALIDATED, *validated(halved, wider))
+            candidates = problem.take(wider)
             equal = best_prompts(candidates)
             yield row(PROMPTS, candidates.gain(equal), equal)
             both = best_budgets(candidates, [equal])
             yield row(BOTH, candidates.gain(both), both)
+
+
+def validated(parts: Sequence[StepProblem], some: IntArray) -> tuple[float, IntArray]:
+    """Mean gain of held-out halves with the best budgets of the other one, and budgets (m,)."""
+    a, b = (part.take(some) for part in parts)
+    from_a, from_b = best_budgets(a), best_budgets(b)
+    return (b.gain(from_a) + a.gain(from_b)) / 2, from_a
 
 
 def _classes(rate: FloatArray) -> IntArray:
