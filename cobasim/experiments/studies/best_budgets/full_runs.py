@@ -12,8 +12,10 @@ from cobasim.experiments.studies.best_budgets.oracle import BestBudgets
 from cobasim.experiments.studies.best_budgets.states import (
     BEST,
     BOTH,
+    BOTH_POOLED,
     BOTH_VALIDATED,
     CHOICE,
+    POOLED,
     VALIDATED,
     halves,
 )
@@ -22,7 +24,8 @@ from cobasim.runs import ORACLE, RunConfig, build_loop, one_thread
 from cobasim.world import MeasuredPolicy
 
 LONG = BEST + ", Adam's scale as found"
-ORACLES = (BEST, LONG, VALIDATED, BOTH, BOTH_VALIDATED)
+ORACLES = (BEST, LONG, VALIDATED, POOLED, BOTH, BOTH_VALIDATED, BOTH_POOLED)
+SAMPLE = 1000  # prompts of the pool by whose accuracy somebody without held-out prompts goes
 
 
 def run_row(config: RunConfig, arm: str) -> dict[str, Any]:
@@ -38,13 +41,18 @@ def run_row(config: RunConfig, arm: str) -> dict[str, Any]:
         if not isinstance(policy, MeasuredPolicy):
             raise InputError(f"the best budgets need a measured world, got {config.world.world}")
         seen, unseen = halves(policy)
+        rows = seen if arm in (VALIDATED, BOTH_VALIDATED) else None
+        if arm in (POOLED, BOTH_POOLED):
+            size = min(SAMPLE, policy.num_prompts)
+            rng = np.random.default_rng(config.seed)
+            rows = np.sort(rng.choice(policy.num_prompts, size, replace=False))
         allocator: Allocator
         if arm in ORACLES:
             allocator = BestBudgets(
                 policy=policy,
                 scale="state" if arm == LONG else "own",
-                batches=CHOICE if arm in (BOTH, BOTH_VALIDATED) else 1,
-                rows=seen if arm in (VALIDATED, BOTH_VALIDATED) else None,
+                batches=CHOICE if arm in (BOTH, BOTH_VALIDATED, BOTH_POOLED) else 1,
+                rows=rows,
             )
         else:
             allocator = make_allocator(arm.removeprefix(ORACLE))

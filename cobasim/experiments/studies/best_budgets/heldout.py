@@ -14,7 +14,8 @@ class Heldout:
     """The mean pass rate of held-out prompts of a measured policy, around where it is now.
 
     log p = - sum over tokens of log(1 + sum_v exp a_v) with log-odds a_v that are linear in the
-    parameters, so both derivatives are exact. Own parameters do not reach held-out prompts.
+    parameters, so both derivatives are exact. Own parameters do not reach held-out prompts; those
+    of prompts of the pool stay where they are.
 
     Args:
         policy: read only; the values are those of this moment.
@@ -29,6 +30,9 @@ class Heldout:
         chosen, self.answers = policy.answers.take(rows)
         self.features: RealArray = policy.features.take(chosen, axis=0)  # (N, r)
         self.odds = policy.odds[chosen] + self.features @ policy.theta.astype(np.float32)
+        own = np.zeros(policy.rows.size)
+        own[: policy.num_prompts] = policy.own
+        self.odds += policy.own_slope[chosen] * np.repeat(own[rows], self.answers.count)
         self.rate, weights = self.answers.rates(self.odds)
         counts, size = self.answers.count, chosen.size
         # (N,) chance of each alternative at its position, and the pass rate of its prompt

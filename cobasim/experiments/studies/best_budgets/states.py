@@ -29,6 +29,8 @@ VALIDATED = "best from validation"
 PROMPTS = "best prompts"
 BOTH = "best prompts and budgets"
 BOTH_VALIDATED = "best of both from validation"
+POOLED = "best from the pool"
+BOTH_POOLED = "best of both from the pool"
 
 
 class Plan(NamedTuple):

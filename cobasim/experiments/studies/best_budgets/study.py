@@ -79,11 +79,13 @@ BEST_BUDGETS = Study(
         "gradient, its true pass rate, and the held-out prompts. Allocators are told what they "
         "learned in a uniform run up to that step, and get the batches that come next. Gains are "
         "for steps whose length Adam sets by these budgets' own gradient norms ('own'), or by the "
-        "norms of the run so far ('state'): a longer gradient is then a longer step.",
+        "norms of the run so far ('state'): a longer gradient is then a longer step. "
+        "Where every gradient is clipped, the two are the same.",
         "Intervals of gains are over batches; those of runs over seeds, paired.",
         "best by pass rate: the same search by somebody who knows pass rates, and of all else only "
         "the mean of prompts of that pass rate; and level: also by level of difficulty. best from "
         "validation: the search with every second held-out prompt, its gain on the others. best "
-        "prompts: equal budgets, prompts chosen from 4 batches.",
+        "prompts: equal budgets, prompts chosen from 4 batches. from the pool: the search with "
+        "1,000 prompts of the pool in place of held-out ones.",
     ),
 )

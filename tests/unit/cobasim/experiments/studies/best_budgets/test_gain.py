@@ -64,6 +64,13 @@ def test_gradient_and_curvature_are_those_of_the_accuracy(linear_in, tmp_path):
     assert heldout.trace(variance) == pytest.approx(variance @ np.diag(curvature), rel=1e-3)
 
 
+def test_it_may_be_the_accuracy_of_prompts_of_the_pool(tmp_path):
+    policy = small_policy(tmp_path, learning_rate=0.02)
+    assert policy.own.any()
+    pool = Heldout(policy, np.arange(policy.num_prompts))
+    assert pool.accuracy == pytest.approx(policy.evaluate()["pool"], abs=1e-6)
+
+
 def exactly_moved(heldout, steps):
     odds = heldout.odds.astype(np.float64)
     return np.array([heldout.answers.rates(odds + heldout.features @ s)[0].mean() for s in steps])
