@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from cobasim.cli.common import JsonFlag, command_text
-from cobasim.cli.options import JobsOption, allocator_list
+from cobasim.cli.options import JobsOption, SettingsOption, allocator_list, plain_settings
 from cobasim.cli.output import resumable, run_bar, say
 
 
@@ -24,6 +24,10 @@ def study(
         str | None,
         typer.Option(help="Further allocators, comma-separated, for a study that compares them."),
     ] = None,
+    world: Annotated[
+        str | None, typer.Option(help="measured:FILE, for a study of a measured world.")
+    ] = None,
+    settings: SettingsOption = None,
     jobs: JobsOption = None,
     out: Annotated[
         str | None,
@@ -40,7 +44,12 @@ def study(
         _list(as_json)
         return
     chosen = studies.STUDIES.find(name)
-    options = studies.Options(studies.find_preset(preset), allocator_list(allocators or ""))
+    options = studies.Options(
+        studies.find_preset(preset),
+        allocator_list(allocators or ""),
+        world,
+        plain_settings(settings),
+    )
     folder = Path(out or f"runs/study-{chosen.name}-{preset}")
     began = time.perf_counter()
     parts = studies.claim(chosen, options, folder)
@@ -68,4 +77,4 @@ def _list(as_json: bool) -> None:
         print(json.dumps(questions))
         return
     for name, question in questions.items():
-        print(f"{name:10} {question}")
+        print(f"{name:12} {question}")

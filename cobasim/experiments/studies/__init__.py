@@ -5,6 +5,7 @@ its numbers, with tables and figures.
 """
 
 from cobasim.errors import unknown_name
+from cobasim.experiments.studies.best_budgets import BEST_BUDGETS
 from cobasim.experiments.studies.bounds import BOUNDS
 from cobasim.experiments.studies.contrasts import against
 from cobasim.experiments.studies.long_tail import LONG_TAIL
@@ -27,6 +28,7 @@ STUDIES: Registry[Study] = Registry(
         study.name: study
         for study in (
             NOISE, SIGNAL, REGIME, MIX, LONG_TAIL, UPDATES, SCALE, ROUNDING, BOUNDS, PHASE,
+            BEST_BUDGETS,
         )
     },
 )  # fmt: skip

@@ -49,14 +49,15 @@ def store(
 
 
 def _facts(study: Study, options: Options, parts: Mapping[str, Sweep]) -> dict[str, Any]:
-    seeds = options.size.seeds
+    seeds = options.settings.get("seeds", options.size.seeds)
+    world = {} if options.world is None else {"world": options.world, **options.settings}
     return {
         "study": study.name,
         "question": study.question,
         "preset": options.preset,
         "seeds": max((sweep.chosen.get("seeds", seeds) for sweep in parts.values()), default=seeds),
         "runs": frame.num_runs(parts),
-        "settings": {name: sweep.settings | sweep.chosen for name, sweep in parts.items()},
+        "settings": {name: sweep.settings | sweep.chosen for name, sweep in parts.items()} | world,
     }
 
 

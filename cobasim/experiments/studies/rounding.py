@@ -49,7 +49,7 @@ def value_functions(rates: FloatArray, taus: tuple[float, ...]) -> dict[str, Val
     return functions
 
 
-def measure(options: Options) -> list[dict[str, Any]]:
+def measure(options: Options, _jobs: int | None = None) -> list[dict[str, Any]]:
     """Values of the real, the whole and the rounded optimum on drawn batches."""
     size = options.size
     means = options.pick((4, 16), (4, 16, 64))

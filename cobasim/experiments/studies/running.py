@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +19,23 @@ def claim(study: Study, options: Options, out: Path) -> dict[str, Sweep]:
     """Make the folder of a study, or check that it belongs to this study; returns its sweeps.
 
     Every point is checked before anything is made. Raises InputError if the folder holds another
-    study or anything else, and for further allocators where the study takes none.
+    study or anything else, for further allocators where the study takes none, and for a world or
+    settings where the study has its own.
     """
     if options.allocators and not study.open_to_more:
         raise InputError(
             f"study {study.name!r} has its own allocators, got {', '.join(options.allocators)}; "
             "leave --allocators out"
         )
+    if not study.needs_world and (options.world is not None or options.settings):
+        raise InputError(f"study {study.name!r} has its own worlds: leave --world and --set out")
     parts = study.plan(options)
     frame.num_runs(parts)
-    content = {"study": study.name, **asdict(options)}
+    content: dict[str, Any] = {
+        "study": study.name, "preset": options.preset, "allocators": options.allocators,
+    }  # fmt: skip
+    if study.needs_world:
+        content |= {"world": options.world, "settings": dict(options.settings)}
     text = json.dumps(content, indent=1, sort_keys=True) + "\n"
     claim_folder(out, text, kind="study", file=PLAN)
     frame.claim_parts(parts, out)
@@ -58,5 +64,5 @@ def run_study(
         rows = frame.run_parts(
             parts, out, jobs=jobs, on_finished=on_finished, measure=study.measure
         )
-    rows += study.compute(options)
+    rows += study.compute(options, jobs)
     return rows, study.answer(rows)

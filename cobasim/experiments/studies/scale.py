@@ -38,7 +38,7 @@ MOST = {"tiny": (1_000, 1_000), "quick": (100_000, 10_000), "full": (1_000_000, 
 REPEATS = 5
 
 
-def measure(options: Options) -> list[dict[str, Any]]:
+def measure(options: Options, _jobs: int | None = None) -> list[dict[str, Any]]:
     """Processor time, one thread: allocation by both solvers, and a simulated step.
 
     Sizes go up by half a decade of prompts.

@@ -40,10 +40,14 @@ class Options:
     Attributes:
         preset: a name in SIZES.
         allocators: further ones, where the study compares allocators.
+        world, settings: for a study of a world that is given, such as a measured one; settings by
+            flat name.
     """
 
     preset: str = "quick"
     allocators: tuple[str, ...] = ()
+    world: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def size(self) -> Size:
@@ -103,9 +107,10 @@ class Study:
         question: in one line.
         answer: rows -> Answer, pure.
         plan: sweeps by name of the part; their rows get a column ``part``.
-        compute: makes the rows of a study that is not a sweep.
+        compute: makes the rows of a study that is not a sweep, with so many processes at a time.
         measure: further columns of each run's row.
         open_to_more: whether ``Options.allocators`` take part.
+        needs_world: whether it is about the world in ``Options``; else it has its own worlds.
         notes: what a reader must know (mappings, limits).
     """
 
@@ -113,7 +118,8 @@ class Study:
     question: str
     answer: Callable[[Rows], Answer]
     plan: Callable[[Options], dict[str, Sweep]] = lambda _: {}
-    compute: Callable[[Options], list[dict[str, Any]]] = lambda _: []
+    compute: Callable[[Options, int | None], list[dict[str, Any]]] = lambda _, __: []
     measure: Measure | None = None
     open_to_more: bool = True
+    needs_world: bool = False
     notes: tuple[str, ...] = ()

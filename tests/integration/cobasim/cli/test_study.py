@@ -33,6 +33,12 @@ def test_the_command_refuses_what_it_does_not_know(tmp_path):
         call("phase", "--allocators", "cobba", "--out", str(tmp_path / "new"))
     with pytest.raises(InputError, match="has its own allocators, got coba"):
         call("rounding", "--allocators", "coba", "--out", str(tmp_path / "new"))
+    with pytest.raises(InputError, match="needs a measured world: add --world measured:FILE"):
+        call("best-budgets", "--out", str(tmp_path / "new"))
+    with pytest.raises(InputError, match="needs a measured world"):
+        call("best-budgets", "--world", "logistic", "--out", str(tmp_path / "new"))
+    with pytest.raises(InputError, match="'rounding' has its own worlds"):
+        call("rounding", "--world", "logistic", "--out", str(tmp_path / "new"))
     assert not (tmp_path / "new").exists()
 
 

@@ -6,6 +6,7 @@ import json
 import math
 
 import pytest
+from best_budgets import study_options
 
 from cobasim import runs as sweeps
 from cobasim.experiments.studies import (
@@ -35,9 +36,11 @@ def finite(content) -> bool:
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_study_answers_with_finite_numbers(name, tmp_path):
     study = STUDIES.find(name)
-    planned = claim(study, TINY, tmp_path)
-    rows, answer = run_study(study, TINY, tmp_path, planned, jobs=1)
-    files = store(study, TINY, tmp_path, planned, answer, command="cobasim study <x>")
+    options = study_options(study, tmp_path)
+    tmp_path = tmp_path / "out"
+    planned = claim(study, options, tmp_path)
+    rows, answer = run_study(study, options, tmp_path, planned, jobs=1)
+    files = store(study, options, tmp_path, planned, answer, command="cobasim study <x>")
     assert [file.name for file in files] == [REPORT, NUMBERS, TEXT_REPORT]
     assert rows
     assert answer.conclusion

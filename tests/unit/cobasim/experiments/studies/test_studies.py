@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from best_budgets import study_options
 
 from cobasim import runs as sweeps
-from cobasim.experiments.studies import SIZES, STUDIES, Options, against, first_crossing
+from cobasim.experiments.studies import SIZES, STUDIES, against, first_crossing
 
 
 @pytest.mark.parametrize("preset", SIZES)
 @pytest.mark.parametrize("name", STUDIES)
-def test_plans_are_valid_and_not_too_long(name, preset):
+def test_plans_are_valid_and_not_too_long(name, preset, tmp_path):
     more = ("coba-released",) if STUDIES.find(name).open_to_more else ()
-    options = Options(preset, more)
+    options = study_options(STUDIES.find(name), tmp_path, preset, *more)
     runs = sum(one.num_runs for one in STUDIES.find(name).plan(options).values())
     assert runs <= sweeps.MOST_RUNS
 
