@@ -1,6 +1,7 @@
 """Measured gradients of a real policy: their file, their parts, their few directions.
 
-In: sketches of gradients as arrays. Out: within, own and shared parts with intervals, and the file
+In: sketches of gradients as arrays. Out: within, own and shared parts with intervals, features
+without the noise of the rollouts that they were measured with, and the file
 that the measured world reads. Knows no model.
 """
 
@@ -11,6 +12,7 @@ from cobasim.gradients.file import (
     write_measured,
 )
 from cobasim.gradients.low_rank import LowRank, compress, folded
+from cobasim.gradients.noisy import FEWEST, CleanFeatures, Measured, NoisyFeatures
 from cobasim.gradients.parts import (
     MeasuredGroups,
     Part,
@@ -20,9 +22,13 @@ from cobasim.gradients.parts import (
 )
 
 __all__ = [
+    "FEWEST",
+    "CleanFeatures",
     "LowRank",
+    "Measured",
     "MeasuredGradients",
     "MeasuredGroups",
+    "NoisyFeatures",
     "Part",
     "Parts",
     "PartsReport",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 class GradientFlags:
     """What is measured, and how finely."""
 
+    method: Annotated[
+        Literal["auto", "exact", "rollouts"],
+        typer.Option(help="Of features: from the answer that passes, or from sampled responses."),
+    ] = "auto"
     prompts: Annotated[
         int | None, typer.Option(min=2, help="Training prompts, at random. Default: all.")
     ] = None
@@ -31,17 +35,29 @@ class GradientFlags:
     ] = 256
     rollouts: Annotated[
         int | None,
-        typer.Option(min=4, help="Rollouts of each of these. Default: twice the mean budget."),
+        typer.Option(
+            min=4,
+            help="Rollouts of each of these; of every prompt, if features are measured with them. "
+            "Default: twice the mean budget.",
+        ),
     ] = None
     dim: Annotated[int, typer.Option(min=64, help="Numbers of a gradient's sketch.")] = 16_384
     rank: Annotated[int, typer.Option(min=1, help="Directions that are stored.")] = 512
     rest: Annotated[
-        int, typer.Option(min=0, help="Numbers for what is left outside them; divides --dim.")
+        int,
+        typer.Option(min=0, help="Numbers for what is left outside them, if exact; divides --dim."),
     ] = 1024
     seed: Annotated[int, typer.Option(min=0, help="Of prompts, halves, sketch and bootstrap.")] = 0
     like: Annotated[
         str | None,
         typer.Option(help="File of an earlier step: the same prompts and alternatives are taken."),
+    ] = None
+
+    parameters: Annotated[
+        str | None,
+        typer.Option(
+            help="Regular expression: only parameters in whose names it is found are measured."
+        ),
     ] = None
 
     def options(self) -> GradientOptions:
@@ -68,7 +84,7 @@ def gradients(
     from cobasim.gradients import write_measured
     from cobatrain import trainer
     from cobatrain.config import load_config
-    from cobatrain.gradients import measure_gradients, plan_steps
+    from cobatrain.gradients import measure_gradients, plan_steps, with_method
 
     one_process("gradients")
     file = Path(out)
@@ -81,6 +97,8 @@ def gradients(
     errors = Console(stderr=True)
     trainer.prepare_if_missing(chosen, say=lambda line: errors.print(line, highlight=False))
     with trainer.open_learner(chosen, checkpoint=checkpoint) as (learner, state):
+        settled, why = with_method(learner, options)
+        errors.print(f"method {settled.method}: {why}", highlight=False)
         steps = plan_steps(learner, options)
         errors.print(f"costs about as much as {steps:.0f} training steps", highlight=False)
         with progress_bar() as bar:
@@ -144,6 +162,7 @@ def _sentences(found: Measurement, rollouts: int, batch: int) -> list[str]:
         else f"the run's {batch} are more: rollouts may be concentrated until 1 / sum w^2 is that"
     )
     return [
+        *_of_method(info),
         f"own / within is {parts.ratio:.2g}: the value of `ratio` for signal "
         f"(--set parameters.ratio={parts.ratio:.2g})",
         f"with {rollouts} rollouts a step, what is a prompt's own outweighs the rollouts' noise "
@@ -153,6 +172,24 @@ def _sentences(found: Measurement, rollouts: int, batch: int) -> list[str]:
         f"{info['share of squared length kept']:.0%} of the squared lengths",
         f"took {info['seconds']:.0f} s",
     ]
+
+
+def _of_method(info: dict[str, Any]) -> list[str]:
+    """What the method, and the choice of parameters, leave out."""
+    said = []
+    if info["parameters measured"] is not None:
+        said.append(
+            f"of {info['parameters of the model']:,} parameters {info['parameters']:,} were "
+            f"measured: those in whose names {info['parameters measured']} is found"
+        )
+    if info["method"] == "rollouts":
+        said.append(
+            f"{info['prompts without two passes and two failures']} prompts do not have two passes "
+            f"and two failures ({info['prompts that never passed']} never passed, "
+            f"{info['prompts that never failed']} never failed) in {info['rollouts of a prompt']} "
+            f"rollouts, so their features could not be measured; they get {info['rule for these']}"
+        )
+    return said
 
 
 def _write_page(found: Measurement, file: Path) -> Path:

@@ -5,7 +5,16 @@ learns as the policy would, and the parts of a group's gradient. Changes neither
 """
 
 from cobatrain.gradients.measuring import Measurement, measure_gradients, plan_steps
-from cobatrain.gradients.options import GradientOptions
+from cobatrain.gradients.method import with_method
+from cobatrain.gradients.options import GradientOptions, Method
 from cobatrain.gradients.sketch import CountSketch
 
-__all__ = ["CountSketch", "GradientOptions", "Measurement", "measure_gradients", "plan_steps"]
+__all__ = [
+    "CountSketch",
+    "GradientOptions",
+    "Measurement",
+    "Method",
+    "measure_gradients",
+    "plan_steps",
+    "with_method",
+]

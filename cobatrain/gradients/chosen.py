@@ -1,18 +1,18 @@
-"""The prompts of a measurement, with their true pass rates."""
+"""The prompts of a measurement."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from cobasim.arrays import BoolArray, FloatArray, IntArray
+from cobasim.arrays import BoolArray, IntArray
 from cobasim.errors import InputError
-from cobatrain.exact import ExactAnswers, exact_log_rates
-from cobatrain.gradients.group import EDGE
 from cobatrain.gradients.options import GradientOptions
 from cobatrain.learner import LanguageModelLearner, evaluated
+from cobatrain.tasks import Prompt
 
 
 @dataclass(frozen=True)
@@ -21,24 +21,28 @@ class Chosen:
 
     Attributes:
         pool: (P,) their places in the task's train set.
-        rates: (n,) true pass rates, kept off 0 and 1.
+        held: name and places (k,) of each held-out set, in the order of the prompts.
+        prompts: n.
         levels: (n,) names.
         heldout: (n,) bool.
-        answers: the passing response of each.
     """
 
     pool: IntArray
-    rates: FloatArray
+    held: list[tuple[str, IntArray]]
+    prompts: list[Prompt]
     levels: np.ndarray[Any, Any]
     heldout: BoolArray
-    answers: ExactAnswers
+
+    def sets(self) -> Iterator[tuple[str | None, IntArray]]:
+        """Name and places of each set; the train set, first, has no name."""
+        yield None, self.pool
+        yield from self.held
 
 
 def choose(learner: LanguageModelLearner, options: GradientOptions) -> Chosen:
     """Training prompts at random, and the held-out ones that a run evaluates.
 
-    Raises InputError for a task whose true pass rates cannot be computed, and for another task than
-    that of ``options.like``.
+    Raises InputError for another task than that of ``options.like``.
     """
     task, config = learner.task, learner.config
     if options.like is not None and options.like.info["task fingerprint"] != task.fingerprint():
@@ -47,15 +51,16 @@ def choose(learner: LanguageModelLearner, options: GradientOptions) -> Chosen:
     if options.prompts is not None and options.prompts < pool.size:
         rng = np.random.default_rng([options.seed, 0])
         pool = np.sort(rng.choice(pool, options.prompts, replace=False))
+    held = [
+        (name, evaluated(len(prompts), config.evaluation.prompts))
+        for name, prompts in sorted(task.heldout.items())
+    ]
     prompts = [task.train[int(i)] for i in pool]
-    for _, held in sorted(task.heldout.items()):
-        prompts += [held[int(i)] for i in evaluated(len(held), config.evaluation.prompts)]
-    answers = learner.exact_answers(prompts)
-    log_rates = exact_log_rates(learner.model, answers, config.sampling.temperature)
+    prompts += [task.heldout[name][int(i)] for name, places in held for i in places]
     return Chosen(
         pool=pool,
-        rates=np.clip(np.exp(log_rates), EDGE, 1.0 - EDGE),
+        held=held,
+        prompts=prompts,
         levels=np.array([prompt.level for prompt in prompts]),
         heldout=np.arange(len(prompts)) >= pool.size,
-        answers=answers,
     )

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from cobasim.arrays import FloatArray, IntArray, RealArray
 from cobasim.gradients import LowRank, compress, folded
+from cobatrain.exact import ExactAnswers
 from cobatrain.gradients.alternatives import Alternatives, alternatives_of
-from cobatrain.gradients.chosen import Chosen
 from cobatrain.gradients.metric import Metric
 from cobatrain.gradients.options import GradientOptions
 from cobatrain.gradients.rollout_groups import MeasuredNoise
@@ -67,19 +67,19 @@ class FeatureMeasurement:
         options: GradientOptions,
         sketch: CountSketch,
         metric: Metric,
-        chosen: Chosen,
+        answers: ExactAnswers,
         noise: MeasuredNoise,
     ) -> None:
         self._noise = noise
         self._model, self._options = learner.model, options
         self._temperature = learner.config.sampling.temperature
-        self._sketch, self._metric, self._chosen = sketch, metric, chosen
+        self._sketch, self._metric, self._answers = sketch, metric, answers
         self._second = CountSketch(sketch.sizes, sketch.dim, sketch.seed + 1)
 
     def measure(self, on_done: Callable[[str, int, int], None]) -> Features:
         """Everything; ``on_done`` gets the name of a phase, what is done of it, and its total."""
         directions, error, outer = self._directions(on_done)
-        size = self._chosen.answers.size
+        size = self._answers.size
         plain = np.zeros((size, self._sketch.dim), dtype=np.float32)
         parts: list[tuple[Alternatives, RealArray, FloatArray]] = []
         inside = whole = 0.0
@@ -138,7 +138,7 @@ class FeatureMeasurement:
         )
         return alternatives_of(
             self._model,
-            self._chosen.answers,
+            self._answers,
             number,
             self._temperature,
             self._options.least,
@@ -153,7 +153,7 @@ class FeatureMeasurement:
 
         From prompts at random, held-out ones among them.
         """
-        size, most = self._chosen.answers.size, ROWS * self._options.rank
+        size, most = self._answers.size, ROWS * self._options.rank
         rng = np.random.default_rng([self._options.seed, 4])
         rows: list[RealArray] = []
         logits: list[tuple[RealArray, RealArray]] = []
@@ -173,7 +173,7 @@ class FeatureMeasurement:
         on_done("directions", most, most)
         vectors = np.concatenate(rows)
         directions = compress(vectors, self._options.rank).directions.astype(np.float32)
-        error = _sketch_error(*map(np.stack, zip(*logits, strict=True)))
+        error = sketch_error(*map(np.stack, zip(*logits, strict=True)))
         left = vectors - (vectors @ directions.T) @ directions
         left = left[rng.permutation(len(left))[:OUTER]]
         lengths = np.linalg.norm(left, axis=1, keepdims=True)
@@ -220,7 +220,7 @@ def _numpy(tensor: Tensor) -> RealArray:
     return np.asarray(tensor.cpu().numpy())
 
 
-def _sketch_error(once: RealArray, again: RealArray) -> float:
+def sketch_error(once: RealArray, again: RealArray) -> float:
     """Standard error of a normalised inner product, from two sketches of the same vectors."""
     lengths = np.sqrt((once * once).sum(axis=1) * (again * again).sum(axis=1)) ** 0.5
     units = [part / lengths[:, None] for part in (once, again)]

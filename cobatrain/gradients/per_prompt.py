@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from cobasim.arrays import FloatArray, IntArray
+from cobasim.errors import InputError
 from cobatrain.engines import Rollouts
 from cobatrain.exact import ExactAnswers, response_log_probs
 from cobatrain.update import micro_batches, pad
@@ -21,6 +24,38 @@ MICRO_TOKENS = 8192
 def trained_parameters(model: nn.Module) -> list[nn.Parameter]:
     """The parameters that a run trains, in the model's order."""
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+@contextmanager
+def only_parameters(model: nn.Module, expression: str | None) -> Iterator[None]:
+    """Leave a model only those trained parameters in whose names ``expression`` is found.
+
+    The others count as frozen within the block. None: all are left.
+
+    Raises InputError for a model without trained parameters, for something that is not a regular
+    expression, and for one that is found in no name.
+    """
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    if not named:
+        raise InputError("the model has no parameters to train: all are frozen")
+    try:
+        pattern = re.compile(expression or "")
+    except re.error as error:
+        raise InputError(f"--parameters {expression} is no regular expression: {error}") from None
+    frozen = [parameter for name, parameter in named if not pattern.search(name)]
+    if len(frozen) == len(named):
+        names = ", ".join(name for name, _ in named[:3])
+        raise InputError(
+            f"--parameters {expression} is found in no name of the {len(named)} trained "
+            f"parameters, such as {names}"
+        )
+    for parameter in frozen:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(True)
 
 
 @dataclass(frozen=True)

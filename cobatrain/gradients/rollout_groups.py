@@ -21,8 +21,17 @@ from cobatrain.gradients.sketch import CountSketch
 from cobatrain.learner import LanguageModelLearner
 
 
-def rollouts_of(learner: LanguageModelLearner) -> int:
-    """Twice the mean budget of a step, and at least 4: the halves are then groups of that size."""
+def rollouts_of(learner: LanguageModelLearner, options: GradientOptions) -> int:
+    """Rollouts of a prompt: by default twice the mean budget of a step, and at least 4.
+
+    The halves are then groups of that size. Raises InputError for fewer than 4.
+    """
+    if options.rollouts is not None:
+        if options.rollouts < 4:
+            raise InputError(
+                f"a group needs at least 4 rollouts for two halves, got {options.rollouts}"
+            )
+        return options.rollouts
     loop = learner.config.loop
     return max(4, 2 * round(loop.total_budget / loop.batch_size))
 
@@ -43,7 +52,19 @@ class MeasuredNoise:
 
 
 class RolloutGroups:
-    """The groups of a measurement; sampled once, differentiated when they are needed."""
+    """The groups of a measurement; sampled once, differentiated when they are needed.
+
+    Args:
+        learner: samples them.
+        options: how many.
+        sketch: of their gradients.
+        chosen: the prompts.
+        rates: (n,) pass rates of these, known from elsewhere than the groups.
+        before: rollouts of each prompt that were made already: the groups are others.
+        on_done: gets the name of a phase, what is done of it, and its total.
+
+    Raises InputError for a pool without prompts that are mixed often enough.
+    """
 
     def __init__(
         self,
@@ -51,11 +72,13 @@ class RolloutGroups:
         options: GradientOptions,
         sketch: CountSketch,
         chosen: Chosen,
+        rates: FloatArray,
+        before: int,
         on_done: Callable[[str, int, int], None],
     ) -> None:
         self._learner, self._options, self._sketch = learner, options, sketch
         self._on_done = on_done
-        mixed = mixed_prompts(chosen.rates[~chosen.heldout])
+        mixed = mixed_prompts(rates[~chosen.heldout])
         if mixed.size < 8:
             raise InputError(
                 f"only {mixed.size} of {chosen.pool.size} prompts have pass rates from 1/16 to "
@@ -63,11 +86,9 @@ class RolloutGroups:
             )
         rng = np.random.default_rng([options.seed, 2])
         self._which = rng.permutation(mixed)[: options.groups]
-        self._chosen = chosen
-        self._count = options.rollouts or rollouts_of(learner)
-        if self._count < 4:
-            raise InputError(f"a group needs at least 4 rollouts for two halves, got {self._count}")
-        self._sampled = learner.sample_apart(chosen.pool[self._which], self._count)
+        self._chosen, self._rates = chosen, rates[~chosen.heldout][self._which]
+        self._count = rollouts_of(learner, options)
+        self._sampled = learner.sample_apart(chosen.pool[self._which], self._count, before=before)
 
     def _halves(self, some: slice, what: str) -> Any:
         learner = self._learner
@@ -79,7 +100,7 @@ class RolloutGroups:
                 self._sampled.rollouts,
                 self._sampled.rewards,
                 learner.config.sampling.temperature,
-                self._chosen.rates[self._which],
+                self._rates,
                 np.random.default_rng([self._options.seed, 3]),
                 rows,
             ),
@@ -125,7 +146,7 @@ class RolloutGroups:
         chosen = self._chosen
         groups = MeasuredGroups(
             prompt=self._which,
-            rate=chosen.rates[self._which],
+            rate=self._rates,
             level=chosen.levels[self._which],
             count=counts,
             square=square,

@@ -26,6 +26,7 @@ class Findings:
     """All that a measurement found."""
 
     chosen: Chosen
+    rates: FloatArray
     metric: Metric
     noise: MeasuredNoise
     features: Features
@@ -40,7 +41,7 @@ def stored(
     # the loss divides a response's log-prob by its length, or by a constant
     scale = 1.0 / (learner.config.update.constant_length or noise.length)
     return MeasuredGradients(
-        rate=found.chosen.rates,
+        rate=found.rates,
         level=found.chosen.levels,
         heldout=found.chosen.heldout,
         prompt=features.prompt,
@@ -92,9 +93,10 @@ def _info(
 ) -> dict[str, Any]:
     features, noise = found.features, found.noise
     return {
-        "method": "exact",
+        "method": options.method,
         "model": learner.config.model.path,
         "parameters": sum(p.numel() for p in trained_parameters(learner.model)),
+        "parameters measured": options.parameters,
         "parameters of the model": sum(p.numel() for p in learner.model.parameters()),
         "task": learner.task.name,
         "task fingerprint": learner.task.fingerprint(),
@@ -106,7 +108,6 @@ def _info(
         "rank": len(features.directions),
         "share of squared length kept": features.kept,
         "alternatives": int(features.odds.size),
-        "least probability of an alternative": options.least,
         "parts": found.parts.to_json(),
         "versions": {
             "coba-testbed": version("coba-testbed"),

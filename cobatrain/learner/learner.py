@@ -135,13 +135,17 @@ class LanguageModelLearner:
         passes: IntArray = passed(rewards).sum(axis=1)
         return passes
 
-    def sample_apart(self, prompts: IntArray, rollouts: int) -> Sampled:
-        """This rank's share of ``rollouts`` completions of train prompts (m,) with their rewards.
+    def sample_apart(
+        self, prompts: IntArray, rollouts: int, *, heldout: str | None = None, before: int = 0
+    ) -> Sampled:
+        """This rank's share of ``rollouts`` completions of prompts (m,) with their rewards.
 
-        For measurements: neither the run nor ``measure`` samples the same again.
+        For measurements: neither the run nor ``measure`` samples the same again. Prompts are places
+        in the train set, or in the held-out set of that name. ``before`` completions of each were
+        sampled already, and others follow.
         """
         budgets = np.full(len(prompts), rollouts, dtype=np.int64)
-        return self._sampler.sample(self._request(prompts, budgets, GRADIENTS))
+        return self._sampler.sample(self._request(prompts, budgets, GRADIENTS, before, heldout))
 
     def exact_answers(self, prompts: Sequence[Prompt]) -> ExactAnswers:
         """The one passing response of each of the task's prompts (m,).
@@ -217,11 +221,20 @@ class LanguageModelLearner:
         together(self.parallel, lambda: self.engine.sync(self.model))
 
     def _request(
-        self, prompts: IntArray, budgets: IntArray, stream: int, before: IntArray | int = 0
+        self,
+        prompts: IntArray,
+        budgets: IntArray,
+        stream: int,
+        before: IntArray | int = 0,
+        heldout: str | None = None,
     ) -> SampleRequest:
+        known, number = self.task.train, 0
+        if heldout is not None:
+            known = self.task.heldout[heldout]
+            number = 1 + sorted(self.task.heldout).index(heldout)
         return SampleRequest(
-            prompts=[self.task.train[int(i)] for i in prompts],
-            numbers=prompts,
+            prompts=[known[int(i)] for i in prompts],
+            numbers=prompts + (number << 40),  # each data set has its own seeds
             budgets=budgets,
             sampling=self.config.sampling,
             stream=stream,

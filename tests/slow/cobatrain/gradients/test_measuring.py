@@ -13,7 +13,6 @@ pytest.importorskip("yaml", reason="pyyaml is not installed")
 
 from cobasim.errors import InputError
 from cobasim.gradients import read_measured_gradients, write_measured
-from cobatrain import trainer
 from cobatrain.exact import exact_log_rates
 from cobatrain.gradients import GradientOptions, measure_gradients
 from cobatrain.gradients.alternatives import alternatives_of
@@ -22,19 +21,6 @@ from cobatrain.gradients.per_prompt import logit_gradients, trained_parameters
 OPTIONS = GradientOptions(
     prompts=60, groups=24, rollouts=8, dim=4096, rank=32, rest=64, plain_rank=8
 )
-
-
-@pytest.fixture(scope="module")
-def learner(tmp_path_factory):
-    from training import SMALL
-
-    from cobatrain.config import load_config
-
-    path = tmp_path_factory.mktemp("models") / "small"
-    config = load_config("tiny", [*SMALL, f"model.path={path}", "evaluation.prompts=20"])
-    trainer.prepare(config)
-    with trainer.open_learner(config) as (opened, _):
-        yield opened
 
 
 def test_a_step_along_a_gradient_moves_the_logit_as_it_says(learner):
@@ -191,7 +177,8 @@ def test_what_cannot_be_measured(learner):
 def test_the_command_writes_a_file_that_a_world_reads(cobatrain, tmp_path, learner):
     file = tmp_path / "g.npz"
     common = ["gradients", "tiny", "--out", file, "--prompts", 60, "--groups", 16, "--rollouts", 4,
-              "--dim", 1024, "--rank", 16, "--rest", 64, "--set", f"model.path={learner.config.model.path}",
+              "--dim", 1024, "--rank", 16, "--rest", 64,
+              "--set", f"model.path={learner.config.model.path}",
               "--set", "task.levels=[\"2+1\", \"2-1\"]", "--set", "task.train_size=1200",
               "--set", "task.heldout_size=200", "--set", "engine.name=transformers",
               "--set", "evaluation.prompts=20"]  # fmt: skip
