@@ -4,9 +4,10 @@ In: a learner (model, task, engine). Out: one file of numbers from which cobasim
 learns as the policy would, and the parts of a group's gradient. Changes neither model nor run.
 """
 
-from cobatrain.gradients.measuring import Measurement, measure_gradients, plan_steps
+from cobatrain.gradients.measuring import Measurement, measure_gradients
 from cobatrain.gradients.method import with_method
 from cobatrain.gradients.options import GradientOptions, Method
+from cobatrain.gradients.planning import plan_steps
 from cobatrain.gradients.sketch import CountSketch
 
 __all__ = [

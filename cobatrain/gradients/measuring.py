@@ -35,20 +35,6 @@ class Measurement:
     parts: PartsReport
 
 
-def plan_steps(learner: LanguageModelLearner, options: GradientOptions) -> float:
-    """About how many training steps a measurement costs: backward passes over those of a step.
-
-    An exact feature is one backward pass of one response, one from rollouts as many as there are
-    rollouts. A group's halves are as many as its rollouts, and groups are measured twice.
-    """
-    options, _ = with_method(learner, options)
-    chosen, rollouts = choose(learner, options), rollouts_of(learner, options)
-    each = rollouts if options.method == "rollouts" else 1
-    groups = min(options.groups, chosen.pool.size)
-    passes = each * len(chosen.prompts) + 1.25 * groups * rollouts
-    return passes / learner.config.loop.total_budget
-
-
 def measure_gradients(
     learner: LanguageModelLearner,
     options: GradientOptions,

@@ -14,7 +14,7 @@ pytest.importorskip("yaml", reason="pyyaml is not installed")
 from cobasim.errors import InputError
 from cobasim.gradients import read_measured_gradients, write_measured
 from cobatrain.exact import exact_log_rates
-from cobatrain.gradients import GradientOptions, measure_gradients
+from cobatrain.gradients import GradientOptions, measure_gradients, plan_steps
 from cobatrain.gradients.alternatives import alternatives_of
 from cobatrain.gradients.per_prompt import logit_gradients, trained_parameters
 
@@ -152,6 +152,19 @@ def test_a_later_step_of_the_same_prompts(learner):
     np.testing.assert_array_equal(first.prompt, later.prompt)
     np.testing.assert_array_equal(first.token, later.token)
     assert np.abs(first.odds - later.odds).max() > 0.01
+
+
+def test_the_cost_is_said_beforehand(learner, monkeypatch):
+    """Passes over those of a step: alternatives, those of the directions, and groups twice."""
+    found = measure_gradients(learner, OPTIONS).measured
+    passes = found.odds.size + min(found.odds.size, 6 * 32) + 2 * 24 * 8
+    steps = plan_steps(learner, OPTIONS)
+    assert steps == pytest.approx(passes / learner.config.loop.total_budget, rel=0.2)
+    monkeypatch.setattr("cobatrain.gradients.planning.free_memory", lambda: 1e-3)
+    with pytest.raises(InputError, match=r"need about 0.\d GiB of memory, 0.0 are free: lower"):
+        plan_steps(learner, OPTIONS)
+    monkeypatch.setattr("cobatrain.gradients.planning.free_memory", lambda: None)
+    assert plan_steps(learner, OPTIONS) == steps
 
 
 def test_other_rollouts_are_sampled_than_those_of_the_run(learner):

@@ -1,0 +1,78 @@
+"""What a measurement costs, in training steps and in memory, before it begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cobasim.errors import InputError
+from cobatrain.gradients.alternatives import alternatives_of
+from cobatrain.gradients.chosen import choose
+from cobatrain.gradients.features import ROWS
+from cobatrain.gradients.method import with_method
+from cobatrain.gradients.options import GradientOptions
+from cobatrain.gradients.rollout_groups import rollouts_of
+from cobatrain.learner import LanguageModelLearner
+
+TRIED = 16  # prompts by which the number of alternatives is known beforehand
+GIB = 2.0**30
+
+
+def plan_steps(learner: LanguageModelLearner, options: GradientOptions) -> float:
+    """About how many training steps a measurement costs: backward passes over those of a step.
+
+    An exact feature takes one for each alternative (some prompts tell how many), and those from
+    which directions are found are computed twice; one from rollouts takes as many as there are
+    rollouts. A group's halves are as many as its rollouts, and groups are measured twice.
+
+    Raises InputError if the features do not fit in the memory that is free, where this is known.
+    """
+    options, _ = with_method(learner, options)
+    chosen, rollouts = choose(learner, options), rollouts_of(learner, options)
+    size = len(chosen.prompts)
+    groups = min(options.groups, chosen.pool.size)
+    if options.method == "rollouts":
+        features = float(rollouts * size)
+    else:
+        total = _alternatives(learner, options) * size
+        _check_memory(total, size, options)
+        features = total + min(total, ROWS * options.rank)
+    return (features + 2 * groups * rollouts) / learner.config.loop.total_budget
+
+
+def _alternatives(learner: LanguageModelLearner, options: GradientOptions) -> float:
+    """Mean number of alternatives of a prompt, from some of them."""
+    prompts = choose(learner, options).prompts
+    some = [prompts[i] for i in np.linspace(0, len(prompts) - 1, TRIED).astype(int)]
+    answers = learner.exact_answers(some)
+    temperature = learner.config.sampling.temperature
+    with torch.no_grad():
+        found = [
+            alternatives_of(learner.model, answers, i, temperature, options.least).odds.size
+            for i in range(len(some))
+        ]
+    return float(np.mean(found))
+
+
+def _check_memory(alternatives: float, prompts: int, options: GradientOptions) -> None:
+    """Coordinates twice (as parts, then joined), sketches of prompts and of directions twice."""
+    numbers = alternatives * (options.rank + options.rest)
+    numbers += prompts * options.dim + ROWS * options.rank * options.dim
+    needed, free = 8 * numbers / GIB, free_memory()
+    if free is not None and needed > free:
+        raise InputError(
+            f"features need about {needed:.1f} GiB of memory, {free:.1f} are free: lower "
+            "--prompts, --dim, --rank or --rest"
+        )
+
+
+def free_memory() -> float | None:
+    """GiB that a process may still take, where Linux says so."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        kib = next(line for line in lines if line.startswith("MemAvailable:")).split()[1]
+    except (OSError, StopIteration):
+        return None
+    return float(kib) * 1024 / GIB
