@@ -34,6 +34,7 @@ from cobasim.loop.learner import (
     KnowsFeatures,
     KnowsGradients,
     KnowsLengths,
+    KnowsParts,
     Learner,
     TrainsOnPart,
     WeighsAsTold,
@@ -118,7 +119,8 @@ class Loop:
             assert obs.prompts is not None
             assert isinstance(self.learner, WeighsAsTold)
             self.learner.weigh(obs.prompts, self.weigh_as(obs, self.limits))
-        numbers: dict[str, Any] = {"learner": self.learner.update()}
+        seen = {} if obs.parts is None else obs.parts.numbers()
+        numbers: dict[str, Any] = {"learner": seen | self.learner.update()}
         if allocator.needs & {"rounds", "part"}:
             numbers |= {"rounds": spent.rounds, "trained_rollouts": trained}
         allocator.learn(obs, self.limits, spent.budgets, spent.passes)
@@ -180,6 +182,8 @@ class Loop:
             served["lengths"] = learner.prompt_lengths(prompts)
         if "gradient_norms" in needs and isinstance(learner, KnowsGradients):
             served["gradient_norms"] = learner.gradient_norms(prompts)
+        if "parts" in needs and isinstance(learner, KnowsParts):
+            served["parts"] = learner.gradient_parts()
         return served
 
     def _remember(self, allocator: Allocator) -> dict[str, NDArray[Any]]:
