@@ -14,6 +14,7 @@ ALLOCATION = 8  # choices of allocators that draw lots
 LENGTHS = 9  # response lengths of prompts
 COPIES = 11  # how copies of a measured prompt differ
 EVIDENCE = 10  # counts of rollouts from before the run
+QUARTERS = 12  # how a step's rollouts are dealt to measure the parts of its gradient
 
 
 def stream(seed: int, name: int, step: int = 0) -> np.random.Generator:

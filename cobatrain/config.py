@@ -20,7 +20,9 @@ from cobatrain.tracking import TRACKERS
 from cobatrain.update import UpdateConfig, check_weighting
 
 CONFIGS = Path(__file__).parent / "configs"
-SERVED = frozenset({"beliefs", "randomness", "rounds"})  # what LanguageModelLearner can serve
+SERVED = frozenset(
+    {"beliefs", "parts", "randomness", "rounds"}
+)  # what LanguageModelLearner can serve
 
 
 class TinyConfig(Frozen):
@@ -114,6 +116,8 @@ class TrainConfig(Frozen):
     def _consistent(self) -> TrainConfig:
         allocator = make_allocator(self.allocator, **self.parameters)
         check_needs(self.allocator, allocator.needs, SERVED, "a language model")
+        if "parts" in allocator.needs:
+            self.update.check_measurable(f"allocator {self.allocator!r}")
         parse_task_config(self.task)
         check_weighting(self.weighting, self.update.constant_length)
         if (self.pass_rates is not None) != (self.loop.first_beliefs == "measured"):
@@ -132,6 +136,11 @@ class TrainConfig(Frozen):
                 "(evaluation.top_p may be lower)"
             )
         return self
+
+    @property
+    def measures_parts(self) -> bool:
+        """Whether updates measure what gradients are made of: as set, or for the allocator."""
+        return self.update.measure_parts or "parts" in find_allocator(self.allocator).needs
 
     @property
     def estimator(self) -> str:

@@ -17,7 +17,7 @@ from cobasim.allocation.beliefs import (
     transformed_failure_rate,
 )
 from cobasim.allocation.limits import Limits
-from cobasim.allocation.methods import METHODS, Signal, SignalSkip
+from cobasim.allocation.methods import METHODS, Signal, SignalParts, SignalSkip
 from cobasim.allocation.needs import NEEDS, Need, check_evidence, check_needs, served_by
 from cobasim.allocation.observation import Kept, Observation
 from cobasim.allocation.one_batch import allocate, prepare
@@ -61,6 +61,7 @@ __all__ = [
     "PassRateEstimator",
     "RoundsAllocator",
     "Signal",
+    "SignalParts",
     "SignalSkip",
     "ValueAllocator",
     "ValueFunction",

@@ -38,6 +38,7 @@ NEEDS = Registry(
         ),
         "lengths": Need("reads response lengths", "prompt_lengths"),
         "gradient_norms": Need("reads gradient norms of prompts", "gradient_norms"),
+        "parts": Need("reads what gradients are made of", "gradient_parts"),
     },
 )
 

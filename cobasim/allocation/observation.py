@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cobasim.arrays import BoolArray, FloatArray, IntArray
+from cobasim.gradients import GradientParts
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Observation:
         lengths: (m,) mean response lengths, where the learner knows them and the allocator reads
             them; in any one unit.
         gradient_norms: (m,) norms of the gradients of prompts' logits, likewise.
+        parts: what the policy's gradients are made of, likewise; None until it is measured.
         batch: (m,) which of the batches drawn for the step each prompt is from; None: all of one.
         memory: the allocator's own arrays over the pool (``Allocator.memory``).
         rng: the allocator's randomness in this step, if it reads it; None outside a loop.
@@ -48,6 +50,7 @@ class Observation:
     features: FloatArray | None = None
     lengths: FloatArray | None = None
     gradient_norms: FloatArray | None = None
+    parts: GradientParts | None = None
     batch: IntArray | None = None
     memory: Mapping[str, NDArray[Any]] | None = None
     rng: np.random.Generator | None = None

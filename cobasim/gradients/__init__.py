@@ -1,7 +1,7 @@
 """Measured gradients of a real policy: their file, their parts, their few directions.
 
-In: sketches of gradients as arrays. Out: within, own and shared parts with intervals, features
-without the noise of the rollouts that they were measured with, and the file
+In: sketches of gradients as arrays. Out: within, own and shared parts, with intervals or on the way
+of a run, features without the noise of the rollouts that they were measured with, and the file
 that the measured world reads. Knows no model.
 """
 
@@ -20,10 +20,15 @@ from cobasim.gradients.parts import (
     PartsReport,
     measure_parts,
 )
+from cobasim.gradients.quarters import QUARTERS, Equations, Quarters, split_quarters
+from cobasim.gradients.running import GradientParts, RunningParts
 
 __all__ = [
     "FEWEST",
+    "QUARTERS",
     "CleanFeatures",
+    "Equations",
+    "GradientParts",
     "LowRank",
     "Measured",
     "MeasuredGradients",
@@ -32,10 +37,13 @@ __all__ = [
     "Part",
     "Parts",
     "PartsReport",
+    "Quarters",
+    "RunningParts",
     "compress",
     "folded",
     "measure_parts",
     "read_measured_files",
     "read_measured_gradients",
+    "split_quarters",
     "write_measured",
 ]

@@ -81,7 +81,8 @@ class Parts:
 
     @property
     def ratio(self) -> float:
-        """own / within: what ``signal`` calls ``ratio``."""
+        """own / within. The ``ratio`` of ``signal`` is at least four times this: it is in units of
+        moves (``GradientParts``)."""
         return self.own.value / self.within.value
 
     @property

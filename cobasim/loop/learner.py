@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from cobasim.allocation import Kept
 from cobasim.arrays import FloatArray, IntArray
+from cobasim.gradients import GradientParts
 
 
 class Learner(Protocol):
@@ -83,3 +84,11 @@ class KnowsGradients(Protocol):
 
     def gradient_norms(self, prompts: IntArray) -> FloatArray:
         """Norms (m,) of the gradients of prompts' logits, as of now."""
+
+
+@runtime_checkable
+class KnowsParts(Protocol):
+    """A learner that knows what its gradients are made of."""
+
+    def gradient_parts(self) -> GradientParts | None:
+        """The parts as of now; None while they are not known. Changes nothing."""

@@ -34,6 +34,7 @@ from cobasim.loop.learner import (
     KnowsFeatures,
     KnowsGradients,
     KnowsLengths,
+    KnowsParts,
     Learner,
     TrainsOnPart,
     WeighsAsTold,
@@ -118,7 +119,7 @@ class Loop:
             assert obs.prompts is not None
             assert isinstance(self.learner, WeighsAsTold)
             self.learner.weigh(obs.prompts, self.weigh_as(obs, self.limits))
-        numbers: dict[str, Any] = {"learner": self.learner.update()}
+        numbers: dict[str, Any] = {"learner": self._update(obs)}
         if allocator.needs & {"rounds", "part"}:
             numbers |= {"rounds": spent.rounds, "trained_rollouts": trained}
         allocator.learn(obs, self.limits, spent.budgets, spent.passes)
@@ -132,7 +133,12 @@ class Loop:
         """One whole step with given ``budgets`` (m,) for the observed prompts."""
         assert obs.prompts is not None
         passes = self.learner.rollout(obs.prompts, budgets)
-        return self._finish(obs, budgets, passes, shape, {"learner": self.learner.update()})
+        return self._finish(obs, budgets, passes, shape, {"learner": self._update(obs)})
+
+    def _update(self, obs: Observation) -> dict[str, float]:
+        """One policy update; its numbers, and the parts that the allocator saw."""
+        seen = {} if obs.parts is None else obs.parts.numbers()
+        return seen | self.learner.update()
 
     # -- the way of a pass rate: counts -> beliefs and capability -> an observation -------------
 
@@ -180,6 +186,8 @@ class Loop:
             served["lengths"] = learner.prompt_lengths(prompts)
         if "gradient_norms" in needs and isinstance(learner, KnowsGradients):
             served["gradient_norms"] = learner.gradient_norms(prompts)
+        if "parts" in needs and isinstance(learner, KnowsParts):
+            served["parts"] = learner.gradient_parts()
         return served
 
     def _remember(self, allocator: Allocator) -> dict[str, NDArray[Any]]:

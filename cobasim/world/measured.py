@@ -20,15 +20,17 @@ import numpy as np
 
 from cobasim.arrays import FloatArray, IntArray, RealArray
 from cobasim.errors import InputError
-from cobasim.gradients import MeasuredGradients, read_measured_files
+from cobasim.gradients import GradientParts, MeasuredGradients, read_measured_files
 from cobasim.streams import COPIES, HELDOUT, POPULATION, stream
 from cobasim.world.answers import Answers
 from cobasim.world.config import MEASURED
-from cobasim.world.linear import lengths
+from cobasim.world.linear import lengths, parts_of
 from cobasim.world.optimiser import ScaledAdam
 from cobasim.world.policy import SimulatedPolicy
 from cobasim.world.prompts import PromptSets
 from cobasim.world.view import BatchView, WeighedGroups
+
+PARTS_FROM = 256  # prompts that say what gradients are made of
 
 
 class LogitGradients(NamedTuple):
@@ -238,6 +240,24 @@ class MeasuredPolicy(SimulatedPolicy):
     def gradient_norms(self, prompts: IntArray) -> FloatArray:
         """Norms (m,) of the gradients of prompts' logits at the start, in the plain metric."""
         return lengths(self.plain[prompts], self.plain_own[prompts])
+
+    def gradient_parts(self) -> GradientParts:
+        """The parts of gradients as the policy is now, in the plain metric.
+
+        Of up to 256 prompts, evenly spaced over the pool. Without error otherwise: features and
+        noise are the world's own, as ``gradient_norm`` takes them.
+        """
+        size = min(self.num_prompts, PARTS_FROM)
+        pool = np.arange(size) * self.num_prompts // size
+        view = self.view(pool)
+        grown = lengths(*view.rows) / self.length_at_start[pool]
+        return parts_of(
+            view.pass_rate,
+            (grown[:, None] * self.plain[pool], grown * self.plain_own[pool]),
+            noise=self.plain_noise * self.within[pool],
+            prompt_noise=0.0,
+            steps=self.step,
+        )
 
     def prompt_features(self, prompts: IntArray) -> FloatArray:
         """The direction of the gradients of the prompts' logits at the start."""

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from cobasim.cli import JsonFlag, command_text, narrow_table, progress_bar
 from cobasim.errors import InputError
+from cobasim.gradients import GradientParts
 from cobatrain.cli.common import ConfigOrRun, RunOption, Settings, checkpoint_of, one_process
 
 if TYPE_CHECKING:
@@ -153,8 +154,15 @@ def _plain(value: float) -> str:
 
 def _sentences(found: Measurement, rollouts: int, batch: int) -> list[str]:
     """What follows from the parts, for the run's own step."""
+    from cobatrain.gradients.group import mixed_prompts
+
     parts, info = found.parts.overall, found.measured.info
     fewest = parts.fewest_prompts(rollouts)
+    rates = found.measured.rate[~found.measured.heldout]
+    rates = rates[mixed_prompts(rates)]
+    ratio = GradientParts.from_advantages(
+        parts.within.value, parts.own.value, parts.shared.value, float((rates * (1 - rates)).mean())
+    ).ratio
     verdict = (
         f"the run's {batch} are fewer: concentrating rollouts on some prompts adds more noise than "
         "it removes"
@@ -163,8 +171,8 @@ def _sentences(found: Measurement, rollouts: int, batch: int) -> list[str]:
     )
     return [
         *_of_method(info),
-        f"own / within is {parts.ratio:.2g}: the value of `ratio` for signal "
-        f"(--set parameters.ratio={parts.ratio:.2g})",
+        f"own / within is {parts.ratio:.2g}; in units of moves that is a `ratio` of {ratio:.2g} "
+        f"for signal (--set parameters.ratio={ratio:.2g})",
         f"with {rollouts} rollouts a step, what is a prompt's own outweighs the rollouts' noise "
         f"below {fewest:.0f} prompts; {verdict}",
         f"an inner product of two features has an error of {info['sketch']['error']:.1%} of their "

@@ -8,7 +8,7 @@ from cobatrain.gradients.measuring import Measurement, measure_gradients
 from cobatrain.gradients.method import with_method
 from cobatrain.gradients.options import GradientOptions, Method
 from cobatrain.gradients.planning import plan_steps
-from cobatrain.gradients.sketch import CountSketch
+from cobatrain.sketch import CountSketch
 
 __all__ = [
     "CountSketch",

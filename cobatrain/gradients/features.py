@@ -15,8 +15,8 @@ from cobatrain.gradients.alternatives import Alternatives, alternatives_of
 from cobatrain.gradients.metric import Metric
 from cobatrain.gradients.options import GradientOptions
 from cobatrain.gradients.rollout_groups import MeasuredNoise
-from cobatrain.gradients.sketch import CountSketch
 from cobatrain.learner import LanguageModelLearner
+from cobatrain.sketch import CountSketch
 
 REPEATED = 64  # prompts whose features are sketched twice, to know the error
 OUTER = 1024  # alternatives by which the noise outside the directions is measured

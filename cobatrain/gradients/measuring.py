@@ -22,9 +22,9 @@ from cobatrain.gradients.per_prompt import only_parameters, trained_parameters
 from cobatrain.gradients.prompt_rollouts import sample_prompts
 from cobatrain.gradients.rollout_features import RolloutFeatures
 from cobatrain.gradients.rollout_groups import MeasuredNoise, RolloutGroups, rollouts_of
-from cobatrain.gradients.sketch import CountSketch
 from cobatrain.gradients.storing import Findings, stored
 from cobatrain.learner import LanguageModelLearner
+from cobatrain.sketch import CountSketch
 
 
 @dataclass(frozen=True)

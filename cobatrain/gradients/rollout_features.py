@@ -32,8 +32,8 @@ from cobatrain.gradients.metric import Metric
 from cobatrain.gradients.options import GradientOptions
 from cobatrain.gradients.per_prompt import weighted_gradient
 from cobatrain.gradients.prompt_rollouts import PromptRollouts
-from cobatrain.gradients.sketch import CountSketch
 from cobatrain.learner import LanguageModelLearner
+from cobatrain.sketch import CountSketch
 
 PROMPTS = 2  # that give the directions, in directions
 

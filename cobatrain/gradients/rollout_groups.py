@@ -17,8 +17,8 @@ from cobatrain.gradients.group import group_halves, mixed_prompts
 from cobatrain.gradients.metric import Metric, mean_square
 from cobatrain.gradients.options import GradientOptions
 from cobatrain.gradients.per_prompt import trained_parameters
-from cobatrain.gradients.sketch import CountSketch
 from cobatrain.learner import LanguageModelLearner
+from cobatrain.sketch import CountSketch
 
 
 def rollouts_of(learner: LanguageModelLearner, options: GradientOptions) -> int:

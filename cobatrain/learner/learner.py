@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cobasim.arrays import IntArray
+from cobasim.gradients import GradientParts
 from cobatrain.config import TrainConfig
 from cobatrain.engines import Engine, Rollouts, end_token_ids
 from cobatrain.exact import ExactAnswers, check_exact, exact_answers
@@ -27,7 +28,7 @@ from cobatrain.learner.samples import Sample
 from cobatrain.learner.tokens import prompt_tokens
 from cobatrain.parallel import Parallel, Single, load_optimiser, together, whole
 from cobatrain.tasks import Prompt, Task, passed
-from cobatrain.update import make_optimiser, make_schedule, update
+from cobatrain.update import PartsMeter, make_optimiser, make_schedule, update
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -55,6 +56,7 @@ class LanguageModelLearner:
     Attributes:
         on_samples: gets a few of this rank's rollouts of each step as text, if it is set.
         pending: the rollouts since the last update.
+        meter: measures what gradients are made of, if the config wants it.
 
     Raises InputError for a prompt that leaves no room for a completion, PeerError if another rank
     failed.
@@ -84,6 +86,9 @@ class LanguageModelLearner:
         self.step = 0
         self.reference = reference
         self.pending = Pending()
+        self.meter = (
+            PartsMeter(model, config.seed, self.parallel) if config.measures_parts else None
+        )
         self._update_config = config.update
         if self.parallel.sharded:  # bfloat16 is then FSDP's own policy: see ``shard``
             self._update_config = config.update.model_copy(update={"bf16": False})
@@ -177,20 +182,27 @@ class LanguageModelLearner:
             schedule=self.schedule,
             reference=self.reference,
             parallel=self.parallel,
+            meter=self.meter if self.step % self.config.update.measure_every == 0 else None,
         )
         self._check_sync(metrics.get("log_prob_gap_mean"))
         trained = time.perf_counter()
         seconds_sync = together(self.parallel, lambda: self.engine.sync(self.model))
         self.step += 1
         numbers = {name: float(value) for name, value in metrics.items() if value is not None}
+        parts = self.gradient_parts()
         return {
             **numbers,
+            **({} if parts is None else parts.numbers()),
             **pending.seconds,
             "seconds_train": trained - began,
             "seconds_sync": seconds_sync,
             "reward": float(pending.rewards.mean()),
             "response_length": numbers["tokens"] / numbers["rollouts"],
         }
+
+    def gradient_parts(self) -> GradientParts | None:
+        """What gradients are made of, from the last steps; None if it is not (yet) measured."""
+        return None if self.meter is None else self.meter.running.parts()
 
     def evaluate(self) -> dict[str, Any]:
         """avg@k and pass@k on every held-out data set; "heldout" is their mean accuracy.
@@ -202,7 +214,7 @@ class LanguageModelLearner:
         return evaluate_heldout(self._sampler, self.task, self.config, self.step)
 
     def state_dict(self) -> dict[str, Any]:
-        """Step, optimiser and schedule; the model's weights are stored separately.
+        """Step, optimiser, schedule and meter; the model's weights are stored separately.
 
         The optimiser's tensors are whole, on rank 0 only: any number of processes can resume.
         """
@@ -210,6 +222,7 @@ class LanguageModelLearner:
             "step": self.step,
             "optimiser": whole(self.optimiser.state_dict(), keep=self.parallel.rank == 0),
             "schedule": self.schedule.state_dict(),
+            **({} if self.meter is None else {"parts": self.meter.state_dict()}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -217,6 +230,8 @@ class LanguageModelLearner:
         self.step = int(state["step"])
         load_optimiser(self.optimiser, state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
+        if self.meter is not None:
+            self.meter.load_state_dict(state["parts"])
         self.pending = Pending()
         together(self.parallel, lambda: self.engine.sync(self.model))
 

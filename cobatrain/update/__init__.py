@@ -26,6 +26,7 @@ from cobatrain.update.losses import (
     importance_weights,
     k3,
 )
+from cobatrain.update.meter import PartsMeter
 from cobatrain.update.optimiser import make_optimiser, make_schedule, warmup_factor
 from cobatrain.update.step import update
 from cobatrain.update.weighting import (
@@ -46,6 +47,7 @@ __all__ = [
     "LogProbRow",
     "MicroBatch",
     "NonFiniteError",
+    "PartsMeter",
     "TokenLoss",
     "TokenRow",
     "UpdateConfig",

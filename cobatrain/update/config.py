@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from cobasim.errors import unknown_name
+from cobasim.errors import InputError, unknown_name
 from cobasim.settings import Frozen
 from cobatrain.update.advantage import ADVANTAGES
 from cobatrain.update.losses import LOSSES
@@ -57,6 +57,12 @@ class UpdateConfig(Frozen):
     logit_chunk: Annotated[int, Field(ge=1)] = 2**26
     """Softmaxes are taken over at most about this many logits at once (2^26 are 256 MB in
     float32): fewer need less memory and more time."""
+    measure_parts: bool = False
+    """Learn from every update what gradients are made of (docs/signal.md); always on for an
+    allocator that reads it. Rewards are 0 and 1, ``minibatches`` is 1 and ``kl_coef`` 0 then."""
+    measure_every: Annotated[int, Field(ge=1)] = 1
+    """Steps from one such measurement to the next. Its cost per step falls with it, and what is
+    known is older."""
     bf16: bool = False
     """Run the model under bfloat16 autocast; weights, log-probs and loss stay as they are."""
 
@@ -69,4 +75,18 @@ class UpdateConfig(Frozen):
         ):
             if name not in known:
                 raise unknown_name(kind, name, known)
+        if self.measure_parts:
+            self.check_measurable()
         return self
+
+    def check_measurable(self, why: str = "update.measure_parts") -> None:
+        """Raise InputError if this update does not show what its gradient is made of.
+
+        ``why`` it should: the setting or the allocator.
+        """
+        if self.minibatches > 1 or self.kl_coef > 0:
+            raise InputError(
+                f"{why} needs the whole gradient of the rollouts in one step: set "
+                f"update.minibatches to 1 (is {self.minibatches}) and update.kl_coef to 0 (is "
+                f"{self.kl_coef:g})"
+            )

@@ -8,6 +8,7 @@ import numpy as np
 
 from cobasim.arrays import FloatArray, IntArray
 from cobasim.errors import InputError
+from cobasim.gradients import QUARTERS
 from cobatrain.parallel import Parallel
 from cobatrain.update.advantage import advantages
 from cobatrain.update.batch import Batch
@@ -58,10 +59,11 @@ def loss_terms(batch: Batch, config: UpdateConfig, weighting: str, parallel: Par
 class Plan:
     """The micro-batches of each mini-batch, on this rank."""
 
-    rows: list[list[IntArray]]
-    """Rollouts of each micro-batch of each mini-batch."""
-    fillers: list[int]
-    """Micro-batches of zero weight added to each mini-batch to keep sharded ranks in step."""
+    rows: list[list[list[IntArray]]]
+    """Rollouts of each micro-batch of each section of each mini-batch. A mini-batch is one section;
+    or four, whose gradients are looked at one by one: the quarters of ``PartsMeter``."""
+    fillers: list[list[int]]
+    """Micro-batches of zero weight added to each section to keep sharded ranks in step."""
     micro_batches: int
     """Of the rank with most."""
     padding_share: float
@@ -74,10 +76,12 @@ def make_plan(
     config: UpdateConfig,
     parallel: Parallel,
     rng: np.random.Generator | None,
+    quarter: IntArray | None = None,
 ) -> Plan:
     """Split this rank's rollouts into mini-batches, these into micro-batches. Collective.
 
-    ``rng`` draws the mini-batches; without it they are interleaved.
+    ``rng`` draws the mini-batches; without it they are interleaved. ``quarter`` (n,), 0 .. 3, or -1
+    for rollouts without signal, makes a section of each quarter.
     """
     lengths = batch.prompt_lengths + batch.lengths
     used = (
@@ -88,12 +92,28 @@ def make_plan(
     rows = []
     for part in mini_batches(len(batch), config.minibatches, rng):
         kept = part[used[part]]
-        rows.append([kept[micro] for micro in micro_batches(lengths[kept], config.micro_tokens)])
-    counts = np.array(parallel.gather([len(part) for part in rows]))  # (world, minibatches)
+        sections = [kept] if quarter is None else _sections(kept, quarter)
+        rows.append(
+            [
+                [section[micro] for micro in micro_batches(lengths[section], config.micro_tokens)]
+                for section in sections
+            ]
+        )
+    counts = np.array(  # (world, minibatches, sections)
+        parallel.gather([[len(section) for section in part] for part in rows])
+    )
     missing = counts.max(axis=0) - counts[parallel.rank]
     return Plan(
         rows=rows,
-        fillers=[int(gap) if parallel.sharded else 0 for gap in missing],
-        micro_batches=int(counts.sum(axis=1).max()),
-        padding_share=padding_share(lengths, [micro for part in rows for micro in part]),
+        fillers=(missing if parallel.sharded else 0 * missing).tolist(),
+        micro_batches=int(counts.sum(axis=(1, 2)).max()),
+        padding_share=padding_share(
+            lengths, [micro for part in rows for section in part for micro in section]
+        ),
     )
+
+
+def _sections(rows: IntArray, quarter: IntArray) -> list[IntArray]:
+    """The rows of each quarter; those of none, which have no gradient, with the last."""
+    place = np.where(quarter[rows] < 0, QUARTERS - 1, quarter[rows])
+    return [rows[place == number] for number in range(QUARTERS)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from cobatrain.update.batch import Batch
 from cobatrain.update.batching import MicroBatch, filler, pad
 from cobatrain.update.config import UpdateConfig
 from cobatrain.update.finite import NonFiniteError, check_log_probs
+from cobatrain.update.meter import PartsMeter
 from cobatrain.update.metrics import Sums, update_metrics
 from cobatrain.update.objective import Objective
 from cobatrain.update.plan import Plan, loss_terms, make_plan
@@ -39,6 +41,7 @@ def update(
     reference: nn.Module | None = None,
     parallel: Parallel | None = None,
     rng: np.random.Generator | None = None,
+    meter: PartsMeter | None = None,
 ) -> dict[str, float | None]:
     """Change the model's parameters by ``config.minibatches`` optimiser steps on ``batch``.
 
@@ -56,6 +59,8 @@ def update(
         parallel: what ``replicate`` or ``shard`` of ``cobatrain.parallel`` gave. The call is then
             collective.
         rng: draws the mini-batches; without it they are interleaved.
+        meter: learns from this update what gradients are made of; needs ``minibatches`` 1 and
+            ``kl_coef`` 0. The update is the same up to rounding.
 
     Returns the same metrics on every rank, over the rollouts of all:
 
@@ -80,7 +85,8 @@ def update(
     terms = loss_terms(batch, config, weighting, parallel)
     device = next(model.parameters()).device
     check_log_probs(batch, parallel, device)
-    plan = make_plan(batch, terms, config, parallel, rng)
+    quarter = None if meter is None else meter.deal(batch, terms, config, weighting, parallel)
+    plan = make_plan(batch, terms, config, parallel, rng, quarter)
     sums = Sums(device)
     objective = Objective(model, reference, config, batch.temperature, terms, sums)
     training = model.training
@@ -88,7 +94,7 @@ def update(
         model.train(config.gradient_checkpointing)
         if config.gradient_checkpointing:
             _enable_checkpointing(model)
-        steps = _Steps(objective, optimiser, schedule, parallel, device)
+        steps = _Steps(objective, optimiser, schedule, parallel, device, meter)
         norms, learning_rate = steps.take(batch, plan)
     finally:
         model.train(training)
@@ -117,9 +123,10 @@ class _Steps:
         schedule: Schedule | None,
         parallel: Parallel,
         device: torch.device,
+        meter: PartsMeter | None,
     ) -> None:
         self._objective, self._optimiser, self._schedule = objective, optimiser, schedule
-        self._parallel, self._device = parallel, device
+        self._parallel, self._device, self._meter = parallel, device, meter
         self._parameters = [p for p in objective.model.parameters() if p.requires_grad]
 
     def take(self, batch: Batch, plan: Plan) -> tuple[list[float], float]:
@@ -127,21 +134,28 @@ class _Steps:
 
         Returns the gradient norm of each, before clipping, and the learning rate of the last.
         """
-        parts = [
+        divided = [
             [
-                *(
-                    pad(batch.prompts, batch.responses, batch.log_probs, rows, self._device)
-                    for rows in part
-                ),
-                *(filler(self._device) for _ in range(gap)),
+                [
+                    *(
+                        pad(batch.prompts, batch.responses, batch.log_probs, rows, self._device)
+                        for rows in section
+                    ),
+                    *(filler(self._device) for _ in range(gap)),
+                ]
+                for section, gap in zip(sections, gaps, strict=True)
             ]
-            for part, gap in zip(plan.rows, plan.fillers, strict=True)
+            for sections, gaps in zip(plan.rows, plan.fillers, strict=True)
         ]
+        parts = [[micro for section in sections for micro in section] for sections in divided]
         norms, learning_rate = [], 0.0
         for number, (part, old) in enumerate(zip(parts, self._old(parts), strict=True)):
-            finite = self._backward(part, old, first_step=number == 0)
+            ends = list(accumulate(len(section) for section in divided[number]))
+            finite = self._backward(part, old, ends, first_step=number == 0)
             norm = self._norm()
             self._check(batch, part, finite, norm, number)
+            if self._meter is not None:
+                self._meter.learn(self._parallel)
             norms.append(float(norm))
             learning_rate = float(self._optimiser.param_groups[0]["lr"])
             self._step(norm)
@@ -159,15 +173,26 @@ class _Steps:
             ]
 
     def _backward(
-        self, part: Sequence[MicroBatch], old: Sequence[Tensor | None], *, first_step: bool
+        self,
+        part: Sequence[MicroBatch],
+        old: Sequence[Tensor | None],
+        ends: Sequence[int],
+        *,
+        first_step: bool,
     ) -> list[Tensor]:
-        """Gradients of one mini-batch, summed over ranks; whether each loss here is finite."""
+        """Gradients of one mini-batch, summed over ranks; whether each loss here is finite.
+
+        A section of it ends before each of ``ends``.
+        """
         self._optimiser.zero_grad(set_to_none=True)
         finite = []
-        for micro, before in zip(part, old, strict=True):
-            loss = self._objective.loss(micro, before, first_step=first_step)
-            loss.backward()
-            finite.append(torch.isfinite(loss.detach()))
+        for start, end in pairwise([0, *ends]):
+            for micro, before in zip(part[start:end], old[start:end], strict=True):
+                loss = self._objective.loss(micro, before, first_step=first_step)
+                loss.backward()
+                finite.append(torch.isfinite(loss.detach()))
+            if self._meter is not None:
+                self._meter.mark(self._parameters)
         for parameter in self._parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)

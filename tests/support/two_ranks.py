@@ -13,7 +13,14 @@ from small_updates import make_batch, poison, qwen3
 
 from cobatrain import parallel as ranks
 from cobatrain.parallel import balance, first_rollouts, full_parameters, replicate, shard
-from cobatrain.update import Batch, NonFiniteError, UpdateConfig, make_optimiser, update
+from cobatrain.update import (
+    Batch,
+    NonFiniteError,
+    PartsMeter,
+    UpdateConfig,
+    make_optimiser,
+    update,
+)
 
 BUDGETS = [1, 2, 7, 4, 3, 6]
 
@@ -107,6 +114,18 @@ def run(mode, batch, name, tied=False, steps=1, adam=False, minibatches=1):
     return metrics, torch.cat([p.flatten() for _, p in full_parameters(model)])
 
 
+def measured(mode, batch):
+    """The averages of a meter after two updates, and the parameters afterwards."""
+    model, parallel = prepare(mode)
+    meter = PartsMeter(model, 0, parallel or ranks.Single())
+    optimiser = torch.optim.SGD(model.parameters(), lr=1.0)
+    config = UpdateConfig(micro_tokens=24, max_grad_norm=None)
+    for _ in range(2):
+        update(model, optimiser, batch, config, parallel=parallel, meter=meter)
+    after = torch.cat([p.flatten() for _, p in full_parameters(model)])
+    return meter.running.state_dict(), after
+
+
 def program(folder):
     """What each of the two processes does."""
     torch.set_num_threads(1)
@@ -124,6 +143,9 @@ def program(folder):
             save(folder, rank, f"{mode}-{split}-adam", metrics, after)
             metrics, after = run(mode, own, "rollout", steps=2, adam=True, minibatches=3)
             save(folder, rank, f"{mode}-{split}-mini", metrics, after)
+            varied = make_batch(BUDGETS, seed=3)
+            state, after = measured(mode, take(varied, rows_of(split, batch)[rank]))
+            save(folder, rank, f"{mode}-{split}-parts", state, after)
         model, parallel = prepare(mode)
         before = torch.cat([p.flatten() for _, p in full_parameters(model)])
         bad = []

@@ -21,6 +21,7 @@ from cobasim.allocation.methods.shapes import (
     ShapeAllocator,
 )
 from cobasim.allocation.methods.signal import Signal
+from cobasim.allocation.methods.signal_parts import SignalParts
 from cobasim.allocation.methods.signal_skip import SignalSkip
 from cobasim.allocation.methods.uniform import Uniform
 
@@ -39,6 +40,7 @@ METHODS: dict[str, type[Allocator]] = {
     "coba-update": CobaUpdate,
     "signal": Signal,
     "signal-skip": SignalSkip,
+    "signal-parts": SignalParts,
 }
 
 __all__ = [
@@ -57,6 +59,7 @@ __all__ = [
     "LinearDecay",
     "ShapeAllocator",
     "Signal",
+    "SignalParts",
     "SignalSkip",
     "Uniform",
 ]

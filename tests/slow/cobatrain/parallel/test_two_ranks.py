@@ -14,7 +14,7 @@ transformers = pytest.importorskip("transformers", reason="transformers is not i
 import two_ranks
 from children import environment
 from small_updates import make_batch, qwen3
-from two_ranks import BUDGETS, CONFIGS, MIXED, MODES, SPLITS, load, rows_of, run
+from two_ranks import BUDGETS, CONFIGS, MIXED, MODES, SPLITS, load, measured, rows_of, run, take
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +92,25 @@ def test_ranks_with_unequal_work_end_with_the_same_parameters(folder, batch, mod
             assert {k: v for k, v in a.items() if k != "padding_share"} == {
                 k: v for k, v in b.items() if k != "padding_share"
             }
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("mode", MODES)
+def test_the_parts_of_the_gradient_are_measured_over_all_ranks(folder, batch, mode, split):
+    """Replicas sketch as one process does; shards sketch by other signs, so within its error."""
+    rows = np.concatenate(rows_of(split, batch))
+    expected, after = measured(None, take(make_batch(BUDGETS, seed=3), rows))
+    for rank in range(2):
+        state, parameters = load(folder, f"{mode}-{split}-parts", rank)
+        assert (parameters - after).norm() < 1e-4 * (after - start()).norm()
+        assert state["steps"] == expected["steps"] == 2
+        sums, wanted = (np.array(one["sums"]) for one in (state, expected))
+        products = [0, 2, 5]  # the rest follows from the outcomes alone
+        scale = wanted[5]
+        tolerance = 1e-4 if mode == "replicated" else 0.05
+        np.testing.assert_allclose(sums[products], wanted[products], atol=tolerance * scale)
+        rest = np.delete(np.arange(sums.size), products)
+        np.testing.assert_allclose(sums[rest], wanted[rest], rtol=1e-9)
 
 
 def test_the_splits_are_really_unequal(batch):

@@ -23,9 +23,10 @@ from cobatrain import trainer
 from cobatrain.parallel import checkpoints
 
 
-@pytest.mark.parametrize("allocator", ["coba", "knapsack", "greso"])
+@pytest.mark.parametrize("allocator", ["coba", "knapsack", "greso", "signal-parts"])
 def test_after_kill_9_a_resumed_run_equals_an_uninterrupted_one(config, tmp_path, allocator):
-    chosen = config("loop.steps=10", "loop.estimator=posterior", allocator=allocator)
+    settings = ("loop.steps=10", "loop.estimator=posterior", "update.measure_every=2")
+    chosen = config(*settings, allocator=allocator)
     trainer.train(chosen, tmp_path / "whole")
     killed = tmp_path / "killed"
     process = subprocess.Popen(started(chosen, killed), stderr=subprocess.PIPE, text=True)

@@ -23,7 +23,7 @@ NAMES = sorted(one_shot())
 def test_the_registry():
     own = {"uniform", "knapsack", "fixed-exploit", "fixed-explore", "fixed", "linear-decay",
            "coba", "coba-explore-first", "coba-released", "coba-variance", "coba-mixed",
-           "coba-update", "signal", "signal-skip"}  # fmt: skip
+           "coba-update", "signal", "signal-skip", "signal-parts"}  # fmt: skip
     assert own == set(ALLOCATORS) - set(PEERS)
     rows = describe_allocators()
     assert [row["name"] for row in rows] == list(ALLOCATORS)

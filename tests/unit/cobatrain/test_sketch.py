@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from cobasim.errors import InputError
-from cobatrain.gradients import CountSketch
+from cobatrain.sketch import CountSketch
 
 SIZES = [7, 300, 64, 1]
 
