@@ -5,6 +5,7 @@ of a run, features without the noise of the rollouts that they were measured wit
 that the measured world reads. Knows no model.
 """
 
+from cobasim.gradients.answers import Answers
 from cobasim.gradients.file import (
     MeasuredGradients,
     read_measured_files,
@@ -26,6 +27,7 @@ from cobasim.gradients.running import GradientParts, RunningParts
 __all__ = [
     "FEWEST",
     "QUARTERS",
+    "Answers",
     "CleanFeatures",
     "Equations",
     "GradientParts",

@@ -46,8 +46,8 @@ class MeasuredGradients:
         plain: (n, r') gradients of the logits of the pass rates in the plain metric, and
             ``plain_rest`` (n,), what is left. In the units of the loss, which divides a response's
             log-prob by its length: the trainer's gradient norms.
-        noise: (r,) variance of a rollout's noise along each direction of ``features``, and
-            ``noise_total``, that of all directions, both for A of unit variance.
+        noise: (r,) variance of a rollout's noise given its outcome along each direction of
+            ``features``, and ``noise_total``, that of all directions, both for A of unit variance.
         plain_within: variance of a rollout's noise in the plain metric, in the same units.
         within_at: (k, 2) pass rate and noise of a rollout, relative to their mean, to interpolate.
         root_sum: square root of the sum of q over all parameters, in the units of the loss.

@@ -20,9 +20,8 @@ import numpy as np
 
 from cobasim.arrays import FloatArray, IntArray, RealArray
 from cobasim.errors import InputError
-from cobasim.gradients import GradientParts, MeasuredGradients, read_measured_files
+from cobasim.gradients import Answers, GradientParts, MeasuredGradients, read_measured_files
 from cobasim.streams import COPIES, HELDOUT, POPULATION, stream
-from cobasim.world.answers import Answers
 from cobasim.world.config import MEASURED
 from cobasim.world.linear import lengths, parts_of
 from cobasim.world.optimiser import ScaledAdam

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from cobasim.arrays import FloatArray, RealArray
-from cobasim.gradients import MeasuredGradients, MeasuredGroups, PartsReport
+from cobasim.arrays import FloatArray
+from cobasim.gradients import MeasuredGradients, PartsReport
 from cobatrain.gradients.chosen import Chosen
 from cobatrain.gradients.features import Features
 from cobatrain.gradients.metric import Metric
 from cobatrain.gradients.options import GradientOptions
 from cobatrain.gradients.per_prompt import trained_parameters
 from cobatrain.gradients.rollout_groups import MeasuredNoise
+from cobatrain.gradients.world_noise import world_noise
 from cobatrain.learner import LanguageModelLearner
 
 
@@ -38,6 +39,7 @@ def stored(
 ) -> MeasuredGradients:
     """The file's contents; ``more`` is what else it says of itself."""
     features, noise, plain = found.features, found.noise, found.features.plain
+    left = world_noise(noise, features, options.dim)
     # the loss divides a response's log-prob by its length, or by a constant
     scale = 1.0 / (learner.config.update.constant_length or noise.length)
     return MeasuredGradients(
@@ -53,38 +55,12 @@ def stored(
         plain=scale * plain.coordinates,
         plain_rest=scale * plain.rest,
         folded=options.rest,
-        noise=np.concatenate(
-            [
-                _noise_along(features.directions, noise.noise, noise.squares, options.dim),
-                np.full(options.rest, features.outside),
-            ]
-        ),
-        noise_total=float(noise.squares.mean()),
-        plain_within=scale**2 * found.parts.overall.within.value,
-        within_at=_within_at(noise.groups),
+        noise=left.along,
+        noise_total=left.total,
+        plain_within=scale**2 * left.plain,
+        within_at=left.at,
         root_sum=scale * found.metric.root_sum,
         info=_info(learner, options, found) | more,
-    )
-
-
-def _noise_along(
-    directions: RealArray, noise: RealArray, squares: FloatArray, dim: int
-) -> FloatArray:
-    """Variance (r,) of a rollout's noise along each stored direction.
-
-    The sketch adds |noise|^2 / D to each on average, which is taken away again.
-    """
-    along = (noise.astype(np.float64) @ directions.T) ** 2
-    return np.asarray(np.maximum(along.mean(axis=0) - squares.mean() / dim, 0.0))
-
-
-def _within_at(groups: MeasuredGroups) -> FloatArray:
-    """(k, 2) pass rate and within part over its mean, in up to five groups of equal size."""
-    order = np.argsort(groups.rate)
-    parts = np.array_split(order, min(5, max(1, order.size // 16)))
-    mean = float(groups.within.mean())
-    return np.array(
-        [[groups.rate[p].mean(), max(groups.within[p].mean() / mean, 0.05)] for p in parts]
     )
 
 

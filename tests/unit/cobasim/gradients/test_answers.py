@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from measured_files import rates_by_hand
 
-from cobasim.world.answers import Answers
+from cobasim.gradients import Answers
 
 tables = st.lists(
     st.lists(st.lists(st.floats(-30, 6), min_size=1, max_size=4), min_size=1, max_size=4),
