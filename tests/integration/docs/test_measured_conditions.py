@@ -1,0 +1,54 @@
+"""The real conditions and their predictions: the figures of docs/measured.md follow from the files."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("yaml", reason="pyyaml is not installed")
+
+ROOT = Path(__file__).parents[3]
+FOLDER = ROOT / "docs" / "real" / "measured"
+
+
+@pytest.fixture(scope="module")
+def conditions():
+    spec = importlib.util.spec_from_file_location("conditions", FOLDER / "conditions.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("file", "row"),
+    [
+        ("predictions-linear.json", "| A: linear in the logit, one number fitted |"),
+        ("after-the-runs.json", "| B: linear in tokens, nothing fitted |"),
+    ],
+)
+def test_agreement_is_as_the_docs_say(conditions, file, row):
+    foretold = json.loads((FOLDER / file).read_text())["conditions"]
+    found = conditions.agreement(["base", "group-4"], foretold)
+    line = next(x for x in (ROOT / "docs/measured.md").read_text().splitlines() if row in x)
+    said = [float(cell) for cell in line.split("|")[2:-1]]
+    names = ("pairs told apart", "tau", "slope", "correlation", "signs wrong")
+    assert [round(found[name], 2) for name in names] == said
+
+
+def test_every_condition_is_a_config(conditions):
+    for name in conditions.CONDITIONS:
+        plan = conditions.plan_of(name, "models/tiny", 2)
+        assert plan.config.evaluation.exact
+        assert plan.seeds == (0, 1)
+
+
+def test_archives_hold_whole_runs_and_no_paths_of_a_machine(conditions):
+    for name in ("base", "group-4"):
+        rows = conditions.archived(name)
+        assert {len(at) for at in rows.values()} == {4}
+        assert len(rows) == 12
+        for run in conditions.read_archive(FOLDER / f"{name}.jsonl.gz"):
+            assert run.header.config["model"]["path"] == "models/tiny"
