@@ -1,4 +1,4 @@
-"""The real conditions and their predictions: the figures of docs/measured.md follow from the files."""
+"""The real conditions and their predictions: figures of docs/measured.md follow from the files."""
 
 from __future__ import annotations
 
