@@ -94,7 +94,9 @@ class WorldConfig(Frozen):
         if not isinstance(values, dict):
             return values
         world = values.get("world", "logistic")
-        if isinstance(world, str) and world.startswith(MEASURED):
+        if not isinstance(world, str):
+            return values  # refused by its type
+        if world.startswith(MEASURED):
             return measured_defaults(read_measured_files(world.removeprefix(MEASURED))[0]) | values
         return WORLD_DEFAULTS.get(world, {}) | values
 

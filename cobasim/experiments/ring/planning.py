@@ -121,10 +121,10 @@ def plan(
         oracles: also run each as oracle-NAME that looks at pass rates.
         pass_rates: file of the measured population; None: ``MEASURED``.
         reading: fields of ``RateOptions``: how that file is read.
-        settings: further settings of the world, the loop or allocators; conditions win.
+        settings: further settings of the world, the loop or allocators.
         points: conditions; None: the preset's.
 
-    Raises InputError if a value is invalid.
+    Raises InputError if a value is invalid, and for a setting that conditions vary themselves.
     """
     if preset not in PRESETS:
         raise unknown_name("preset", preset, PRESETS)
@@ -145,6 +145,12 @@ def plan(
     steps = int(SIZES["steps"]) if steps is None else steps
     if points is None:
         points = conditions(preset, steps, measured_file(pass_rates))
+    varied = {name for point in points for name in point} & set(settings or {})
+    if varied:
+        raise InputError(
+            f"--set {sorted(varied)[0]}: a ring's conditions set that themselves; to compare in one "
+            "world, such as measured:FILE, use cobasim compare or sweep"
+        )
     if oracles:
         names += tuple(ORACLE + name for name in names if "beliefs" in find_allocator(name).needs)
     chosen = SIZES | {

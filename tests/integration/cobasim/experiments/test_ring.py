@@ -94,3 +94,11 @@ def test_the_page_is_one_file_and_escapes(tmp_path, rows):
         assert text in page
     stored = json.loads((tmp_path / ring.NUMBERS).read_text())
     assert stored["leagues"] == json.loads(json.dumps(result["leagues"]))
+
+
+@pytest.mark.parametrize("name", ["world", "noise", "learning_rate", "population"])
+def test_what_conditions_vary_cannot_be_set(name):
+    """It would be overwritten in silence."""
+    with pytest.raises(InputError, match=f"--set {name}: a ring's conditions set that") as caught:
+        ring.plan("quick", ("uniform", "coba"), settings={name: 1})
+    assert "\n" not in str(caught.value)
