@@ -148,8 +148,8 @@ def plan(
     varied = {name for point in points for name in point} & set(settings or {})
     if varied:
         raise InputError(
-            f"--set {sorted(varied)[0]}: a ring's conditions set that themselves; to compare in one "
-            "world, such as measured:FILE, use cobasim compare or sweep"
+            f"--set {sorted(varied)[0]}: a ring's conditions set that themselves; to compare in "
+            "one world, such as measured:FILE, use cobasim compare or sweep"
         )
     if oracles:
         names += tuple(ORACLE + name for name in names if "beliefs" in find_allocator(name).needs)
