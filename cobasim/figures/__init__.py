@@ -19,7 +19,7 @@ from cobasim.figures.curves import (
     mixed_share,
 )
 from cobasim.figures.differences import final_differences
-from cobasim.figures.parts import gradient_parts, shared_between_levels
+from cobasim.figures.parts import gradient_parts, parts_over_steps, shared_between_levels
 from cobasim.figures.single_runs import phase_seconds, run_curves
 from cobasim.figures.style import (
     AXIS,
@@ -55,6 +55,7 @@ __all__ = [
     "marginal_gains",
     "marker_of",
     "mixed_share",
+    "parts_over_steps",
     "phase_seconds",
     "preferences",
     "prompt_budgets",

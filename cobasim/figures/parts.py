@@ -23,6 +23,24 @@ def gradient_parts(report: dict[str, Any]) -> go.Figure:
     logarithm cannot show, are left out.
     """
     rows = report["by pass rate"]
+    figure = _curves([row["name"] for row in rows], rows)
+    figure.update_xaxes(title="pass rate of the prompt")
+    return lay_out(figure, "Parts of a group's gradient, by pass rate", height=420)
+
+
+def parts_over_steps(steps: list[int], rows: list[dict[str, Any]]) -> go.Figure:
+    """The three parts over the steps (k,) of a run at which they were measured.
+
+    rows: (k,) the row of all prompts of each report. What a logarithm cannot show is left out, as
+    in ``gradient_parts``.
+    """
+    figure = _curves(steps, rows)
+    figure.update_xaxes(title="step of the run")
+    return lay_out(figure, "Parts of a group's gradient while the policy learns", height=420)
+
+
+def _curves(names: list[Any], rows: list[dict[str, Any]]) -> go.Figure:
+    """One curve a part, with intervals, over ``names`` (k,), of ``rows`` (k,)."""
     figure = go.Figure()
     for name, (label, colour, symbol) in PARTS.items():
         value, low, high = np.array([row[name] for row in rows], dtype=np.float64).reshape(-1, 3).T
@@ -30,7 +48,7 @@ def gradient_parts(report: dict[str, Any]) -> go.Figure:
         low = np.where(low > 0.0, low, value * 1e-3)
         figure.add_trace(
             go.Scatter(
-                x=[row["name"] for row, keep in zip(rows, shown, strict=True) if keep],
+                x=[name for name, keep in zip(names, shown, strict=True) if keep],
                 y=value[shown],
                 error_y={
                     "type": "data",
@@ -44,9 +62,8 @@ def gradient_parts(report: dict[str, Any]) -> go.Figure:
                 marker={"symbol": symbol, "size": 9},
             )
         )
-    figure.update_xaxes(title="pass rate of the prompt")
     figure.update_yaxes(title="squared norm of the part", type="log")
-    return lay_out(figure, "Parts of a group's gradient, by pass rate", height=420)
+    return figure
 
 
 def shared_between_levels(report: dict[str, Any]) -> go.Figure:

@@ -201,13 +201,19 @@ def _of_method(info: dict[str, Any]) -> list[str]:
 
 
 def _write_page(found: Measurement, file: Path) -> Path:
-    from cobasim.figures import gradient_parts, shared_between_levels
+    from cobasim.figures import gradient_parts, parts_over_steps, shared_between_levels
     from cobasim.files import write_atomically
     from cobasim.report import document, drawing, provenance
 
     report, info = found.parts.to_json(), found.measured.info
-    shown = {k: v for k, v in info.items() if k not in ("config", "parts", "versions")}
+    shown = {
+        k: v for k, v in info.items() if k not in ("config", "parts", "parts before", "versions")
+    }
     body = drawing(gradient_parts(report)) + drawing(shared_between_levels(report))
+    rows = [*info["parts before"], {"step": found.measured.step, "all": report["all"]}]
+    if len(rows) > 1:
+        over = parts_over_steps([row["step"] for row in rows], [row["all"] for row in rows])
+        body = drawing(over) + body
     body += provenance(command_text("cobatrain"), shown, info["versions"])
     page = file.with_suffix(".html")
     write_atomically(page, document("What this policy's gradients are made of", body))

@@ -85,6 +85,7 @@ def _info(
         "share of squared length kept": features.kept,
         "alternatives": int(features.odds.size),
         "parts": found.parts.to_json(),
+        "parts before": parts_before(options.like),
         "versions": {
             "coba-testbed": version("coba-testbed"),
             "torch": torch.__version__,
@@ -92,3 +93,11 @@ def _info(
             "python": platform.python_version(),
         },
     }
+
+
+def parts_before(like: MeasuredGradients | None) -> list[dict[str, Any]]:
+    """Steps and parts of all prompts of the measurement that this one goes on from, and before."""
+    if like is None:
+        return []
+    row = {"step": like.step, "all": like.info["parts"]["all"]}
+    return [*like.info.get("parts before", []), row]

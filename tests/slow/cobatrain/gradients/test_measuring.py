@@ -149,6 +149,9 @@ def test_a_later_step_of_the_same_prompts(learner):
             for parameter in learner.model.parameters():
                 parameter.div_(1.02)
     assert later.step == 7
+    before = later.info["parts before"]
+    assert [row["step"] for row in before] == [0]
+    assert before[0]["all"] == first.info["parts"]["all"]
     np.testing.assert_array_equal(first.prompt, later.prompt)
     np.testing.assert_array_equal(first.token, later.token)
     assert np.abs(first.odds - later.odds).max() > 0.01

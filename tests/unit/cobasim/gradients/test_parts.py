@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cobasim.errors import InputError
-from cobasim.figures import gradient_parts, shared_between_levels
+from cobasim.figures import gradient_parts, parts_over_steps, shared_between_levels
 from cobasim.gradients import MeasuredGroups, compress, measure_parts
 
 DIM = 64
@@ -91,6 +91,9 @@ def test_pictures_show_the_numbers_of_the_report():
     figure = gradient_parts(report)
     assert [trace.name.partition(":")[0] for trace in figure.data] == ["within", "own", "shared"]
     assert figure.data[0].y.tolist() == [row["within"][0] for row in report["by pass rate"]]
+    over = parts_over_steps([0, 40], [report["all"], report["all"]])
+    assert over.data[0].x == (0, 40)
+    assert over.data[1].y.tolist() == [report["all"]["own"][0]] * 2
     heat = shared_between_levels(report).data[0]
     assert np.asarray(heat.z).tolist() == report["shared between levels"]
 
