@@ -136,7 +136,9 @@ def test_more_rollouts_come_nearer_to_the_exact_features(learner):
         at = {8: 0.5, 32: 0.25, 256: 0.1}[count]
         assert lengths.mean() == pytest.approx(np.diag(expected).mean(), rel=at)
         assert inner[pairs].mean() == pytest.approx(expected[pairs].mean(), rel=2 * at)
-        assert (inner[pairs] ** 2).mean() < 1.2 * (expected[pairs] ** 2).mean()
+        # few rollouts leave noise in the products of single pairs, whatever their mean
+        most = {8: 3.0, 32: 2.0, 256: 1.2}[count]
+        assert (inner[pairs] ** 2).mean() < most * (expected[pairs] ** 2).mean()
         agree.append(np.corrcoef(inner[pairs], expected[pairs])[0, 1])
     assert agree[-1] > 0.95
     assert agree == sorted(agree)

@@ -26,7 +26,8 @@ BUDGETS = np.array([2, 30, 2, 9, 5, 10, 2, 4])
 
 
 @given(
-    st.lists(st.floats(0.0, 1.0), min_size=1, max_size=4),
+    # scipy's own pmf overflows below
+    st.lists(st.just(0.0) | st.floats(1e-12, 1.0), min_size=1, max_size=4),
     st.integers(1, 20),
     st.sampled_from(UPDATES),
 )
