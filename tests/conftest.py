@@ -25,8 +25,8 @@ for helper in Path(__file__).parent.joinpath("support").glob("*.py"):
 
 from command_line import caller
 
-# CI repeats the same examples, so that only a change can break it; elsewhere they are new. On a busy
-# machine an example may take its time.
+# CI repeats the same examples, so that only a change can break it; elsewhere they are new. They may
+# take their time: a busy machine is no fault.
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("new", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "new")
