@@ -12,6 +12,7 @@ from cobasim.scores.curves import (
     final_accuracy,
     rollouts_to_reach,
 )
+from cobasim.scores.gradient_norm import late_gradient_norm
 from cobasim.scores.intervals import LEVEL, Interval, mean_interval, t_factor
 from cobasim.scores.oracles import ORACLE_PREFIX, is_oracle
 from cobasim.scores.ranks import critical_difference, friedman, mean_ranks
@@ -51,6 +52,7 @@ __all__ = [
     "friedman",
     "holm",
     "is_oracle",
+    "late_gradient_norm",
     "mean_interval",
     "mean_ranks",
     "paired_p_value",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from cobasim.gradients import MeasuredGradients, read_measured_files
 from cobasim.loop import Loop
 from cobasim.records import Run
 from cobasim.runs import CompareConfig, settle
+from cobasim.scores import late_gradient_norm
 from cobasim.settings import validated
 from cobasim.world import MEASURED
 from cobatrain.comparison.plan import ALIKE, Plan
@@ -97,6 +97,4 @@ def _check_same(measured: MeasuredGradients, config: TrainConfig, file: str) -> 
 
 def norm_of_second_half(run: Run, _loop: Loop | None = None) -> dict[str, float]:
     """The mean gradient norm of a run's second half, as a column of its row."""
-    steps = [record for record in run.steps if record.step > 0]
-    norms = [record.learner.get("grad_norm", math.nan) for record in steps[len(steps) // 2 :]]
-    return {"norm": float(np.mean(norms))}
+    return {"norm": late_gradient_norm(run.steps)}

@@ -85,11 +85,12 @@ class FeatureMeasurement:
         inside = whole = 0.0
         for i in range(size):
             found = self._alternatives(i)
-            rows, plain[i] = self._sketched(found, logit_weights(found))
+            weights = logit_weights(found)
+            rows, plain[i], _ = self._both(found, weights, None)
             kept = rows @ directions.T
-            coordinates, own = self._outside(found, rows - kept @ directions, kept)
+            weights = weights.astype(np.float32)
+            coordinates, own = self._outside(weights, rows - kept @ directions, kept)
             parts.append((found, coordinates, own))
-            weights = logit_weights(found).astype(np.float32)
             inside += float(np.square(weights @ kept).sum())
             whole += float(np.square(weights @ rows).sum())
             on_done("features", i + 1, size)
@@ -108,14 +109,14 @@ class FeatureMeasurement:
         )
 
     def _outside(
-        self, found: Alternatives, left: RealArray, kept: RealArray
+        self, weights: RealArray, left: RealArray, kept: RealArray
     ) -> tuple[RealArray, FloatArray]:
         """Coordinates and own parts of a prompt, from what its rows have outside directions."""
         options = self._options
         if options.rest:
             both = np.concatenate([kept, folded(left, options.rest, options.seed)], axis=1)
             return both, np.zeros(len(left))
-        rest = logit_weights(found).astype(np.float32) @ left
+        rest = weights @ left
         own = left @ (rest / max(float(np.linalg.norm(rest)), 1e-30))
         return kept, own.astype(np.float64)
 
@@ -178,10 +179,6 @@ class FeatureMeasurement:
         left = left[rng.permutation(len(left))[:OUTER]]
         lengths = np.linalg.norm(left, axis=1, keepdims=True)
         return directions, error, left / np.maximum(lengths, 1e-30)
-
-    def _sketched(self, found: Alternatives, weights: FloatArray) -> tuple[RealArray, RealArray]:
-        rows, plain, _ = self._both(found, weights, None)
-        return rows, plain
 
     def _both(
         self, found: Alternatives, weights: FloatArray, second: CountSketch | None

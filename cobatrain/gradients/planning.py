@@ -15,6 +15,7 @@ from cobatrain.gradients.method import with_method
 from cobatrain.gradients.options import GradientOptions
 from cobatrain.gradients.rollout_groups import rollouts_of
 from cobatrain.learner import LanguageModelLearner
+from cobatrain.tasks import Prompt
 
 TRIED = 16  # prompts by which the number of alternatives is known beforehand
 GIB = 2.0**30
@@ -36,15 +37,16 @@ def plan_steps(learner: LanguageModelLearner, options: GradientOptions) -> float
     if options.method == "rollouts":
         features = float(rollouts * size)
     else:
-        total = _alternatives(learner, options) * size
+        total = _alternatives(learner, chosen.prompts, options) * size
         _check_memory(total, size, options)
         features = total + min(total, ROWS * options.rank)
     return (features + 2 * groups * rollouts) / learner.config.loop.total_budget
 
 
-def _alternatives(learner: LanguageModelLearner, options: GradientOptions) -> float:
+def _alternatives(
+    learner: LanguageModelLearner, prompts: list[Prompt], options: GradientOptions
+) -> float:
     """Mean number of alternatives of a prompt, from some of them."""
-    prompts = choose(learner, options).prompts
     some = [prompts[i] for i in np.linspace(0, len(prompts) - 1, TRIED).astype(int)]
     answers = learner.exact_answers(some)
     temperature = learner.config.sampling.temperature

@@ -14,7 +14,7 @@ from cobasim.errors import InputError
 from cobasim.loop import LoopConfig
 from cobasim.records import Run, StepRecord
 from cobasim.runs import BASELINE
-from cobasim.scores import accuracy_curve
+from cobasim.scores import accuracy_curve, late_gradient_norm
 from cobasim.settings import validated
 
 BLOCKS = 4
@@ -49,12 +49,11 @@ class Series:
         """Of the records of one finished run."""
         accuracy = np.array([r.evaluation["heldout"] for r in records if r.evaluation is not None])
         steps = [record for record in records if record.step > 0]
-        norms = [r.learner.get("grad_norm", math.nan) for r in steps[len(steps) // 2 :]]
         return cls(
             heldout=accuracy[1:] - accuracy[0],
             failure_rate=_blocks([record.failure_rate for record in steps]),
             mixed=_blocks([record.mixed_share for record in steps]),
-            norm=float(np.mean(norms)),
+            norm=late_gradient_norm(records),
             final=float(accuracy[-1]),
         )
 
