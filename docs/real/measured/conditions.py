@@ -220,7 +220,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("predict", "commands", "archive", "table"))
     parser.add_argument("--measured")
-    parser.add_argument("--predictions", type=Path)
+    parser.add_argument("--predictions", help="one file or several, with commas")
     parser.add_argument("--model", default="models/tiny")
     parser.add_argument("--runs", type=Path, default=Path("runs/measured"))
     parser.add_argument("--conditions", default="")
@@ -245,7 +245,9 @@ def main() -> None:
             kept = archive(args.runs, name, args.model, args.seeds or 4)
             print(name, "kept" if kept else "not whole")
     else:
-        foretold = json.loads(args.predictions.read_text())["conditions"]
+        foretold = {}
+        for file in args.predictions.split(","):
+            foretold |= json.loads(Path(file).read_text())["conditions"]
         there = [n for n in names if n in foretold and (HERE / f"{n}.jsonl.gz").exists()]
         show(there, foretold)
 
