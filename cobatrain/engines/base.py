@@ -30,6 +30,9 @@ class EngineError(RuntimeError):
 class Engine(Protocol):
     """Prompts and budgets -> rollouts, with the weights of the last sync."""
 
+    shares_memory: bool
+    """Whether the engine takes GPU memory from what torch keeps for the trainer in this process."""
+
     def generate(
         self,
         prompt_tokens: Sequence[Sequence[int]],
@@ -85,6 +88,8 @@ class Engine(Protocol):
 
 class BaseEngine(ABC):
     """What engines share: requests are checked here, and leaving the `with` block closes."""
+
+    shares_memory = False
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config

@@ -29,6 +29,8 @@ class HfEngine(BaseEngine):
     With `seeded: false` the seeds are drawn from the system.
     """
 
+    shares_memory = True
+
     def __init__(self, config: EngineConfig, model_path: str | Path) -> None:
         from transformers import AutoModelForCausalLM
 

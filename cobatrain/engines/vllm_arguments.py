@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ def llm_arguments(config: EngineConfig, model_path: str, on_cpu: bool) -> dict[s
         "logprobs_mode": "processed_logprobs",
         # sampling settings come from SamplingConfig alone, not from the model folder
         "generation_config": "vllm",
-        "seed": 0,
+        # without seeds of its own every engine of a run must still draw something else
+        "seed": 0 if config.seeded else secrets.randbelow(2**31),
         "use_tqdm_on_load": False,
     }
     if on_cpu:

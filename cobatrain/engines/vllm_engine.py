@@ -13,8 +13,8 @@ import importlib.util
 import random
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,7 @@ class VllmEngine(BaseEngine):
         self._stored = stored_names(model_path)
         self._asleep = False
         self._llm: Any = None
+        self._random = _OwnRandomState()
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             raise EngineError(
                 "torch.distributed is initialised in this process, so vLLM cannot run inside it; "
@@ -82,7 +83,7 @@ class VllmEngine(BaseEngine):
             arguments = llm_arguments(config, str(model_path), self._on_cpu)
             # vLLM compiles one helper even in eager mode: 14 s, and a C++ compiler, at first use
             self._eager = self._on_cpu and arguments["enforce_eager"]
-            with _random_state_kept(), self.compilation():
+            with self._random, self.compilation():
                 self._llm = vllm.LLM(**arguments)
         except Exception as error:
             raise EngineError(f"vLLM did not start: {_reason(error)}") from error
@@ -117,7 +118,7 @@ class VllmEngine(BaseEngine):
         prompts = [TokensPrompt(prompt_token_ids=list(request.prompt_tokens[i])) for i in asked]
         params = [self._sampling_params(request, i) for i in asked]
         try:
-            with _random_state_kept(), self.compilation():
+            with self._random, self.compilation():
                 outputs = llm.generate(prompts, params, use_tqdm=False) if prompts else []
         except Exception as error:
             raise EngineError(f"vLLM failed to generate: {_reason(error)}") from error
@@ -207,15 +208,40 @@ class VllmEngine(BaseEngine):
         return torch.compiler.set_stance("force_eager") if self._eager else nullcontext()
 
 
-@contextmanager
-def _random_state_kept() -> Iterator[None]:
-    """Undo what vLLM does to the global random states of this process: it seeds and draws."""
-    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices):
-        yield
-    random.setstate(python_state)
+class _OwnRandomState:
+    """A context in which the global random states of this process are the engine's own.
+
+    vLLM seeds and draws from them. Those of everyone else are put back afterwards; the engine's
+    go on where its last call left them, so that without seeds each call draws something new.
+    """
+
+    def __init__(self) -> None:
+        self._own: tuple[Any, ...] | None = None
+        self._others: list[tuple[Any, ...]] = []
+
+    def __enter__(self) -> None:
+        self._others.append(_random_states())
+        if self._own is not None:
+            _set_random_states(self._own)
+
+    def __exit__(self, *_: object) -> None:
+        self._own = _random_states()
+        _set_random_states(self._others.pop())
+
+
+def _random_states() -> tuple[Any, ...]:
+    """Of Python, numpy, torch on the CPU, and torch on the GPU in use (None without one)."""
+    gpu = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
+    return random.getstate(), np.random.get_state(), torch.get_rng_state(), gpu  # noqa: NPY002
+
+
+def _set_random_states(states: tuple[Any, ...]) -> None:
+    python, numpy_state, cpu, gpu = states
+    random.setstate(python)
     np.random.set_state(numpy_state)  # noqa: NPY002
+    torch.set_rng_state(cpu)
+    if gpu is not None:
+        torch.cuda.set_rng_state(gpu)
 
 
 def _wide_seed(seed: int) -> int:

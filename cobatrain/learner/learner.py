@@ -26,7 +26,14 @@ from cobatrain.learner.sampler import (
 )
 from cobatrain.learner.samples import Sample
 from cobatrain.learner.tokens import prompt_tokens
-from cobatrain.parallel import Parallel, Single, load_optimiser, together, whole
+from cobatrain.parallel import (
+    Parallel,
+    Single,
+    load_optimiser,
+    release_memory,
+    together,
+    whole,
+)
 from cobatrain.tasks import Prompt, Task, passed
 from cobatrain.update import PartsMeter, make_optimiser, make_schedule, update
 
@@ -186,6 +193,8 @@ class LanguageModelLearner:
         )
         self._check_sync(metrics.get("log_prob_gap_mean"))
         trained = time.perf_counter()
+        if not self.engine.shares_memory:
+            release_memory()  # the engine is about to wake
         seconds_sync = together(self.parallel, lambda: self.engine.sync(self.model))
         self.step += 1
         numbers = {name: float(value) for name, value in metrics.items() if value is not None}

@@ -30,6 +30,7 @@ from cobatrain.parallel.ranks import (
 from cobatrain.parallel.sharding import (
     full_parameters,
     load_optimiser,
+    release_memory,
     replicate,
     shard,
     whole,
@@ -56,6 +57,7 @@ __all__ = [
     "processes",
     "prune",
     "read_meta",
+    "release_memory",
     "replicate",
     "save_checkpoint",
     "shard",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -54,6 +55,16 @@ def shard(model: nn.Module, bf16: bool = False, mesh: DeviceMesh | None = None) 
             module.set_force_sum_reduction_for_comms(True)
             module.set_gradient_divide_factor(1.0)
     return ranks
+
+
+def release_memory() -> None:
+    """Return GPU memory that torch keeps but does not use, so that an engine beside it can have it.
+
+    Nothing on a CPU.
+    """
+    if torch.cuda.is_initialized():
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def full_parameters(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -12,7 +12,15 @@ from cobasim.errors import InputError
 from cobatrain.config import TrainConfig
 from cobatrain.engines import make_engine
 from cobatrain.learner import LanguageModelLearner, fitting_prompts, load_policy
-from cobatrain.parallel import Parallel, Single, load_checkpoint, replicate, shard, together
+from cobatrain.parallel import (
+    Parallel,
+    Single,
+    load_checkpoint,
+    release_memory,
+    replicate,
+    shard,
+    together,
+)
 from cobatrain.tasks import Task, make_task
 
 if TYPE_CHECKING:
@@ -42,6 +50,7 @@ def open_learner(
                     shard(policy, bf16=config.update.bf16)
                 elif policy is not None:
                     replicate(policy)
+        release_memory()  # of whole weights: the engine takes its share next
         engine = together(
             ranks, lambda: hold.enter_context(make_engine(config.engine, config.model.path))
         )

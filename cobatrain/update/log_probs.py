@@ -1,9 +1,16 @@
-"""The model's own log-probs of sampled tokens, and the entropy where it sampled them."""
+"""The model's own log-probs of sampled tokens, and the entropy where it sampled them.
+
+Whole logits are the largest thing in a trainer's memory: 32,768 tokens and 152,000 entries of a
+vocabulary are 19 GiB in float32, several times over in backward. Here the model's output layer sees
+a chunk of the sampled positions at a time, and backward makes each chunk's logits again.
+"""
 
 from __future__ import annotations
 
 import inspect
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +20,9 @@ from cobatrain.update.batching import MicroBatch
 from cobatrain.update.config import UpdateConfig
 
 LOGIT_CHUNK: int = UpdateConfig.model_fields["logit_chunk"].default
+
+_Select = Callable[[Tensor, Callable[[Tensor], Tensor], int], Tensor]
+_changes_logits: WeakSet[nn.Module] = WeakSet()
 
 
 def token_log_probs(
@@ -24,36 +34,110 @@ def token_log_probs(
 ) -> tuple[Tensor, Tensor]:
     """Log-prob of every target and entropy (nats, without gradient) of its distribution, (b, t).
 
-    In float32 at least, over logits / temperature. Positions outside ``micro.mask`` mean nothing.
-    Softmaxes are taken over about ``logit_chunk`` logits at a time; if there are more, they are
-    recomputed in backward.
+    In float32 at least, over logits / temperature; 0 outside ``micro.mask``. About ``logit_chunk``
+    logits exist at a time; if there are more, they are recomputed in backward. A model whose logits
+    are not its output layer's own (soft caps, scaling) or that has no such layer makes them whole,
+    and only the softmaxes are taken by chunks.
     """
-    width = micro.tokens.shape[1]
-    keep = width - micro.first
     autocast: AbstractContextManager[object] = (
         torch.autocast(micro.tokens.device.type, dtype=torch.bfloat16) if bf16 else nullcontext()
     )
-    options = {"logits_to_keep": keep} if _keeps_logits(model) else {}
+    keep = micro.tokens.shape[1] - micro.first
+    targets = micro.targets[micro.mask]
+
+    def select(states: Tensor, logits_of: Callable[[Tensor], Tensor], entries: int) -> Tensor:
+        kept = states[:, -keep:-1][micro.mask]  # (sampled tokens, ...)
+        return _by_chunks(kept, targets, logits_of, temperature, max(1, logit_chunk // entries))
+
     with autocast:
-        logits = model(input_ids=micro.tokens, use_cache=False, **options).logits
-    logits = logits[:, -keep:-1].flatten(0, 1)
-    targets = micro.targets.flatten()
-    rows = max(1, logit_chunk // logits.shape[-1])
-    recompute = len(logits) > rows and torch.is_grad_enabled()
-    log_probs, entropies = [], []
-    for part, target in zip(torch.split(logits, rows), torch.split(targets, rows), strict=True):
-        chosen, entropy = (
-            checkpoint(_select, part, target, temperature, use_reentrant=False)
+        found = None
+        head = output_layer(model)
+        if head is not None:
+            found = _through(model, head, micro.tokens, keep, select)
+        if found is None:
+            logits = _forward(model, micro.tokens, keep)
+            found = select(logits, lambda rows: rows, logits.shape[-1])
+    places = micro.mask[..., None].expand(*micro.mask.shape, 2)
+    both = found.new_zeros(places.shape).masked_scatter(places, found)
+    return both[..., 0], both[..., 1].detach()
+
+
+def output_layer(model: nn.Module) -> nn.Module | None:
+    """The layer that makes the model's logits; None if there is none, or more is done to them."""
+    if model in _changes_logits:
+        return None
+    find = getattr(model, "get_output_embeddings", None)
+    head = None if find is None else find()
+    return head if isinstance(head, nn.Module) and hasattr(head, "weight") else None
+
+
+def _through(
+    model: nn.Module, head: nn.Module, tokens: Tensor, keep: int, select: _Select
+) -> Tensor | None:
+    """What ``select`` makes of the output layer's input; None if its output is not the logits."""
+    plain: Callable[[Tensor], Tensor] = head.forward
+    weight = head.weight
+    assert isinstance(weight, Tensor)
+    entries = len(weight)
+    given: list[tuple[Tensor, int]] = []
+
+    def instead(states: Tensor) -> Tensor:
+        found = select(states, plain, entries)
+        given.append((found, found._version))
+        return found
+
+    with _replaced(head, instead):
+        found = _forward(model, tokens, keep)
+    if len(given) == 1 and found is given[0][0] and found._version == given[0][1]:
+        return found
+    _changes_logits.add(model)
+    return None
+
+
+def _forward(model: nn.Module, tokens: Tensor, keep: int) -> Tensor:
+    """The model's logits at the last ``keep`` positions, or at all, where it cannot choose."""
+    options = {"logits_to_keep": keep} if _keeps_logits(model) else {}
+    logits: Tensor = model(input_ids=tokens, use_cache=False, **options).logits
+    return logits
+
+
+@contextmanager
+def _replaced(layer: nn.Module, forward: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """The layer computes ``forward`` instead, inside the model's own pass.
+
+    So hooks around the model, those of sharding among them, work as ever.
+    """
+    layer.forward = forward
+    try:
+        yield
+    finally:
+        del layer.forward  # the class's own again
+
+
+def _by_chunks(
+    states: Tensor,
+    targets: Tensor,
+    logits_of: Callable[[Tensor], Tensor],
+    temperature: float,
+    rows: int,
+) -> Tensor:
+    """Log-probs and entropies, (n, 2), of n positions, ``rows`` at a time."""
+
+    def part(chunk: Tensor, target: Tensor) -> Tensor:
+        return _select(logits_of(chunk), target, temperature)
+
+    recompute = len(states) > rows and torch.is_grad_enabled()
+    found = []
+    for chunk, target in zip(torch.split(states, rows), torch.split(targets, rows), strict=True):
+        found.append(
+            checkpoint(part, chunk, target, use_reentrant=False)
             if recompute
-            else _select(part, target, temperature)
+            else part(chunk, target)
         )
-        log_probs.append(chosen)
-        entropies.append(entropy)
-    shape = micro.targets.shape
-    return torch.cat(log_probs).view(shape), torch.cat(entropies).view(shape)
+    return torch.cat(found)
 
 
-def _select(logits: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+def _select(logits: Tensor, targets: Tensor, temperature: float) -> Tensor:
     scaled = logits if logits.dtype == torch.float64 else logits.float()
     if temperature != 1.0:
         scaled = scaled / temperature
@@ -62,7 +146,7 @@ def _select(logits: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor
     with torch.no_grad():
         probability = (scaled - normaliser[:, None]).exp()
         entropy = normaliser - (probability * scaled).sum(dim=-1)
-    return chosen, entropy
+    return torch.stack([chosen, entropy], dim=-1)
 
 
 def _keeps_logits(model: nn.Module) -> bool:

@@ -48,6 +48,25 @@ def qwen3(seed=0, tied=False):
     return transformers.Qwen3ForCausalLM(config).eval()
 
 
+def gemma2(seed=0):
+    """A tiny Gemma 2, float32, whose logits are capped after its output layer."""
+    torch.manual_seed(seed)
+    config = transformers.Gemma2Config(
+        vocab_size=VOCABULARY,
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        max_position_embeddings=64,
+        final_logit_softcapping=2.0,
+        initializer_range=0.3,
+        attn_implementation="eager",
+    )
+    return transformers.Gemma2ForCausalLM(config).eval()
+
+
 def make_batch(budgets, seed=0, mixed=None, spread=0.3):
     """Rollouts of random tokens and lengths; log-probs as of an engine that differs a lot.
 

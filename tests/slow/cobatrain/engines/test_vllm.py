@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -87,3 +89,19 @@ def test_vllm_samples_as_told(tiny_folders):
         assert largest_difference(model, PROMPTS, rollouts) < 1e-3
         with pytest.raises(ValueError, match="missing"):
             engine.sync({"lm_head.weight": model.lm_head.weight})
+
+
+@needs_vllm
+def test_unseeded_vllm_never_repeats_itself(tiny_folders):
+    """Neither from call to call, nor from engine to engine, whatever the trainer draws itself."""
+    prompts, budgets, seeds = [PROMPTS[1]], np.array([64]), np.array([3])
+    drawn = []
+    for _engine in range(2):
+        torch.manual_seed(1)
+        state = torch.get_rng_state()
+        config = config_for("vllm", seeded=False)
+        with make_engine(config, tiny_folders[False]) as engine:
+            for _call in range(2):
+                drawn.append(engine.generate(prompts, budgets, seeds, SAMPLING).tokens)
+        assert torch.equal(torch.get_rng_state(), state)
+    assert all(one != other for one, other in combinations(drawn, 2))

@@ -15,12 +15,31 @@ from small_updates import (
     VOCABULARY,
     assert_same,
     fast_gradient,
+    gemma2,
+    gpt2,
     make_batch,
     qwen3,
 )
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cobatrain.update import UpdateConfig, make_optimiser, update
+
+
+class Logits(TorchDispatchMode):
+    """Notes the positions of every tensor of logits, or of their gradients, that is made."""
+
+    def __init__(self, vocabulary, weights):
+        super().__init__()
+        self.vocabulary, self.weights, self.most = vocabulary, weights, 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        made = function(*arguments, **(options or {}))
+        for tensor in made if isinstance(made, tuple | list) else (made,):
+            if not isinstance(tensor, torch.Tensor) or tensor.numel() in self.weights:
+                continue
+            if self.vocabulary in tensor.shape:
+                self.most = max(self.most, tensor.numel() // self.vocabulary)
+        return made
 
 
 class Softmaxes(TorchDispatchMode):
@@ -50,6 +69,30 @@ def test_gradient_checkpointing_and_chunks_change_nothing(tied):
     assert sum(softmaxes.rows) == 2 * whole  # each chunk is recomputed in backward
     assert len(softmaxes.rows) > 6
     assert_same(gradient, expected, 1e-5)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_logits_are_never_whole(tied):
+    model = qwen3(tied=tied)
+    weights = {p.numel() for p in model.parameters() if VOCABULARY in p.shape}
+    batch = make_batch(UNEQUAL, mixed=[1, 2, 4])
+    most = {}
+    for rows in (3, 10_000):
+        with Logits(VOCABULARY, weights) as logits:
+            fast_gradient(model, batch, UpdateConfig(logit_chunk=rows * VOCABULARY))
+        most[rows] = logits.most
+    assert most[3] == 3
+    assert most[10_000] > 20
+
+
+@pytest.mark.parametrize("make", [gemma2, gpt2])
+def test_models_whose_logits_are_more_than_their_output_layer_lose_nothing(make):
+    model = make()
+    batch = make_batch(UNEQUAL, mixed=[1, 2, 4])
+    _, whole = fast_gradient(model, batch, UpdateConfig())
+    _, chunks = fast_gradient(model, batch, UpdateConfig(logit_chunk=3 * VOCABULARY))
+    assert_same(chunks, whole, 1e-5)
+    assert "forward" not in vars(model.lm_head)  # put back
 
 
 def test_gradient_checkpointing_really_recomputes():

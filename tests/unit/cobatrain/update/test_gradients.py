@@ -12,7 +12,16 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 
 from slow_update import slow_gradient, slow_log_probs
-from small_updates import UNEQUAL, UNIFORM, assert_same, fast_gradient, gpt2, make_batch, qwen3
+from small_updates import (
+    UNEQUAL,
+    UNIFORM,
+    assert_same,
+    fast_gradient,
+    gemma2,
+    gpt2,
+    make_batch,
+    qwen3,
+)
 
 from cobatrain.update import ADVANTAGES, LOSSES, WEIGHTINGS, UpdateConfig, pad, token_log_probs
 
@@ -83,7 +92,7 @@ def test_uniform_is_plain_grpo():
         assert_same(gradient, expected, 1e-5)
 
 
-@pytest.mark.parametrize("make", [gpt2, qwen3])
+@pytest.mark.parametrize("make", [gpt2, qwen3, gemma2])
 def test_token_log_probs_are_those_without_padding(make):
     model = make()
     batch = replace(make_batch(UNEQUAL), temperature=0.8)
