@@ -127,11 +127,17 @@ def make_ladder(
     """The task of these levels, rewarded by ``reward`` unless the config names another.
 
     A held-out question occurs once; a train question occurs more than once only if its level has
-    fewer than asked for (`counts["repeated"]`).
+    fewer than asked for (`counts["repeated"]`). Raises InputError for a level with no question to
+    train on.
     """
     shares = config.shares or (1.0,) * len(levels)
     train_room = [len(level.train) for level in levels]
     heldout_room = [len(level.heldout) for level in levels]
+    if 0 in train_room:
+        raise InputError(
+            f"level {levels[train_room.index(0)].name!r} has no question to train on with "
+            f"heldout_fraction {config.heldout_fraction:g}: lower it, or leave the level out"
+        )
     repeat = config.small_levels == "repeat"
     wanted = apportion(config.train_size, shares, None if repeat else train_room)
     heldout_wanted = apportion(config.heldout_size, [1.0] * len(levels), heldout_room)

@@ -72,11 +72,12 @@ class WordsConfig(LadderConfig):
         """Raise ValueError unless it is a kind of pairs, for a story one with + - or *."""
         parts = parsed_kind(level.removeprefix(_STORY))
         known = _STORIES if level.startswith(_STORY) else _QUESTIONS
-        if parts is None or parts[1] not in known:
+        below_zero = parts is not None and parts[1] == "-" and parts[0] < parts[2]
+        if parts is None or parts[1] not in known or below_zero:
             raise ValueError(
                 f"unknown level in words {level!r}: expected digits, operation, digits such as "
                 f"'2+1' or '2>2', with + - * > or < and at most {MAX_DIGITS} digits together; or "
-                "'story 2+1', with + - or *"
+                "'story 2+1', with + - or *; no answer is below 0"
             )
 
 
