@@ -15,6 +15,7 @@ from cobasim.loop import LoopConfig
 from cobasim.records import HEADER_FILE, read_header
 from cobasim.settings import Frozen, changed, validated
 from cobatrain.engines import EngineConfig, SamplingConfig
+from cobatrain.pretrained import SOURCES
 from cobatrain.tasks import parse_task_config
 from cobatrain.tracking import TRACKERS
 from cobatrain.update import UpdateConfig, check_weighting
@@ -38,13 +39,30 @@ class TinyConfig(Frozen):
 
 
 class ModelConfig(Frozen):
-    """The policy: a folder in the Hugging Face format."""
+    """The policy: a folder in the Hugging Face format.
+
+    With ``tiny`` or ``pretrained`` it is made where it is missing (``prepare``).
+    """
 
     path: str
     tiny: TinyConfig | None = None
+    pretrained: str | None = None  # a key of cobatrain.pretrained.SOURCES
     system: str | None = None  # system message of the chat template
     device: str = "auto"  # auto: cuda if available, else cpu
     dtype: Literal["float32", "bfloat16"] = "float32"  # of the weights that are trained
+
+    @model_validator(mode="after")
+    def _made_one_way(self) -> ModelConfig:
+        if self.pretrained is not None and self.pretrained not in SOURCES:
+            raise unknown_name("pretrained model", self.pretrained, SOURCES)
+        if self.tiny is not None and self.pretrained is not None:
+            raise InputError("model.tiny and model.pretrained are both given: one makes the model")
+        return self
+
+    @property
+    def can_be_made(self) -> bool:
+        """Whether ``prepare`` can make the folder."""
+        return self.tiny is not None or self.pretrained is not None
 
 
 class EvaluationConfig(Frozen):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cobatrain.tasks import Task
 
 Config = Annotated[
-    str, typer.Argument(help="A YAML file, or tiny, tiny-compare, qwen3-1.7b, qwen2.5-7b.")
+    str, typer.Argument(help="A YAML file, or tiny, tiny-compare, smollm2, qwen3-1.7b, qwen2.5-7b.")
 ]
 ConfigOrRun = Annotated[
     str, typer.Argument(help="A config as for train, or a run's folder: its config and checkpoint.")

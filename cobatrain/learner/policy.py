@@ -24,8 +24,8 @@ def load_policy(config: TrainConfig) -> tuple[PreTrainedModel, PreTrainedTokeniz
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     path = config.model.path
-    if not Path(path).exists() and config.model.tiny is not None:
-        raise InputError(f"{path} does not exist; `cobatrain prepare` makes this tiny model")
+    if not Path(path).exists() and config.model.can_be_made:
+        raise InputError(f"{path} does not exist; `cobatrain prepare` makes this model")
     if Path(path).is_dir() and not any((Path(path) / name).is_file() for name in VOCABULARIES):
         raise InputError(f"{path} has no tokenizer: expected one of {', '.join(VOCABULARIES)}")
     try:

@@ -1,14 +1,15 @@
-"""Prompts with verifiable rewards: built-in arithmetic, reasoning-gym, files, custom rewards.
+"""Prompts with verifiable rewards: arithmetic, words, reasoning-gym, files, custom rewards.
 
 A config (a pydantic model or a mapping with `kind`) and a seed enter `make_task`; a `Task` leaves:
 train and held-out prompts that share no text, and the reward of a response.
 """
 
 from cobatrain.tasks.accounts import DataSet
-from cobatrain.tasks.arithmetic import ArithmeticConfig, ArithmeticTask
+from cobatrain.tasks.arithmetic import ArithmeticConfig
 from cobatrain.tasks.chat import format_prompt
 from cobatrain.tasks.files import FilesConfig, FileSource
 from cobatrain.tasks.gym import GymConfig, GymSource
+from cobatrain.tasks.ladder import LadderTask
 from cobatrain.tasks.prompts import Prompt, levels_of
 from cobatrain.tasks.registry import TASKS, TaskConfig, make_task, parse_task_config
 from cobatrain.tasks.rewards import CustomRewardConfig, RewardError, RewardFunction, passed
@@ -21,17 +22,18 @@ from cobatrain.tasks.verify import (
     sample_check,
     self_check,
 )
+from cobatrain.tasks.words import WordsConfig
 
 __all__ = [
     "TASKS",
     "ArithmeticConfig",
-    "ArithmeticTask",
     "CustomRewardConfig",
     "DataSet",
     "FileSource",
     "FilesConfig",
     "GymConfig",
     "GymSource",
+    "LadderTask",
     "Limits",
     "Prompt",
     "RewardError",
@@ -41,6 +43,7 @@ __all__ = [
     "TaskConfig",
     "Verifier",
     "VerifierStats",
+    "WordsConfig",
     "check_disjoint",
     "format_prompt",
     "levels_of",

@@ -12,11 +12,13 @@ from cobatrain.tasks.arithmetic import ArithmeticConfig, make_arithmetic
 from cobatrain.tasks.files import FilesConfig, make_files
 from cobatrain.tasks.gym import GymConfig, make_gym
 from cobatrain.tasks.task import Task
+from cobatrain.tasks.words import WordsConfig, make_words
 
-TaskConfig: TypeAlias = ArithmeticConfig | GymConfig | FilesConfig
+TaskConfig: TypeAlias = ArithmeticConfig | WordsConfig | GymConfig | FilesConfig
 
 TASKS: dict[str, tuple[type[Any], Callable[[Any, int], Task]]] = {
     "arithmetic": (ArithmeticConfig, make_arithmetic),
+    "words": (WordsConfig, make_words),
     "reasoning-gym": (GymConfig, make_gym),
     "files": (FilesConfig, make_files),
 }

@@ -6,10 +6,10 @@ import numpy as np
 
 from cobasim.errors import InputError
 
-ARITHMETIC_SPLIT = 101  # which operand pairs are held out
-ARITHMETIC_TRAIN = 102  # which questions of a level train
-ARITHMETIC_HELDOUT = 103  # which held-out pairs of a level are asked
-ARITHMETIC_ORDER = 104  # order of the pool
+LADDER_SPLIT = 101  # which operand pairs are held out
+LADDER_TRAIN = 102  # which questions of a level train
+LADDER_HELDOUT = 103  # which held-out pairs of a level are asked
+LADDER_ORDER = 104  # order of the pool
 GYM_SOURCE = 111  # seed of a generator
 GYM_ORDER = 112  # order of the pool
 FILES_SPLIT = 121  # which problems of the train file are held out

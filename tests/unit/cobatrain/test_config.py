@@ -35,6 +35,18 @@ def test_the_papers_settings(name, prompts, steps):
     assert (config.evaluation.samples, config.evaluation.top_p) == (16, 0.9)
 
 
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("model.pretrained=smollm2", "did you mean 'smollm2-135m-instruct'"),
+        ("model.tiny={}", "both given"),
+    ],
+)
+def test_a_model_is_made_one_known_way(setting, words):
+    with pytest.raises(InputError, match=words):
+        load_config("smollm2", [setting])
+
+
 def test_settings_change_the_config():
     config = load_config(
         "tiny", ["loop.steps=7", "engine.name=transformers", "task.levels=[\"1+1\"]"],

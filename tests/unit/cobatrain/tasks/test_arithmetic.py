@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from cobasim.errors import InputError
 from cobatrain.tasks import levels_of, make_task
-from cobatrain.tasks.arithmetic import LEVELS, ArithmeticConfig, heldout_grid, make_arithmetic
+from cobatrain.tasks.arithmetic import LEVELS, ArithmeticConfig, make_arithmetic
+from cobatrain.tasks.operands import heldout_grid
 
 SEEDS = st.integers(0, 2**63)
 SMALL_LEVELS = [f"{a}{op}{b}" for a in (1, 2) for b in (1, 2) for op in "+-*"]
