@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
@@ -85,6 +85,8 @@ class Level:
     heldout: IntArray
     """Pairs (n, 2)."""
     asked: Asked
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """What the verifier needs to know of each of its prompts."""
 
 
 @dataclass(frozen=True)
@@ -185,4 +187,7 @@ def make_ladder(
 
 def _prompts(task: str, level: Level, pairs: IntArray) -> list[Prompt]:
     source = f"{task} {level.name}"
-    return [Prompt(text, answer, level.name, source) for text, answer in level.asked(pairs)]
+    return [
+        Prompt(text, answer, level.name, source, level.metadata)
+        for text, answer in level.asked(pairs)
+    ]

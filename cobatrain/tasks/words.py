@@ -113,6 +113,7 @@ def _level(name: str, fraction: float, seed: int) -> Level:
         train[_usable(name, train)],
         heldout[_usable(name, heldout)],
         partial(_asked, name, seed),
+        {"choice": True} if _parts(name)[1] in "<>" else {},
     )
 
 
@@ -120,7 +121,7 @@ def make_words(config: WordsConfig, seed: int) -> LadderTask:
     """The ladder in words of a config and a seed.
 
     Reward: 1 if the number that the response states last (or as its answer) is the right one, else
-    0. See ``make_ladder`` for what is repeated.
+    0; in comparisons, the number that it states first. See ``make_ladder`` for what is repeated.
     """
     levels = [_level(name, config.heldout_fraction, seed) for name in config.levels]
     return make_ladder("words", config, levels, NumberMatch(), seed)

@@ -42,6 +42,12 @@ def final_answer(text: str, source: AnswerFrom = "marked", limit: int = 1000) ->
     return answer if 0 < len(answer) <= limit else None
 
 
+def first_number(text: str) -> str | None:
+    """The first word with digits, without what may stand around a number; None if there is none."""
+    first = _WITH_DIGITS.search(text)
+    return None if first is None else first[0].strip(_AROUND)
+
+
 def _last_number(tail: str) -> str | None:
     """The last word with digits, without what may stand around a number; 2^5 and 5kg stay whole."""
     last = deque(_WITH_DIGITS.finditer(tail), maxlen=1)

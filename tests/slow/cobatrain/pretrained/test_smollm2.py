@@ -31,8 +31,7 @@ def test_smollm2_speaks_english_and_every_prompt_fits(tmp_path):
     with torch.no_grad():
         loss = model(**ids, labels=ids["input_ids"]).loss
     assert loss < 4.0  # nats a token; ln 49,152 = 10.8 for who knows nothing
+    assert len(tokenizer("12345")["input_ids"]) == 5  # as the model was trained
     task = make_task(config.task, config.task_seed)
-    kept, tokens = fitting_prompts(task, tokenizer, config)
+    kept, _ = fitting_prompts(task, tokenizer, config)
     assert len(kept.train) == 512
-    shown = tokenizer.convert_ids_to_tokens(tokens[kept.train[0].shown])
-    assert all(token.lstrip("\u0120").isdigit() is False or len(token) == 1 for token in shown)

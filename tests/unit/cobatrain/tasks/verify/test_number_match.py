@@ -21,6 +21,20 @@ def test_the_last_number_counts_however_it_is_said(answer, said, way):
     assert reward(prompt, f"{way.format(answer)} no, {other}") <= float(way == "The answer is {}.")
 
 
+@given(NUMBERS, NUMBERS)
+def test_of_numbers_to_choose_from_the_first_one_counts(one, other):
+    prompt = Prompt("Which?", str(one), "l", "s", {"choice": True})
+    for way in (
+        "{}",
+        "{} is larger than {}.",
+        "The larger is **{}**, not {}.",
+        "Of the two, {}: {}",
+    ):
+        assert NumberMatch()(prompt, way.format(one, other)) == 1.0
+        assert NumberMatch()(prompt, way.format(other, one)) == float(one == other)
+    assert NumberMatch()(prompt, "the larger one") == 0.0
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "seven", "7+7", "2*7", "14 or 15", "140", "1 4", "0x0e", "__import__('os')", "14th"],
