@@ -87,10 +87,14 @@ class EvaluationConfig(Frozen):
 
 
 class CheckpointConfig(Frozen):
-    """When to save all that a resumed run needs, and how many saves to keep."""
+    """When to save all that a resumed run needs, and how many saves to keep.
+
+    ``keep`` 0 keeps the newest while the run goes on and none once it is finished: a comparison
+    of a large model would fill a disk.
+    """
 
     every: Annotated[int, Field(ge=1)] = 10
-    keep: Annotated[int, Field(ge=1)] = 2
+    keep: Annotated[int, Field(ge=0)] = 2
 
 
 class PassRatesConfig(RateOptions):

@@ -82,13 +82,13 @@ class Parts:
     @property
     def ratio(self) -> float:
         """own / within. The ``ratio`` of ``signal`` is at least four times this: it is in units of
-        moves (``GradientParts``)."""
-        return self.own.value / self.within.value
+        moves (``GradientParts``). NaN where ``within`` is not above 0."""
+        return _share(self.own.value, self.within.value)
 
     @property
     def signal(self) -> float:
-        """shared / own."""
-        return self.shared.value / self.own.value
+        """shared / own; NaN where ``own`` is not above 0."""
+        return _share(self.shared.value, self.own.value)
 
     def fewest_prompts(self, rollouts: int) -> float:
         """Prompts a step below which their own parts outweigh the noise of N rollouts.
@@ -104,8 +104,8 @@ class Parts:
             name: [getattr(self, name).value, getattr(self, name).low, getattr(self, name).high]
             for name in ("within", "own", "shared")
         }
-        return {"name": self.name, "prompts": self.prompts, **parts,
-                "own / within": self.ratio, "shared / own": self.signal}  # fmt: skip
+        ratios = {"own / within": _plain(self.ratio), "shared / own": _plain(self.signal)}
+        return {"name": self.name, "prompts": self.prompts, **parts, **ratios}
 
 
 @dataclass(frozen=True)
@@ -133,10 +133,18 @@ class PartsReport:
             "by pass rate": [parts.to_json() for parts in self.by_rate],
             "by level": [parts.to_json() for parts in self.by_level],
             "levels": list(self.levels),
-            "shared between levels": [
-                [None if np.isnan(x) else float(x) for x in row] for row in self.between
-            ],
+            "shared between levels": [[_plain(float(x)) for x in row] for row in self.between],
         }
+
+
+def _share(part: float, whole: float) -> float:
+    """One estimate over another, which noise may have left without a meaning."""
+    return part / whole if whole > 0 else float("nan")
+
+
+def _plain(value: float) -> float | None:
+    """For JSON, which knows no NaN."""
+    return None if np.isnan(value) else value
 
 
 def measure_parts(groups: MeasuredGroups, rng: np.random.Generator) -> PartsReport:

@@ -87,7 +87,8 @@ def whole_weights(model: torch.nn.Module, keep: bool = True) -> dict[str, torch.
 
 def prune(run: Path, keep: int) -> None:
     """Remove all but the newest ``keep`` checkpoints, and any that a kill left half-written."""
-    for old in checkpoints(run)[:-keep]:
+    known = checkpoints(run)
+    for old in known[: max(0, len(known) - keep)]:
         shutil.rmtree(old)
     for aside in (run / FOLDER).glob(".step-*"):
         shutil.rmtree(aside, ignore_errors=True)

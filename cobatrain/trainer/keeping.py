@@ -45,13 +45,24 @@ class Keeper:
         together(self._learner.parallel, write)
 
     def save(self, loop: Loop) -> None:
-        """Write a checkpoint and remove old ones."""
+        """Write a checkpoint and remove old ones.
+
+        At the end of a run that is to keep none, only remove them.
+        """
+        keep = self._settings.keep
+        if loop.done and keep == 0:
+            together(self._learner.parallel, self._remove_all)
+            return
         weights = whole_weights(self._learner.model, keep=self._writer is not None)
         state = loop.state_dict()
 
         def write() -> None:
             if self._writer is not None:
                 save_checkpoint(self._writer.path, loop.step, weights, state, self._meta)
-                prune(self._writer.path, self._settings.keep)
+                prune(self._writer.path, max(keep, 1))
 
         together(self._learner.parallel, write)
+
+    def _remove_all(self) -> None:
+        if self._writer is not None:
+            prune(self._writer.path, 0)

@@ -8,8 +8,9 @@ from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 from cobasim.allocation import Allocator, make_allocator
+from cobasim.errors import InputError
 from cobasim.loop import Loop
-from cobasim.records import RunWriter, StepRecord, read_header
+from cobasim.records import RunWriter, StepRecord, read_header, read_run
 from cobasim.runs import writing
 from cobatrain.config import TrainConfig
 from cobatrain.learner import SAMPLES, LanguageModelLearner, SampleFile
@@ -109,7 +110,18 @@ def _resumable(config: TrainConfig, out: Path, hold: ExitStack) -> Path | None:
     checkpoint = newest_checkpoint(out)
     if checkpoint is not None:
         check_same_config(checkpoint, config)
+    elif config.checkpoint.keep == 0 and _finished(out, config):
+        raise InputError(
+            f"{out} is finished and kept no checkpoint (checkpoint.keep is 0): there is nothing "
+            "to resume"
+        )
     return checkpoint
+
+
+def _finished(out: Path, config: TrainConfig) -> bool:
+    """Whether a run's records reach its end."""
+    steps = read_run(out).steps
+    return bool(steps) and config.loop.finished(steps[-1].step, steps[-1].rollouts)
 
 
 def _open_writer(

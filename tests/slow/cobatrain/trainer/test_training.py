@@ -14,6 +14,7 @@ pytest.importorskip("yaml", reason="pyyaml is not installed")
 
 from training import plain, weights
 
+from cobasim.errors import InputError
 from cobasim.records import read_run
 from cobatrain import trainer
 from cobatrain.measurement import measure, write
@@ -121,3 +122,20 @@ def test_what_was_measured_before_a_run_is_where_its_beliefs_start(config, tmp_p
     shutil.rmtree(checkpoints(tmp_path / "known")[-1])
     trainer.train(known, tmp_path / "known", resume=True)
     assert read_run(tmp_path / "known").steps[-1].step == 4
+
+
+def test_a_finished_run_keeps_no_checkpoint_if_told_so(config, tmp_path):
+    settings = ("loop.steps=4", "checkpoint.every=1", "checkpoint.keep=0")
+    chosen, out = config(*settings, allocator="uniform"), tmp_path / "run"
+    seen = []
+
+    def look(_record):
+        seen.append(len(checkpoints(out)))
+
+    trainer.train(chosen, out, on_step=look)
+    assert seen == [0, 0, 1, 1, 1]  # before each save, while the run goes on
+    assert not checkpoints(out)
+    before = (out / "steps.jsonl").read_bytes()
+    with pytest.raises(InputError, match="is finished and kept no checkpoint"):
+        trainer.train(chosen, out, resume=True)
+    assert (out / "steps.jsonl").read_bytes() == before

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from cobasim.errors import InputError
 from cobasim.figures import gradient_parts, parts_over_steps, shared_between_levels
-from cobasim.gradients import MeasuredGroups, compress, measure_parts
+from cobasim.gradients import MeasuredGroups, Part, compress, measure_parts
 
 DIM = 64
 
@@ -63,6 +66,18 @@ def test_intervals_cover_as_often_as_they_say():
         covered.append([parts.within.low <= 9.0 <= parts.within.high,
                         parts.own.low <= 4.0 <= parts.own.high])  # fmt: skip
     assert np.mean(covered) > 0.85
+
+
+@pytest.mark.parametrize("part", ["within", "own"])
+def test_a_part_of_nothing_has_no_ratio(part):
+    report = measure_parts(
+        groups(np.random.default_rng(0), **{part: 0.0}), np.random.default_rng(1)
+    ).overall
+    for value in (0.0, -1.0):
+        nothing = replace(report, **{part: Part(value, value, value)})
+        ratio = nothing.ratio if part == "within" else nothing.signal
+        assert np.isnan(ratio)
+        json.dumps(nothing.to_json(), allow_nan=False)
 
 
 def test_the_order_of_the_prompts_does_not_matter():
