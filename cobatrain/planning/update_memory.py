@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cobatrain.planning.activations import kept_bytes, layer_bytes, working_bytes
+from cobatrain.planning.activations import head_bytes, kept_bytes, layer_bytes, working_bytes
 from cobatrain.planning.shape import ModelShape
 from cobatrain.planning.widths import Widths, widths
 
@@ -130,11 +130,10 @@ def _head(config: TrainConfig, shape: ModelShape, width: Widths, tokens: int) ->
     """The forward pass is done: the first chunk of logits runs backward."""
     logits = min(max(config.update.logit_chunk, shape.vocabulary), tokens * shape.vocabulary)
     hidden = tokens * width.stream * shape.hidden  # gradient of the hidden states
-    kept = tokens * kept_bytes(
-        shape, width, checkpointing=config.update.gradient_checkpointing
-    )
+    checkpointing = config.update.gradient_checkpointing
+    kept = kept_bytes(shape, width, checkpointing=checkpointing) + head_bytes(shape, width)
     chunk = (width.products + _CHUNK_COPIES * _FLOAT32) * logits
-    parts = {"activations": kept, "logits": chunk + hidden}
+    parts = {"activations": tokens * kept, "logits": chunk + hidden}
     if width.sharded:
         parts["gathered"] = width.products * (shape.root + shape.layer + 2 * shape.head)
     else:
