@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -36,9 +37,7 @@ def plan(
     peak_tflops: Annotated[
         float, typer.Option(help="Peak of a GPU, 1e12 operations a second (H100, bfloat16).")
     ] = 989.0,
-    bandwidth: Annotated[
-        float, typer.Option(help="Of a GPU's memory, TB a second (H100).")
-    ] = 3.35,
+    bandwidth: Annotated[float, typer.Option(help="Of a GPU's memory, TB a second (H100).")] = 3.35,
     as_json: JsonFlag = False,
 ) -> None:
     """Whether a config fits on GPUs, and how long it takes; needs no GPU and no weights."""
@@ -61,11 +60,7 @@ def plan(
         print(json.dumps({**made.to_json(), "advice": changes}))
         return
     say = Console(highlight=False, soft_wrap=True, markup=False).print
-    say(made.verdict)
-    if advice is not None:
-        say(advice.line)
-    elif not made.fits:
-        say("no setting known to this command makes it fit: choose a smaller model")
+    say(made.verdict if made.fits else f"{made.verdict}; {planning.advice_line(advice)}")
     Console().print(_memory(made))
     for line in _lines(made):
         say(line)
@@ -77,8 +72,9 @@ def _memory(made: Plan) -> Table:
 
     hardware = made.hardware
     cards = f"{hardware.gpus} x {hardware.gib:g} GiB"
-    table = Table(title=f"{made.config.model.path}, {cards}: GiB on each GPU")
-    table.add_column("")
+    title = f"{made.config.model.path}, {cards}: GiB on each GPU"
+    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
     for moment in made.moments:
         table.add_column(moment.name, justify="right")
     for part in PARTS:
@@ -96,9 +92,11 @@ def _lines(made: Plan) -> list[str]:
 
     config, step, host, hardware = made.config, made.step, made.host, made.hardware
     steps, length = config.loop.steps, made.lengths
-    lines = [
+    return [
         f"model: {made.shape.parameters:,} parameters, {made.shape.layers} layers; largest "
         f"micro-batch {longest_micro_batch(config, hardware.gpus):,} tokens",
+        f"activations of that: {made.activations['checkpointed'] / GIB:.2f} GiB with "
+        f"gradient_checkpointing, {made.activations['kept'] / GIB:.2f} GiB without",
         f"engine: {config.engine.name}, weights {made.engine.weights / GIB:.2f} GiB, cache "
         f"{max(0, made.engine.cache) / GIB:.2f} GiB = {made.engine.cache_tokens:,} tokens",
         f"main memory, all processes: {host['peak'] / GIB:.1f} GiB (loading "
@@ -114,7 +112,6 @@ def _lines(made: Plan) -> list[str]:
         f"{hardware.bandwidth:g} TB/s, every response that long, none without signal; nothing of "
         f"this is measured",
     ]
-    return lines
 
 
 def _time(seconds: float) -> str:

@@ -4,7 +4,7 @@ In: a config, the shape of its model (config.json, no weights), a machine. Out: 
 yes or no. Starts nothing; formulas and assumptions are in docs/plan.md.
 """
 
-from cobatrain.planning.advice import Advice, advise
+from cobatrain.planning.advice import Advice, advice_line, advise
 from cobatrain.planning.engine_memory import EngineMemory, engine_memory
 from cobatrain.planning.hardware import GIB, Hardware
 from cobatrain.planning.plan import Plan, make_plan
@@ -14,6 +14,7 @@ from cobatrain.planning.timing import Lengths, StepTime
 from cobatrain.planning.update_memory import (
     PARTS,
     Moment,
+    activation_bytes,
     certain_bytes,
     longest_micro_batch,
     planned_update_bytes,
@@ -31,6 +32,8 @@ __all__ = [
     "Moment",
     "Plan",
     "StepTime",
+    "activation_bytes",
+    "advice_line",
     "advise",
     "certain_bytes",
     "check_room",

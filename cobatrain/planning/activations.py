@@ -28,7 +28,7 @@ def layer_bytes(shape: ModelShape, width: Widths) -> int:
     - attention: c (q + 2 k) + c q + 4 a;
     - feed-forward: 4 c f: gate, its activation, up, their product.
     """
-    c, r = width.products, width.stream
+    c = width.products
     h, q, k = shape.hidden, shape.query, shape.key
     norms = 2 * norm_bytes(shape, width)
     inputs = (5 if width.autocast else 2) * c * h

@@ -25,11 +25,12 @@ class Advice:
     changes: tuple[str, ...]
     plan: Plan
 
-    @property
-    def line(self) -> str:
-        """What to do, in one line."""
-        peak = self.plan.verdict.removeprefix("fits: ")
-        return f"first: set {' and '.join(self.changes)} ({peak})"
+
+def advice_line(advice: Advice | None) -> str:
+    """What to do where a plan does not fit, in a few words."""
+    if advice is None:
+        return "no setting known here makes it fit: choose a smaller model"
+    return f"first: set {', '.join(advice.changes)} (then it {advice.plan.verdict})"
 
 
 Change = tuple[str, dict[str, Any]]

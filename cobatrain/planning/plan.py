@@ -11,7 +11,13 @@ from cobatrain.planning.hardware import GIB, Hardware
 from cobatrain.planning.host_memory import host_memory
 from cobatrain.planning.shape import ModelShape
 from cobatrain.planning.timing import Lengths, StepTime, lengths, step_time
-from cobatrain.planning.update_memory import Moment, certain_bytes, resident, update_moments
+from cobatrain.planning.update_memory import (
+    Moment,
+    activation_bytes,
+    certain_bytes,
+    resident,
+    update_moments,
+)
 from cobatrain.planning.widths import BYTES
 
 if TYPE_CHECKING:
@@ -33,6 +39,8 @@ class Plan:
     engine: EngineMemory
     host: dict[str, int]
     step: StepTime
+    activations: dict[str, int]
+    """Of the largest micro-batch, ``checkpointed`` and ``kept`` (without checkpointing)."""
     certain: int
     """Weights, gradients and Adam's moments: a lower bound whatever else is set."""
 
@@ -80,6 +88,7 @@ class Plan:
                 {"moment": one.name, "parts": dict(one.parts), "bytes": one.total}
                 for one in self.moments
             ],
+            "activation_bytes": self.activations,
             "engine": asdict(self.engine) | {"cache_tokens": self.engine.cache_tokens},
             "host_bytes": self.host,
             "step": asdict(self.step) | {"seconds": self.step.seconds},
@@ -119,6 +128,10 @@ def make_plan(
         engine=engine,
         host=host_memory(config, shape, gpus),
         step=step_time(config, shape, engine, hardware, length),
+        activations={
+            "checkpointed": activation_bytes(config, shape, gpus, checkpointing=True),
+            "kept": activation_bytes(config, shape, gpus, checkpointing=False),
+        },
         certain=certain_bytes(config, shape, gpus),
     )
 
@@ -135,9 +148,7 @@ def _moments(
         Moment("loading", {"weights": whole, **both, "overhead": PROCESS}),
         Moment("generation", {**held, "engine": engine.awake, "overhead": processes}),
         *(
-            Moment(
-                moment.name, {**moment.parts, "engine": engine.asleep, "overhead": processes}
-            )
+            Moment(moment.name, {**moment.parts, "engine": engine.asleep, "overhead": processes})
             for moment in update_moments(config, shape, gpus)
         ),
     ]

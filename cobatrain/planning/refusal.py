@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from cobasim.errors import InputError
-from cobatrain.planning.advice import advise
+from cobatrain.planning.advice import advice_line, advise
 from cobatrain.planning.hardware import GIB, Hardware
 from cobatrain.planning.plan import Plan, make_plan
 from cobatrain.planning.shape import model_shape
@@ -52,10 +52,8 @@ def refuse_hopeless(plan: Plan) -> None:
     """Raise InputError, with the first setting to change, if what is certain does not fit."""
     if plan.certain <= plan.hardware.bytes:
         return
-    advice = advise(plan)
     raise InputError(
         f"{plan.config.model.path} cannot be trained here: weights, gradients and Adam's moments "
         f"alone take {plan.certain / GIB:.1f} of {plan.hardware.gib:.1f} GiB of each GPU; "
-        + (advice.line if advice else "no setting helps: choose a smaller model")
-        + "; `cobatrain plan` shows the rest"
+        f"{advice_line(advise(plan))}; `cobatrain plan` shows all"
     )

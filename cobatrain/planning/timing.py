@@ -32,9 +32,7 @@ class Lengths:
         return self.prompt + self.response
 
 
-def lengths(
-    config: TrainConfig, prompt: int | None = None, response: int | None = None
-) -> Lengths:
+def lengths(config: TrainConfig, prompt: int | None = None, response: int | None = None) -> Lengths:
     """The lengths that a plan assumes; None: the longest response, and a prompt of 256 tokens.
 
     Where 256 do not fit beside the longest response, the longest prompt that does. Raises
@@ -132,9 +130,7 @@ def _reading_seconds(
     """Seconds of reading memory: for each token in turn, the weights and all running caches."""
     engines = max(1, hardware.gpus // config.engine.tensor_parallel_size)
     rollouts = -(-config.loop.total_budget // engines)
-    running = max(
-        1, min(rollouts, config.engine.max_num_seqs, engine.cache_tokens // length.total)
-    )
+    running = max(1, min(rollouts, config.engine.max_num_seqs, engine.cache_tokens // length.total))
     mean_context = length.prompt + length.response / 2
     read = engine.weights + running * engine.cache_token * mean_context
     return rollouts / running * length.response * read / (hardware.bandwidth * 1e12)

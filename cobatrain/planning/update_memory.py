@@ -38,14 +38,14 @@ PARTS = (
     "gradients",
     "optimiser",
     "reference",
-    "gathered",
+    "copies",
     "activations",
     "logits",
-    "step",
     "engine",
     "overhead",
 )
-"""Of memory, in the order in which they are shown."""
+"""Of memory, in the order in which they are shown. ``copies``: weights that are gathered from other
+GPUs or cast for autocast, gradients not yet summed over GPUs, and what Adam's step works with."""
 
 
 def resident(config: TrainConfig, shape: ModelShape, gpus: int) -> dict[str, int]:
@@ -104,8 +104,18 @@ def update_moments(
     if width.sharded:
         moments.append(Moment("update: root", base | _root(config, shape, width)))
     # torch's AdamW makes a copy of one moment while it steps (its default on GPUs, foreach)
-    moments.append(Moment("update: step", base | {"step": base["weights"]}))
+    moments.append(Moment("update: step", base | {"copies": base["weights"]}))
     return moments
+
+
+def activation_bytes(
+    config: TrainConfig, shape: ModelShape, gpus: int, *, checkpointing: bool
+) -> int:
+    """Bytes of the activations of the largest micro-batch, if checkpointing were on or off."""
+    update = config.update.model_copy(update={"gradient_checkpointing": checkpointing})
+    chosen = config.model_copy(update={"update": update})
+    moments = update_moments(chosen, shape, gpus)
+    return max(moment.parts.get("activations", 0) for moment in moments)
 
 
 def planned_update_bytes(
@@ -135,11 +145,11 @@ def _head(config: TrainConfig, shape: ModelShape, width: Widths, tokens: int) ->
     chunk = (width.products + _CHUNK_COPIES * _FLOAT32) * logits
     parts = {"activations": tokens * kept, "logits": chunk + hidden}
     if width.sharded:
-        parts["gathered"] = width.products * (shape.root + shape.layer + 2 * shape.head)
+        parts["copies"] = width.products * (shape.root + shape.layer + 2 * shape.head)
     else:
         cast = width.products * shape.products if width.autocast else 0
         reference = cast if config.update.kl_coef > 0 else 0
-        parts["gathered"] = cast + reference + width.weights * shape.head
+        parts["copies"] = cast + reference + width.weights * shape.head
     return parts
 
 
@@ -154,14 +164,14 @@ def _layers(config: TrainConfig, shape: ModelShape, width: Widths, tokens: int) 
         # this layer and the next gathered, this layer's gradient, and its sum over GPUs in float32
         reduced = _FLOAT32 if config.update.bf16 else width.weights
         layer = (3 * width.products + reduced) * shape.layer
-        parts["gathered"] = width.products * (shape.root + shape.head) + layer
+        parts["copies"] = width.products * (shape.root + shape.head) + layer
     elif width.autocast:
         layer = 2 * shape.layer if checkpointing else shape.products
-        parts["gathered"] = width.products * layer + _FLOAT32 * shape.layer
+        parts["copies"] = width.products * layer + _FLOAT32 * shape.layer
     return parts
 
 
 def _root(config: TrainConfig, shape: ModelShape, width: Widths) -> dict[str, int]:
     """The gradients of embeddings and head are summed over GPUs; no activation is left."""
     reduced = _FLOAT32 if config.update.bf16 else width.weights
-    return {"gathered": (2 * width.products + reduced) * shape.root}
+    return {"copies": (2 * width.products + reduced) * shape.root}
