@@ -29,15 +29,12 @@ def test_the_table_shows_what_json_says(call):
     values = json.loads(said.out)
     assert shown.out.startswith(values["verdict"])
     assert values["advice"] is None
-    rows = [(*PARTS, "all").index(line.split()[0]) for line in shown.out.splitlines()
-            if line.split()[:1] and line.split()[0] in (*PARTS, "all")]  # fmt: skip
-    assert rows == sorted(rows)
     for name in (*PARTS, "all"):
         expected = [
             one["bytes"] if name == "all" else one["parts"].get(name, 0)
             for one in values["moments"]
         ]
-        found = re.search(rf"^ *{name} +(.*)$", shown.out, re.MULTILINE)
+        found = re.search(rf"^ *{name} +([-\d. ]+)$", shown.out, re.MULTILINE)
         assert found, name
         cells = [0.0 if cell == "-" else float(cell) for cell in found[1].split()]
         assert cells == [round(value / GIB, 2) for value in expected]

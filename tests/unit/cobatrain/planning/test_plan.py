@@ -40,7 +40,7 @@ def test_the_qwen_configs_fit_on_eight_cards(name):
     assert made.config.update.micro_tokens >= made.config.engine.max_model_len
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     name=st.sampled_from(sorted(SHAPES)),
     gpus=st.sampled_from([1, 2, 8]),

@@ -31,7 +31,7 @@ SHAPE = model_shape(QWEN)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", ["qwen2", "qwen3", "llama"])
 def test_a_layer_keeps_what_autograd_keeps(kind, mode):
-    """Exactly: the difference in layers of the difference in tokens leaves out all that is fixed."""
+    """Exactly: differences in layers and in tokens leave out all that is fixed."""
     two, one = (small_model(kind, mode, num_hidden_layers=layers) for layers in (2, 1))
     kept = [
         [kept_for_backward(model, mode, tokens) for tokens in (512, 256)] for model in (two, one)
