@@ -76,7 +76,7 @@ def _memory(made: Plan) -> Table:
     table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for moment in made.moments:
-        table.add_column(moment.name, justify="right")
+        table.add_column(moment.name.replace(": ", ":\n"), justify="right")
     for part in PARTS:
         values = [moment.parts.get(part, 0) for moment in made.moments]
         if any(values):

@@ -9,7 +9,7 @@ pytest.importorskip("transformers", reason="transformers is not installed")
 
 from hypothesis import given
 from hypothesis import strategies as st
-from planned_models import MODES, kept_for_backward, planned_config, small_model, tracked_peak
+from planned_models import MODES, kept_for_backward, planned_config, small_model
 
 from cobatrain.config import load_config
 from cobatrain.planning import (
@@ -39,17 +39,6 @@ def test_a_layer_keeps_what_autograd_keeps(kind, mode):
     (long_two, short_two), (long_one, short_one) = kept
     per_token = ((long_two - short_two) - (long_one - short_one)) / 256
     assert layer_bytes(shape_of(two), widths(planned_config(mode), 1)) == per_token
-
-
-@pytest.mark.parametrize("checkpointing", [False, True])
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("kind", ["qwen2", "qwen3"])
-def test_the_peak_of_an_update_is_that_of_its_tensors(kind, mode, checkpointing):
-    model = small_model(kind, mode, hidden_size=256, intermediate_size=1024, num_hidden_layers=4)
-    flag = f"update.gradient_checkpointing={str(checkpointing).lower()}"
-    planned = planned_update_bytes(planned_config(mode, flag), shape_of(model), tokens=2 * 512)
-    tracked = tracked_peak(model, mode, 2, 512, checkpointing=checkpointing)
-    assert tracked <= planned <= 1.12 * tracked
 
 
 def test_without_activations_the_peak_is_adams_step():
