@@ -7,7 +7,17 @@ import os
 import typer
 
 from cobasim.cli import grouped, run_app
-from cobatrain.cli import benchmark, compare, evaluate, gradients, measure, predict, prepare, train
+from cobatrain.cli import (
+    benchmark,
+    compare,
+    evaluate,
+    gradients,
+    measure,
+    plan,
+    predict,
+    prepare,
+    train,
+)
 
 app = typer.Typer(
     name="cobatrain",
@@ -17,6 +27,7 @@ app = typer.Typer(
 )
 for command in (
     prepare.prepare,
+    plan.plan,
     train.train,
     train.resume,
     evaluate.evaluate,

@@ -4,7 +4,15 @@ In: sizes and a seed; supervised examples. Out: a model folder in the Hugging Fa
 vLLM loads like any other, with pass rates that are neither 0 nor 1. Knows no task and no run.
 """
 
-from cobatrain.tiny.model import CHARACTERS, SPECIALS, build_tiny, encode, save, tiny_tokenizer
+from cobatrain.tiny.model import (
+    CHARACTERS,
+    SPECIALS,
+    build_tiny,
+    encode,
+    save,
+    tiny_config,
+    tiny_tokenizer,
+)
 from cobatrain.tiny.supervision import WarmUp, WarmUpRow, warm_up
 
 __all__ = [
@@ -15,6 +23,7 @@ __all__ = [
     "build_tiny",
     "encode",
     "save",
+    "tiny_config",
     "tiny_tokenizer",
     "warm_up",
 ]

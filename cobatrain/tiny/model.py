@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen3ForCausalLM
+    from transformers import (
+        PreTrainedTokenizerBase,
+        PreTrainedTokenizerFast,
+        Qwen3Config,
+        Qwen3ForCausalLM,
+    )
 
 SPECIALS = ("<pad>", "<bos>", "<eos>")
 CHARACTERS = "0123456789+-*="
@@ -39,6 +44,45 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
+def tiny_config(
+    *,
+    hidden: int = 128,
+    layers: int = 4,
+    heads: int = 4,
+    intermediate: int = 512,
+    context: int = 128,
+    tied: bool = False,
+) -> Qwen3Config:
+    """The architecture of a tiny model; see `build_tiny`.
+
+    Raises:
+        ValueError: hidden is not a multiple of heads, or its heads are of odd size.
+    """
+    from transformers import Qwen3Config
+
+    if hidden % heads or (hidden // heads) % 2:
+        raise ValueError(
+            f"hidden = {hidden} and heads = {heads}; expected hidden to be an even multiple of "
+            f"heads (rotary embeddings pair the entries of a head)"
+        )
+    tokenizer = tiny_tokenizer()
+    return Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=hidden,
+        intermediate_size=intermediate,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        head_dim=hidden // heads,
+        max_position_embeddings=context,
+        tie_word_embeddings=tied,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        dtype="float32",
+    )
+
+
 def build_tiny(
     path: str | Path,
     seed: int,
@@ -57,29 +101,17 @@ def build_tiny(
     Raises:
         ValueError: hidden is not a multiple of heads, or its heads are of odd size.
     """
-    from transformers import Qwen3Config, Qwen3ForCausalLM
+    from transformers import Qwen3ForCausalLM
 
-    if hidden % heads or (hidden // heads) % 2:
-        raise ValueError(
-            f"hidden = {hidden} and heads = {heads}; expected hidden to be an even multiple of "
-            f"heads (rotary embeddings pair the entries of a head)"
-        )
-    tokenizer = tiny_tokenizer()
-    config = Qwen3Config(
-        vocab_size=len(tokenizer),
-        hidden_size=hidden,
-        intermediate_size=intermediate,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=heads,
-        head_dim=hidden // heads,
-        max_position_embeddings=context,
-        tie_word_embeddings=tied,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        dtype="float32",
+    config = tiny_config(
+        hidden=hidden,
+        layers=layers,
+        heads=heads,
+        intermediate=intermediate,
+        context=context,
+        tied=tied,
     )
+    tokenizer = tiny_tokenizer()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Qwen3ForCausalLM(config).float()

@@ -15,6 +15,7 @@ from cobasim.runs import writing
 from cobatrain.config import TrainConfig
 from cobatrain.learner import SAMPLES, LanguageModelLearner, SampleFile
 from cobatrain.parallel import Parallel, joined, newest_checkpoint, on_first, together
+from cobatrain.planning import check_room
 from cobatrain.tasks import SelfCheck
 from cobatrain.trainer.data_account import question_task, store_account
 from cobatrain.trainer.first_beliefs import first_counts
@@ -71,9 +72,11 @@ def train(
     with group as parallel, ExitStack() as hold:
 
         def claim() -> Path | None:
+            if not resume:
+                check_new(out)
+            check_room(config, parallel.world, say)
             if resume:
                 return _resumable(config, out, hold)
-            check_new(out)
             prepare_if_missing(config, say=say)
             return None
 

@@ -1,0 +1,50 @@
+"""The machine that a plan is made for, and what is assumed of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cobasim.errors import InputError
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """``gpus`` equal cards in one machine, one process a card.
+
+    Raises InputError for a value that no machine has.
+    """
+
+    gpus: int = 1
+    gib: float = 80.0
+    """Memory of a card, GiB."""
+    tflops: float = 989.0
+    """Peak of dense bfloat16 products, 1e12 operations a second; the default is an H100 SXM's."""
+    efficiency: float = 0.35
+    """Share of that peak which training reaches: an assumption."""
+    bandwidth: float = 3.35
+    """Of a card's memory, TB a second; the default is an H100 SXM's."""
+
+    def __post_init__(self) -> None:
+        if self.gpus < 1:
+            raise InputError(f"--gpus is {self.gpus}: a plan needs at least one GPU")
+        for name, value in (
+            ("--gpu-gib", self.gib),
+            ("--peak-tflops", self.tflops),
+            ("--bandwidth", self.bandwidth),
+        ):
+            if not 0 < value < float("inf"):
+                raise InputError(f"{name} is {value:g}: expected a number above 0")
+        if not 0 < self.efficiency <= 1:
+            raise InputError(f"--efficiency is {self.efficiency:g}: expected a share in (0, 1]")
+
+    @property
+    def bytes(self) -> int:
+        """Memory of a card."""
+        return int(self.gib * GIB)
+
+    @property
+    def flops(self) -> float:
+        """Operations a second and card that training is assumed to reach."""
+        return self.tflops * 1e12 * self.efficiency

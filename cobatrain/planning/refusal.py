@@ -1,0 +1,59 @@
+"""A run that cannot fit is refused before it starts; one that hardly fits is a warning."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+
+from cobasim.errors import InputError
+from cobatrain.planning.advice import advice_line, advise
+from cobatrain.planning.hardware import GIB, Hardware
+from cobatrain.planning.plan import Plan, make_plan
+from cobatrain.planning.shape import model_shape
+
+if TYPE_CHECKING:
+    from cobatrain.config import TrainConfig
+
+
+def check_room(
+    config: TrainConfig, processes: int, say: Callable[[str], None] = lambda _: None
+) -> None:
+    """Raise InputError if the model cannot be trained on this process's GPU.
+
+    Only what is certain counts: weights, gradients and Adam's moments against the card's whole
+    memory. On a CPU all processes' together are compared with the machine's memory, and ``say``
+    gets a warning. A model whose shape is not known yet is let through.
+    """
+    try:
+        shape = model_shape(config)
+    except InputError:
+        return  # what is wrong with the folder is said where it is read
+    device = config.model.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda"):
+        place = int(os.environ.get("LOCAL_RANK", "0"))
+        card = torch.cuda.get_device_properties(place).total_memory
+        refuse_hopeless(make_plan(config, shape, Hardware(processes, card / GIB)))
+        return
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    needed = processes * make_plan(config, shape, Hardware(processes, machine / GIB)).certain
+    if needed > machine:
+        say(
+            f"warning: weights, gradients and Adam's moments take {needed / GIB:.1f} GiB, more "
+            f"than this machine's {machine / GIB:.1f} GiB"
+        )
+
+
+def refuse_hopeless(plan: Plan) -> None:
+    """Raise InputError, with the first setting to change, if what is certain does not fit."""
+    if plan.certain <= plan.hardware.bytes:
+        return
+    raise InputError(
+        f"{plan.config.model.path} cannot be trained here: weights, gradients and Adam's moments "
+        f"alone take {plan.certain / GIB:.1f} of {plan.hardware.gib:.1f} GiB of each GPU; "
+        f"{advice_line(advise(plan))}; `cobatrain plan` shows all"
+    )

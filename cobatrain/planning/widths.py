@@ -1,0 +1,38 @@
+"""In what width an update computes: bytes of a number, by setting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cobatrain.config import TrainConfig
+
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Bytes of a number in each place of an update."""
+
+    weights: int
+    """Of weights, gradients and Adam's moments: torch keeps all three in the weights' type."""
+    products: int
+    """Of the inputs and outputs of matrix products."""
+    stream: int
+    """Of what runs from layer to layer."""
+    sharded: bool
+    """Whether weights are sharded: they are then gathered in the width of products."""
+
+    @property
+    def autocast(self) -> bool:
+        """Whether torch's autocast casts the weights, and every input of a product anew."""
+        return self.products < self.stream
+
+
+def widths(config: TrainConfig, gpus: int) -> Widths:
+    """The widths of a config's updates on so many GPUs, as ``update`` and ``shard`` set them."""
+    weights = BYTES[config.model.dtype]
+    sharded = config.parallel == "shard" and gpus > 1
+    products = 2 if config.update.bf16 else weights
+    return Widths(weights, products, products if sharded else weights, sharded)

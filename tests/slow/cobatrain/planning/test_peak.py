@@ -1,0 +1,23 @@
+"""The planned peak of an update is that of its tensors, followed one by one."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed")
+pytest.importorskip("transformers", reason="transformers is not installed")
+
+from planned_models import MODES, planned_config, small_model, tracked_peak
+
+from cobatrain.planning import planned_update_bytes, shape_of
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", ["qwen2", "qwen3"])
+def test_the_peak_of_an_update_is_that_of_its_tensors(kind, mode, checkpointing):
+    model = small_model(kind, mode, hidden_size=256, intermediate_size=1024, num_hidden_layers=4)
+    flag = f"update.gradient_checkpointing={str(checkpointing).lower()}"
+    planned = planned_update_bytes(planned_config(mode, flag), shape_of(model), tokens=2 * 512)
+    tracked = tracked_peak(model, mode, 2, 512, checkpointing=checkpointing)
+    assert tracked <= planned <= 1.12 * tracked
