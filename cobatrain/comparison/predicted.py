@@ -67,6 +67,23 @@ def predicted(
     return validated(CompareConfig, values)
 
 
+def remarks(config: TrainConfig, files: str) -> list[str]:
+    """What a reader of a prediction must know of the run and the files, in a line each."""
+    lines = []
+    part = read_measured_files(files)[0].info.get("parameters measured")
+    if part is not None:
+        lines.append(
+            f"{files} was measured on the parameters {part!r} alone: this predicts a run that "
+            "trains no others"
+        )
+    if config.task.get("reward") is not None:
+        lines.append(
+            "the task has a reward function of its own: the prediction is right only if it gives "
+            "nothing but 0 and 1"
+        )
+    return lines
+
+
 def _pool(measured: MeasuredGradients, config: TrainConfig) -> int:
     """The number of prompts to train on: of the task, if it says so, else as measured."""
     size = config.task.get(SIZE)

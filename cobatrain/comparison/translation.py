@@ -77,6 +77,12 @@ def check_translatable(config: TrainConfig, stored: Mapping[str, Any], file: str
     for name in sorted(AS_MEASURED):
         if any(each == name or each.startswith(f"{name}.") for each in changed):
             raise InputError(f"{file} was measured at another {name}: measure again")
+    cap = config.update.tis_cap
+    if cap is not None and cap < 1.0:
+        raise InputError(
+            f"a measured world has no update.tis_cap={cap:g}, which shrinks every gradient: "
+            "predict with a cap of 1 or more"
+        )
     evaluation, temperature = config.evaluation, config.sampling.temperature
     if not evaluation.exact and (evaluation.temperature, evaluation.top_p) != (temperature, 1.0):
         raise InputError(
