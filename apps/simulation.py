@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import streamlit as st
 
+from cobasim.explorer import Job, SimulationChoice
 from cobasim.world import MEASURED
 from cobasim_apps.allocators import parameter_sliders
 from cobasim_apps.elements import command_line
@@ -24,14 +25,22 @@ def page() -> None:
     st.title("A simulated run")
     with st.expander("Settings", expanded=JOB not in st.query_params):
         choice = simulation_settings()
-    if choice is None:
-        return
+    job = job_in_address(JOB)
+    if choice is not None:
+        _offer(choice, job)
+    if job is not None:
+        show_progress(job, job.steps_done, "steps", lambda: results(job))
+    elif JOB in st.query_params:
+        st.info("That simulation is gone: the server was restarted. Start it again.")
+
+
+def _offer(choice: SimulationChoice, job: Job | None) -> None:
+    """The size of what was chosen, its command, and the button that starts it."""
     config = choice.config
     most = MOST_MEASURED if config.world.world.startswith(MEASURED) else MOST_VISITS
     parameters = parameter_sliders(list(config.allocators), prefix="sim")
     choice = replace(choice, settings={**choice.settings, **parameters})
     too_large = choice.visits > most
-    job = job_in_address(JOB)
     left, right = st.columns([1, 4])
     with left:
         start = st.button(
@@ -52,7 +61,3 @@ def page() -> None:
             JOB, choice.arguments, total=choice.total_steps, steps_each=config.loop.steps,
             previous=job,
         )  # fmt: skip
-    if job is not None:
-        show_progress(job, job.steps_done, "steps", lambda: results(job))
-    elif JOB in st.query_params:
-        st.info("That simulation is gone: the server was restarted. Start it again.")
