@@ -2,67 +2,134 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import streamlit as st
 
 from cobasim.errors import InputError
 from cobasim.explorer import SimulationChoice
-from cobasim.world import POPULATIONS, WORLD_DEFAULTS
+from cobasim.settings import validated
+from cobasim.world import POPULATIONS, WORLD_DEFAULTS, WorldConfig, measured_loop
 from cobasim_apps.allocators import allocator_help
 from cobasim_apps.elements import BIND
+from cobasim_apps.measured_world import measured_world
 from cobasim_apps.options import allocator_names
 
 ORACLES = ("oracle-coba", "oracle-knapsack")
+MEASURED_KIND = "measured"
+SIZES = {"steps": 150, "batch_size": 128, "total_budget": 2048, "low": 2, "high": 128}
 
 
-def simulation_settings() -> SimulationChoice:
-    """The comparison that the widgets describe. Raises InputError without allocators."""
+@dataclass(frozen=True)
+class _World:
+    """A world, as the other widgets see it.
+
+    Attributes:
+        name: for ``--world``.
+        tag: at the end of the keys of widgets whose defaults are this world's; "": of the others.
+        loop: default sizes.
+        pool, rate, noise: default number of prompts, learning rate, and gradient noise.
+        most_noise: end of its slider.
+        settings: of this world alone.
+    """
+
+    name: str
+    tag: str
+    loop: Mapping[str, Any]
+    pool: int
+    rate: float
+    noise: float
+    most_noise: float
+    settings: Mapping[str, Any]
+
+
+def simulation_settings() -> SimulationChoice | None:
+    """The comparison that the widgets describe; None where a message says why there is none.
+
+    Raises InputError without allocators, and for a bad file of measured gradients.
+    """
     of_world, of_batch, of_budgets, of_learning = st.columns(4)
     with of_world:
-        world = st.selectbox("World", list(WORLD_DEFAULTS), key="world", bind=BIND)
-        defaults = WORLD_DEFAULTS[world]
-        population = st.selectbox("Initial pass rates", list(POPULATIONS), key="pool", bind=BIND)
-        transfer = st.slider(
-            "Transfer between prompts", 0.0, 1.0, defaults["transfer"], 0.05,
-            key=f"transfer_{world}", bind=BIND,
-        )  # fmt: skip
+        kind = st.selectbox("World", [*WORLD_DEFAULTS, MEASURED_KIND], key="world", bind=BIND)
+        world = _measured() if kind == MEASURED_KIND else _made(kind)
+    if world is None:
+        return None
+    loop, tag = world.loop, world.tag
     with of_batch:
-        pool = st.number_input("Prompts in the pool", 64, 50_000, 4096, 64, key="num", bind=BIND)
-        batch = st.number_input("Prompts per batch, M", 8, 2048, 128, 8, key="batch", bind=BIND)
-        budget = st.number_input("Rollouts per batch", 8, 131_072, 2048, 8, key="budget", bind=BIND)
+        pool = _number("Prompts in the pool", world.pool, (64, 50_000), 64, f"num{tag}")
+        batch = _number("Prompts per batch, M", loop["batch_size"], (8, 2048), 8, f"batch{tag}")
+        budget = _number(
+            "Rollouts per batch", loop["total_budget"], (8, 131_072), 8, f"budget{tag}"
+        )
     with of_budgets:
-        low = st.number_input("Min rollouts per prompt", 0, 64, 2, key="sim_low", bind=BIND)
-        high = st.number_input("Max rollouts per prompt", 1, 1024, 128, key="sim_high", bind=BIND)
-        steps = st.number_input("Steps", 10, 1000, 150, 10, key="steps", bind=BIND)
+        low = _number("Min rollouts per prompt", loop["low"], (0, 64), 1, f"sim_low{tag}")
+        high = _number("Max rollouts per prompt", loop["high"], (1, 1024), 1, f"sim_high{tag}")
+        steps = _number("Steps", loop["steps"], (10, 1000), 10, f"steps{tag}")
     with of_learning:
-        seeds = st.number_input("Seeds", 1, 16, 3, key="seeds", bind=BIND)
+        seeds = _number("Seeds", 3, (1, 16), 1, "seeds")
         rate = st.number_input(
-            "Learning rate", 1e-5, 1.0, defaults["learning_rate"], format="%.2g",
-            key=f"lr_{world}", bind=BIND,
+            "Learning rate", 1e-9, 1.0, world.rate, format="%.2g", key=f"lr_{tag or kind}",
+            bind=BIND,
         )  # fmt: skip
-        noise = st.slider("Gradient noise", 0.0, 100.0, 10.0, 1.0, key="noise", bind=BIND)
+        noise = st.slider(
+            "Gradient noise", 0.0, world.most_noise, world.noise, world.most_noise / 100,
+            key=f"noise{tag}", bind=BIND,
+        )  # fmt: skip
     allocators, weighting = _allocators(), _weighting()
     if not allocators:
         raise InputError("choose at least one allocator")
     return SimulationChoice(
         allocators=allocators,
         weighting=weighting,
-        seeds=int(seeds),
+        seeds=seeds,
         options={
-            "steps": int(steps),
-            "world": world,
-            "batch_size": int(batch),
-            "total_budget": int(budget),
-            "low": int(low),
-            "high": int(high),
+            "steps": steps,
+            "world": world.name,
+            "batch_size": batch,
+            "total_budget": budget,
+            "low": low,
+            "high": high,
         },
         settings={
-            "num_prompts": int(pool),
-            "population": population,
-            "transfer": transfer,
-            "learning_rate": rate,
-            "noise": noise,
+            "num_prompts": pool, **world.settings, "learning_rate": rate, "noise": noise,
         },
+    )  # fmt: skip
+
+
+def _number(label: str, default: int, ends: tuple[int, int], step: int, key: str) -> int:
+    """A whole number; a default beyond the ends moves them."""
+    low, high = min(ends[0], default), max(ends[1], default)
+    return int(st.number_input(label, low, high, default, step, key=key, bind=BIND))
+
+
+def _made(name: str) -> _World:
+    """A world that is not measured, with its population and transfer."""
+    defaults = WORLD_DEFAULTS[name]
+    population = st.selectbox("Initial pass rates", list(POPULATIONS), key="pool", bind=BIND)
+    transfer = st.slider(
+        "Transfer between prompts", 0.0, 1.0, defaults["transfer"], 0.05, key=f"transfer_{name}",
+        bind=BIND,
+    )  # fmt: skip
+    settings = {"population": population, "transfer": transfer}
+    return _World(name, "", SIZES, 4096, defaults["learning_rate"], 10.0, 100.0, settings)
+
+
+def _measured() -> _World | None:
+    """A measured world: prompts, loop and update of its file are the defaults of the others."""
+    name = measured_world()
+    if name is None:
+        return None
+    config = validated(WorldConfig, {"world": name})
+    tag = "_" + hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
+    st.caption(
+        "Pass rates and transfer are those that were measured. The other fields start as in the "
+        "run that was measured; noise 1 is the measured noise."
     )
+    loop = SIZES | measured_loop(name)
+    return _World(name, tag, loop, config.num_prompts, config.learning_rate, 1.0, 4.0, {})
 
 
 def _allocators() -> tuple[str, ...]:

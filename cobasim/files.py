@@ -1,4 +1,4 @@
-"""Files and folders: safe names, and writes that are complete or absent."""
+"""Files and folders: safe names, examples, and writes that are complete or absent."""
 
 from __future__ import annotations
 
@@ -22,6 +22,17 @@ def folder_name(name: str) -> str:
     if len(safe) > 120:
         safe = f"{safe[:100]}-{hashlib.blake2b(safe.encode(), digest_size=8).hexdigest()}"
     return safe
+
+
+def example(name: str) -> Path | None:
+    """``examples/NAME`` below the working folder, or next to the package; None if it is in neither.
+
+    The first one is given as it is named, relative to the working folder.
+    """
+    for folder in (Path("examples"), Path(__file__).parents[1] / "examples"):
+        if (folder / name).is_file():
+            return folder / name
+    return None
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What one group of rollouts does to its prompt's logit, and how groups are weighted. Pure.
+"""What one group of rollouts does to its prompt's logit, weights of groups, and warm-up. Pure.
 
 In a Bernoulli model of a prompt's outcome, a policy gradient with advantages A_j moves the
 prompt's logit by mean_j A_j (r_j - p) = mean_j A_j r_j, since advantages sum to zero. For a group
@@ -90,6 +90,11 @@ def group_weights(budgets: IntArray, weighting: str) -> FloatArray:
     if weighting == "rollout":
         return np.asarray(budgets / budgets.sum(), dtype=np.float64)
     return np.full(budgets.shape, 1.0 / budgets.size)
+
+
+def warmup_factor(step: int, warmup_steps: int) -> float:
+    """The share of the learning rate at optimiser step 0, 1, ...: (step + 1) / warm-up, then 1."""
+    return min(1.0, (step + 1) / max(1, warmup_steps))
 
 
 def mixed_chance(pass_rate: FloatArray, budgets: IntArray | int) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,11 @@ class RingOptions:
     """Who takes part, and in which conditions."""
 
     preset: Annotated[
-        str, typer.Option(help="quick (20 conditions, 3 seeds) or full (72 conditions, 5 seeds).")
+        str,
+        typer.Option(
+            help="quick (20 conditions, 3 seeds) or full (72 conditions, 5 seeds); "
+            "14 and 30 at most in a measured world."
+        ),
     ] = "quick"
     allocators: Annotated[
         str | None,
@@ -47,7 +52,21 @@ class RingOptions:
         str | None,
         typer.Option(help="File of the measured population. Default: the one in examples/."),
     ] = None
+    world: Annotated[
+        str | None,
+        typer.Option(
+            help="measured:FILE: conditions are changes of the run that was measured. Default: the "
+            "logistic and the skill-chain world."
+        ),
+    ] = None
     settings: SettingsOption = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those who take part."""
+        from cobasim.allocation import ALLOCATORS
+
+        return tuple(ALLOCATORS) if self.allocators is None else allocator_list(self.allocators)
 
 
 def ring(
@@ -66,16 +85,19 @@ def ring(
     pool = measured_pool(options.pass_rates, reading.options())
     plan = rings.plan(
         options.preset,
-        None if options.allocators is None else allocator_list(options.allocators),
+        options.names,
         seeds=options.seeds,
         steps=options.steps,
         oracles=options.oracles,
         pass_rates=options.pass_rates,
         reading=reading.given(),
         settings=plain_settings(options.settings),
+        world=options.world,
     )
     folder = Path(out)
     tell(pool)
+    if options.world is not None:
+        _tell_left_out(options)
     with resumable(folder):
         rows = run_experiment(plan, folder, yes=yes, jobs=jobs, measure=rings.measure)
         result = rings.analyse(rings.read_outcomes(rows))
@@ -90,6 +112,23 @@ def ring(
     seconds = time.perf_counter() - began
     say(f"\n{len(rows)} runs, {seconds:.1f} s since the start of this command", wrap=False)
     say_files({"report": report, "numbers": numbers, "table": folder / TABLE})
+
+
+def _tell_left_out(options: RingOptions) -> None:
+    """Say which conditions a measured world does not run, on standard error."""
+    from cobasim.experiments import ring as rings
+
+    assert options.world is not None
+    found = rings.measured_conditions(
+        options.preset,
+        options.world,
+        options.names,
+        options.steps,
+        plain_settings(options.settings),
+    )
+    print(f"left out: conditions that vary {', '.join(rings.ABSENT)}", file=sys.stderr)
+    for line in found.left_out:
+        print(f"left out: {line}", file=sys.stderr)
 
 
 def _league_table(title: str, league: dict[str, Any]) -> Table:

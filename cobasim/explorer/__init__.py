@@ -13,6 +13,7 @@ from cobasim.explorer.batches import (
 )
 from cobasim.explorer.commands import SimulationChoice, SweepChoice
 from cobasim.explorer.jobs import Job, Jobs, save
+from cobasim.explorer.measured import describe_measured, keep_measured, measured_worlds, world_of
 from cobasim.explorer.run_folders import (
     describe_run,
     has_column,
@@ -32,12 +33,15 @@ __all__ = [
     "budgets_csv",
     "comparison_csv",
     "comparison_rows",
+    "describe_measured",
     "describe_run",
     "estimated",
     "finished_runs",
     "has_column",
+    "keep_measured",
     "last_samples",
     "mark_unseen",
+    "measured_worlds",
     "nearest_step",
     "read_upload",
     "rounded",
@@ -45,5 +49,6 @@ __all__ = [
     "save",
     "shortened",
     "state",
+    "world_of",
     "written",
 ]

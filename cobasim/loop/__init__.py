@@ -18,7 +18,7 @@ from cobasim.loop.learner import (
 )
 from cobasim.loop.loop import Loop, run
 from cobasim.loop.order import BatchOrder
-from cobasim.loop.truth import TRUTH, TrueRates
+from cobasim.loop.truth import TRUTH, TrueRates, build_estimator
 
 __all__ = [
     "LONGEST",
@@ -38,6 +38,7 @@ __all__ = [
     "TrainsOnPart",
     "TrueRates",
     "WeighsAsTold",
+    "build_estimator",
     "run",
     "step_numbers",
 ]

@@ -22,6 +22,7 @@ from cobasim.allocation import (
     Allocator,
     CapabilityWindow,
     Observation,
+    PassRateEstimator,
     check_needs,
     measured_failure_rate,
     served_by,
@@ -128,11 +129,19 @@ class Loop:
         return self._finish(obs, spent.budgets, spent.passes, shape, numbers)
 
     def act(
-        self, obs: Observation, budgets: IntArray, shape: tuple[float, float] | None = None
+        self,
+        obs: Observation,
+        budgets: IntArray,
+        shape: tuple[float, float] | None = None,
+        on_passes: Callable[[IntArray], None] = lambda _: None,
     ) -> StepRecord:
-        """One whole step with given ``budgets`` (m,) for the observed prompts."""
+        """One whole step with given ``budgets`` (m,) for the observed prompts.
+
+        ``on_passes`` gets the outcomes (m,), before the update.
+        """
         assert obs.prompts is not None
         passes = self.learner.rollout(obs.prompts, budgets)
+        on_passes(passes)
         return self._finish(obs, budgets, passes, shape, {"learner": self._update(obs)})
 
     def _update(self, obs: Observation) -> dict[str, float]:
@@ -149,9 +158,41 @@ class Loop:
         learner. Prompts are distinct: of a further batch, which may fall into the next epoch, only
         those that are new follow.
         """
-        prompts, batch = self._draw(1 if allocator is None else allocator.candidates())
-        belief = self.estimator.estimate(prompts)
-        served = {} if allocator is None else self._serve(allocator, prompts)
+        prompts, batch = self.draw(1 if allocator is None else allocator.candidates())
+        memory = None if allocator is None else self._remember(allocator)
+        return self.seen(prompts, batch, self.estimator, allocator, memory)
+
+    def draw(self, batches: int = 1, ahead: int = 0) -> tuple[IntArray, IntArray | None]:
+        """Distinct prompts (m,) of the batches that come ``ahead`` batches after the next one.
+
+        Returns also which of the batches each is from (m,); None if there is only one.
+        """
+        parts = [self.order.batch(self.step, self.drawn + ahead + k) for k in range(batches)]
+        if batches == 1:
+            return parts[0], None
+        prompts = np.concatenate(parts)
+        first = np.sort(np.unique(prompts, return_index=True)[1])
+        return prompts[first], first // parts[0].size
+
+    def seen(
+        self,
+        prompts: IntArray,
+        batch: IntArray | None,
+        estimator: PassRateEstimator,
+        allocator: Allocator | None,
+        memory: dict[str, NDArray[Any]] | None,
+        ahead: int = 0,
+    ) -> Observation:
+        """What somebody with these beliefs and this memory may know of prompts; changes nothing.
+
+        Args:
+            prompts, batch: (m,) as ``draw`` gives them.
+            estimator: whose beliefs.
+            allocator: what it needs of loop and learner is served; None: nothing.
+            memory: the allocator's.
+            ahead: batches between the next one and these.
+        """
+        belief = estimator.estimate(prompts)
         return Observation(
             pass_rate=belief.pass_rate,
             attempts=belief.attempts,
@@ -161,24 +202,16 @@ class Loop:
             weighting=self.weighting,
             prompts=prompts,
             batch=batch,
-            **served,
+            memory=memory,
+            **({} if allocator is None else self._serve(allocator, prompts, ahead)),
         )
 
-    def _draw(self, batches: int) -> tuple[IntArray, IntArray | None]:
-        """Distinct prompts (m,) of the next batches, and which batch each is from (m,)."""
-        parts = [self.order.batch(self.step, self.drawn + k) for k in range(batches)]
-        if batches == 1:
-            return parts[0], None
-        prompts = np.concatenate(parts)
-        first = np.sort(np.unique(prompts, return_index=True)[1])
-        return prompts[first], first // parts[0].size
-
-    def _serve(self, allocator: Allocator, prompts: IntArray) -> dict[str, Any]:
-        """The fields of ``Observation`` that an allocator needs beside beliefs."""
+    def _serve(self, allocator: Allocator, prompts: IntArray, ahead: int) -> dict[str, Any]:
+        """The fields of ``Observation`` that an allocator needs beside beliefs and memory."""
         learner, needs = self.learner, allocator.needs
-        served: dict[str, Any] = {"memory": self._remember(allocator)}
+        served: dict[str, Any] = {}
         if "randomness" in needs:
-            served["rng"] = stream(self.seed, ALLOCATION, self.step)
+            served["rng"] = stream(self.seed, ALLOCATION, self.step + ahead)
         if "features" in needs:
             assert isinstance(learner, KnowsFeatures)
             served["features"] = learner.prompt_features(prompts)

@@ -32,6 +32,7 @@ def measured_defaults(measured: MeasuredGradients) -> dict[str, Any]:
         "num_heldout": heldout,
         "update": update.get("advantage", "grpo"),
         "learning_rate": update.get("learning_rate", 1e-4),
+        "warmup_steps": update.get("warmup_steps", 0),
         "clip_norm": 1e300 if norm is None else norm,
         "noise": 1.0,
         "memorisation": 1.0,
@@ -71,6 +72,7 @@ class WorldConfig(Frozen):
     weighting: Literal["rollout", "prompt"] = "rollout"
     optimiser: Literal["adam", "sgd"] = "adam"
     learning_rate: Annotated[float, Field(gt=0.0)] = WORLD_DEFAULTS["logistic"]["learning_rate"]
+    warmup_steps: Annotated[int, Field(ge=0)] = 0  # of the learning rate, linear, as the trainer's
     # step of a prompt's own part, in learning rates
     memorisation: Annotated[float, Field(ge=0.0)] = WORLD_DEFAULTS["logistic"]["memorisation"]
     noise: Annotated[float, Field(ge=0.0)] = 10.0  # nuisance gradient of one rollout

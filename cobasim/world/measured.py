@@ -182,7 +182,7 @@ class MeasuredPolicy(SimulatedPolicy):
 
     def _turn_to(self, measured: MeasuredGradients) -> None:
         """New features from here on; the odds stay as they are."""
-        self.optimiser.coast(self.theta, self.step)
+        self.optimiser.coast(self.theta, self.step, self.pace)
         self.odds[...] = self._all_odds()
         self.theta[...], self.own[...], self.optimiser.moment[...] = 0.0, 0.0, 0.0
         self._use(measured)

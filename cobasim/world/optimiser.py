@@ -21,6 +21,7 @@ class GradientStep:
         shared: (d,) gradient of the shared parameters.
         own: (m,) of the own ones.
         length: norm of the whole gradient.
+        pace: share of the learning rate: less than 1 while it warms up.
     """
 
     number: int
@@ -28,6 +29,7 @@ class GradientStep:
     shared: FloatArray
     own: FloatArray
     length: float
+    pace: float = 1.0
 
 
 class Optimiser:
@@ -52,18 +54,19 @@ class Optimiser:
     def step(self, parameters: FloatArray, own: FloatArray, step: GradientStep) -> None:
         """Move ``parameters`` (d,) and the ``own`` ones (P,) of the step's prompts in place."""
         prompts, gradient, own_gradient, number = step.prompts, step.shared, step.own, step.number
+        rate, own_rate = step.pace * self.rate, step.pace * self.own_rate
         if not self.adam:
-            parameters += self.rate * gradient
-            own[prompts] += self.own_rate * own_gradient
+            parameters += rate * gradient
+            own[prompts] += own_rate * own_gradient
             return
         self.moment += (1.0 - BETA1) * (gradient - self.moment)
         self.square += (1.0 - BETA2) * (gradient * gradient - self.square)
         root = np.sqrt(self.square / (1.0 - BETA2**number))
-        parameters += self.rate * (self.moment / (1.0 - BETA1**number)) / (root + EPSILON)
+        parameters += rate * (self.moment / (1.0 - BETA1**number)) / (root + EPSILON)
         mean_square = float(own_gradient @ own_gradient) / own_gradient.size
         self.own_square += (1.0 - BETA2) * (mean_square - self.own_square)
         own_root = np.sqrt(self.own_square / (1.0 - BETA2**number))
-        own[prompts] += self.own_rate * own_gradient / (own_root + EPSILON)
+        own[prompts] += own_rate * own_gradient / (own_root + EPSILON)
 
     def squared_step(self, variance: float, number: int) -> float:
         """Expected squared length, in learning rates, of the step that noise in a gradient makes.
@@ -98,15 +101,17 @@ class ScaledAdam(Optimiser):
         self.moment += (1.0 - BETA1) * (step.shared - self.moment)
         self.own_square += (1.0 - BETA2) * (step.length * step.length - self.own_square)
         root = float(np.sqrt(self.own_square / (1.0 - BETA2**step.number))) + EPSILON
-        parameters += (self.rate / (1.0 - BETA1**step.number) / root) * self.moment
-        own[step.prompts] += (self.own_rate / root) * step.own
+        rate, own_rate = step.pace * self.rate, step.pace * self.own_rate
+        parameters += (rate / (1.0 - BETA1**step.number) / root) * self.moment
+        own[step.prompts] += (own_rate / root) * step.own
 
-    def coast(self, parameters: FloatArray, number: int) -> None:
+    def coast(self, parameters: FloatArray, number: int, pace: float = 1.0) -> None:
         """Move ``parameters`` (d,) as far as momentum would without further gradients.
 
         Args:
             parameters: moved in place.
             number: of the last step, from 1.
+            pace: share of the learning rate in the steps that follow.
         """
         root = float(np.sqrt(self.own_square / (1.0 - BETA2**number))) + EPSILON
-        parameters += (self.rate * BETA1 / (1.0 - BETA1) / root) * self.moment
+        parameters += (pace * self.rate * BETA1 / (1.0 - BETA1) / root) * self.moment

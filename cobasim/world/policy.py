@@ -22,7 +22,13 @@ from cobasim.arrays import FloatArray, IntArray
 from cobasim.difficulty import difficulty_class, transition_counts
 from cobasim.errors import InputError
 from cobasim.streams import DRIFT, LENGTHS, REGIME, ROLLOUTS, stream
-from cobasim.updates import baseline_update, group_update, group_weights, join_groups
+from cobasim.updates import (
+    baseline_update,
+    group_update,
+    group_weights,
+    join_groups,
+    warmup_factor,
+)
 from cobasim.world.config import WorldConfig
 from cobasim.world.optimiser import GradientStep, Optimiser
 from cobasim.world.prompts import PromptSets, draw_pass_rates, draw_prompt_sets
@@ -213,29 +219,36 @@ class SimulatedPolicy(ABC):
             shared = shared + noise
         norm = self.gradient_norm(groups, shared, own, variance)
         clip = min(1.0, config.clip_norm / norm) if norm > 0.0 else 1.0
+        pace = self.pace
         self.step += 1
-        step = GradientStep(self.step, view.prompts, clip * shared, clip * own, clip * norm)
+        step = GradientStep(self.step, view.prompts, clip * shared, clip * own, clip * norm, pace)
         self.optimiser.step(self.shared(), self.own, step)
-        self._break(clip * clip * variance)
+        self._break(clip * clip * variance, pace)
         self._forget()
         self._drift()
         numbers = {"grad_norm": norm}
         return numbers if config.length_spread == 0.0 else numbers | {"tokens": pending.tokens}
+
+    @property
+    def pace(self) -> float:
+        """The share of the learning rate that the next update has: less than 1 in a warm-up."""
+        return warmup_factor(self.step, self.config.warmup_steps)
 
     def _waiting(self, caller: str) -> Pending:
         if self._pending is None:
             raise RuntimeError(f"{caller}() needs rollouts: call rollout() first")
         return self._pending
 
-    def _break(self, variance: float) -> None:
+    def _break(self, variance: float, pace: float) -> None:
         """Lower every logit by ``harm`` times the squared step of the noise; some of it mends.
 
-        ``variance``: expected squared length of the noise in the gradient that was applied.
+        ``variance``: expected squared length of the noise in the gradient that was applied, with
+        the share ``pace`` of the learning rate.
         """
         config = self.config
         if config.harm > 0.0:
             square = self.optimiser.squared_step(variance, self.step)
-            lost = config.harm * config.learning_rate**2 * square
+            lost = config.harm * (pace * config.learning_rate) ** 2 * square
             self.damage = (1.0 - config.forgetting) * self.damage + lost
 
     def _forget(self) -> None:

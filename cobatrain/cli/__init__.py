@@ -6,6 +6,7 @@
     cobatrain evaluate CONFIG    held-out accuracy of a model, or of a run (give its folder)
     cobatrain measure CONFIG     its pass rates on all training prompts, next to a run's estimates
     cobatrain gradients CONFIG   what its gradients are made of, as a file for cobasim's worlds
+    cobatrain predict CONFIG     what compare would find, from measured gradients
     cobatrain compare CONFIG     allocators x weightings x seeds, resumable, with table and report
     cobatrain benchmark CONFIG   what a step costs in addition to generation and the model
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from cobasim.errors import InputError
 from cobasim.records import HEADER_FILE
 
 if TYPE_CHECKING:
+    from cobatrain.comparison import Plan
     from cobatrain.tasks import Task
 
 Config = Annotated[
@@ -28,6 +30,31 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="a.b=value: any setting of the config. May be repeated."),
 ]
+
+
+@dataclass(frozen=True)
+class ComparedOptions:
+    """What is compared, for real or as a prediction; seeds have defaults of their own."""
+
+    allocators: Annotated[str, typer.Option(help="Comma-separated.")] = "uniform,knapsack,coba"
+    weightings: Annotated[str, typer.Option(help="Comma-separated.")] = "rollout,prompt"
+    settings: Settings = None
+
+    def plan(self, config: str, seeds: int) -> Plan:
+        """The comparison, with so many seeds from the config's own on.
+
+        Raises InputError for a bad config or setting, and for empty lists and repeated names.
+        """
+        from cobatrain.comparison import Plan
+        from cobatrain.config import load_config
+
+        base = load_config(config, self.settings or [])
+        return Plan(
+            config=base,
+            allocators=names(self.allocators),
+            weightings=names(self.weightings),
+            seeds=tuple(range(base.seed, base.seed + seeds)),
+        )
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -11,15 +11,13 @@ import typer
 from rich.console import Console
 
 from cobasim.cli import comparison_tables, progress_bar
-from cobatrain.cli.common import Config, Settings, names, one_process
+from cobatrain.cli.common import ComparedOptions, Config, one_process
 
 
 def compare(
     config: Config,
-    allocators: Annotated[str, typer.Option(help="Comma-separated.")] = "uniform,knapsack,coba",
-    weightings: Annotated[str, typer.Option(help="Comma-separated.")] = "rollout,prompt",
+    compared: ComparedOptions,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds.")] = 4,
-    settings: Settings = None,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at a time, one thread each.")] = 1,
     out: Annotated[str, typer.Option(help="Folder; the same command resumes there.")] = (
         "runs/train-compare"
@@ -30,20 +28,18 @@ def compare(
     from cobatrain.config import load_config
 
     one_process("compare")
-    base = load_config(config, settings or [])
-    plan = comparison.Plan(
-        config=base,
-        allocators=names(allocators),
-        weightings=names(weightings),
-        seeds=tuple(range(base.seed, base.seed + seeds)),
-    )
+    plan = compared.plan(config, seeds)
     for run in plan.runs():  # refused now rather than in the middle
-        load_config(config, settings or [], allocator=run.allocator, weighting=run.weighting)
+        load_config(
+            config, compared.settings or [], allocator=run.allocator, weighting=run.weighting
+        )
     folder = Path(out)
     comparison.claim(plan, folder)
-    trainer.prepare_if_missing(base, say=print)
+    trainer.prepare_if_missing(plan.config, say=print)
     with progress_bar() as progress:
-        bar = progress.add_task(f"{base.loop.steps} steps a run", total=len(list(plan.runs())))
+        bar = progress.add_task(
+            f"{plan.config.loop.steps} steps a run", total=len(list(plan.runs()))
+        )
         comparison.run_all(plan, folder, jobs=jobs, on_finished=lambda: progress.advance(bar))
     command = shlex.join(["cobatrain", *sys.argv[1:]])
     rows, verdicts = comparison.score(plan, folder, command=command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ import typer
 from rich.console import Console
 
 from cobasim.cli import JsonFlag, command_text, comparison_tables, progress_bar
-from cobatrain.cli.common import Config, Settings, names, one_process
+from cobatrain.cli.common import ComparedOptions, Config, one_process
 
 
 def predict(
@@ -23,10 +24,8 @@ def predict(
             "if it was measured at several steps."
         ),
     ],
-    allocators: Annotated[str, typer.Option(help="Comma-separated.")] = "uniform,knapsack,coba",
-    weightings: Annotated[str, typer.Option(help="Comma-separated.")] = "rollout,prompt",
+    compared: ComparedOptions,
     seeds: Annotated[int, typer.Option(min=1, help="Number of simulated seeds.")] = 16,
-    settings: Settings = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Processes at a time. Default: one per processor.")
     ] = None,
@@ -39,12 +38,12 @@ def predict(
     """What `compare` would find, predicted in seconds by the measured world of the model."""
     from cobasim import runs
     from cobatrain import comparison
-    from cobatrain.config import load_config
 
     one_process("predict")
-    base = load_config(config, settings or [])
-    plan = comparison.Plan(base, names(allocators), names(weightings), (base.seed,))
+    plan = compared.plan(config, seeds)
     simulated = runs.with_pool(comparison.predicted(plan, measured, seeds))
+    for line in comparison.remarks(plan.config, measured):
+        print(line, file=sys.stderr)
     folder = Path(out or f"runs/predict-{datetime.now():%Y%m%d-%H%M%S}")
     runs.claim_new_folder(folder)
     with progress_bar() as progress:

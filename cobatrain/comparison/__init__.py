@@ -14,7 +14,7 @@ from cobatrain.comparison.plan import (
     claim,
     run_directory,
 )
-from cobatrain.comparison.predicted import norm_of_second_half, predicted
+from cobatrain.comparison.predicted import norm_of_second_half, predicted, remarks
 from cobatrain.comparison.processes import RunFailed, run_all
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "norm_of_second_half",
     "predicted",
     "read_runs",
+    "remarks",
     "run_all",
     "run_directory",
     "score",

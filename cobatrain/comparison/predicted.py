@@ -17,7 +17,8 @@ from cobasim.scores import late_gradient_norm
 from cobasim.settings import validated
 from cobasim.world import MEASURED
 from cobatrain.comparison.plan import ALIKE, Plan
-from cobatrain.config import TrainConfig, difference
+from cobatrain.comparison.translation import TAKEN_OVER, check_translatable
+from cobatrain.config import TrainConfig
 
 SIZE = "train_size"  # of a generated task: the one setting in which it may differ
 
@@ -33,8 +34,8 @@ def predicted(
         seeds: simulated ones.
         settings: of the world, in place of what follows from the plan.
 
-    Raises InputError for a file of another model or task, for a weighting per token, and for what
-    a measured world has not: measured first beliefs, warm-up, rescaling over several updates.
+    Raises InputError for a file of another model or task, for a weighting per token, and for every
+    other setting that a measured world has not (``check_translatable``).
     """
     config = plan.config
     measured = read_measured_files(files)[0]
@@ -42,18 +43,18 @@ def predicted(
     other = [name for name in plan.weightings if name not in ALIKE]
     if other:
         raise InputError(
-            f"a measured world weighs prompts per rollout or per prompt, not per {other[0]}"
+            f"a measured world weighs prompts per rollout or per prompt, not per {other[0]}: the "
+            "lengths of wrong responses are not in the file (docs/measured.md)"
         )
-    if config.loop.first_beliefs == "measured":
-        raise InputError("a measured world starts without beliefs: leave loop.first_beliefs out")
     loop = config.loop.model_dump()
-    known = {name: loop[name] for name in loop if name not in ("first_beliefs", "mix")}
+    known = {name: loop[name] for name in loop if f"loop.{name}" in TAKEN_OVER}
     norm = config.update.max_grad_norm
     world = {
         "world": f"{MEASURED}{files}",
         "num_prompts": _pool(measured, config),
         "update": config.update.advantage,
         "learning_rate": config.update.learning_rate,
+        "warmup_steps": config.update.warmup_steps,
         "clip_norm": 1e300 if norm is None else norm,
     }
     values = settle(
@@ -64,6 +65,23 @@ def predicted(
         seeds=seeds,
     )
     return validated(CompareConfig, values)
+
+
+def remarks(config: TrainConfig, files: str) -> list[str]:
+    """What a reader of a prediction must know of the run and the files, in a line each."""
+    lines = []
+    part = read_measured_files(files)[0].info.get("parameters measured")
+    if part is not None:
+        lines.append(
+            f"{files} was measured on the parameters {part!r} alone: this predicts a run that "
+            "trains no others"
+        )
+    if config.task.get("reward") is not None:
+        lines.append(
+            "the task has a reward function of its own: the prediction is right only if it gives "
+            "nothing but 0 and 1"
+        )
+    return lines
 
 
 def _pool(measured: MeasuredGradients, config: TrainConfig) -> int:
@@ -90,9 +108,7 @@ def _check_same(measured: MeasuredGradients, config: TrainConfig, file: str) -> 
         )
     if stored["task_seed"] != config.task_seed:
         raise InputError(f"{file} was measured with task_seed {stored['task_seed']}")
-    sampling = {name for name in difference(config, stored) if name.startswith("sampling.")}
-    if "sampling.temperature" in sampling:
-        raise InputError(f"{file} was measured at another sampling.temperature: measure again")
+    check_translatable(config, stored, file)
 
 
 def norm_of_second_half(run: Run, _loop: Loop | None = None) -> dict[str, float]:

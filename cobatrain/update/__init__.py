@@ -27,7 +27,7 @@ from cobatrain.update.losses import (
     k3,
 )
 from cobatrain.update.meter import PartsMeter
-from cobatrain.update.optimiser import make_optimiser, make_schedule, warmup_factor
+from cobatrain.update.optimiser import make_optimiser, make_schedule
 from cobatrain.update.step import update
 from cobatrain.update.weighting import (
     WEIGHTINGS,
@@ -71,5 +71,4 @@ __all__ = [
     "token_log_probs",
     "token_weights",
     "update",
-    "warmup_factor",
 ]

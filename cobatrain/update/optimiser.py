@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from cobasim.updates import warmup_factor
+
 
 def make_optimiser(
     model: nn.Module,
@@ -22,11 +24,6 @@ def make_optimiser(
     return torch.optim.AdamW(
         [group for group in groups if group["params"]], lr=learning_rate, betas=betas, eps=eps
     )
-
-
-def warmup_factor(step: int, warmup_steps: int) -> float:
-    """The share of the learning rate at optimiser step 0, 1, ...: (step + 1) / warm-up, then 1."""
-    return min(1.0, (step + 1) / max(1, warmup_steps))
 
 
 def make_schedule(

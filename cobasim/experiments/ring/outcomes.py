@@ -14,8 +14,10 @@ import numpy as np
 
 from cobasim.arrays import FloatArray
 from cobasim.errors import InputError
+from cobasim.experiments.ring.measured_world import COLUMNS, TAU, measured_label
 from cobasim.experiments.ring.planning import condition
 from cobasim.scores import is_oracle
+from cobasim.world import MEASURED
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,29 @@ class Outcomes:
         return [at for at, name in enumerate(self.methods) if not is_oracle(name)]
 
 
-def label_of(row: Mapping[str, Any]) -> str:
-    """A condition in a few words, such as ``logistic, math, noise 10+20, regime``."""
+def label_of(row: Mapping[str, Any], first: Mapping[str, Any]) -> str:
+    """A condition in a few words, such as ``logistic, math, noise 10+20, regime``.
+
+    In a measured world: in what it differs from the ``first`` condition.
+    """
+    if _is_measured(row):
+        return measured_label(row, first)
     measured = row["pass_rates"] not in (None, "null")
     population = "measured" if measured else row["population"]
     noise = f"noise {row['noise']:g}+{row['prompt_noise']:g}"
     regime = ", regime" if row["regime_step"] not in (None, "null") else ""
     return f"{row['world']}, {population}, {noise}{regime}"
+
+
+def _is_measured(row: Mapping[str, Any]) -> bool:
+    return str(row["world"]).startswith(MEASURED)
+
+
+def _columns(row: Mapping[str, Any]) -> list[str]:
+    """The settings by which conditions differ."""
+    if not _is_measured(row):
+        return list(condition("logistic", "math"))
+    return ["world", *COLUMNS, *([TAU] if TAU in row else [])]
 
 
 def read_outcomes(rows: Sequence[Mapping[str, Any]]) -> Outcomes:
@@ -97,11 +115,10 @@ def read_outcomes(rows: Sequence[Mapping[str, Any]]) -> Outcomes:
             spent[c, :, s] = [run["rollouts"] for run in runs]
             seconds[c, :, s] = [run["seconds"] for run in runs]
             start[c, s] = curves[0][1][0]
-        first = table[weighting, point, methods[0], seeds[0]]
-        swept = {name: first[name] for name in condition("logistic", "math")}
-        conditions.append(
-            {"label": label_of(first), "weighting": weighting, "point": point, **swept}
-        )
+        row = table[weighting, point, methods[0], seeds[0]]
+        swept = {name: row[name] for name in _columns(row)}
+        label = label_of(row, table[weighting, keys[0][1], methods[0], seeds[0]])
+        conditions.append({"label": label, "weighting": weighting, "point": point, **swept})
     return Outcomes(
         tuple(conditions), methods, seeds, accuracy, timed, start, common, spent, seconds
     )

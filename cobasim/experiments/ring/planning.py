@@ -1,7 +1,7 @@
 """The plan of a ring: every allocator in many conditions.
 
-A condition is a point of a sweep (world, population, noise, regime) under one weighting of the
-loss.
+A condition is a point of a sweep (world, population, noise, regime; in a measured world shape of
+the batch, budget, learning rate, visits and more) under one weighting of the loss.
 """
 
 from __future__ import annotations
@@ -13,10 +13,14 @@ from typing import Any
 
 from cobasim.allocation import ALLOCATORS, find_allocator
 from cobasim.errors import InputError, unknown_name
+from cobasim.experiments.ring.measured_world import COLUMNS, measured_conditions
+from cobasim.files import example
 from cobasim.loop import Loop
 from cobasim.records import Run
 from cobasim.runs import BASELINE, ORACLE, Point, Sweep
 from cobasim.scores import WallTime, accuracy_curve, is_oracle, wall_time_curve
+from cobasim.world import MEASURED as MEASURED_WORLD
+from cobasim.world import measured_loop
 
 PRESETS = ("quick", "full")
 MEASURED = "examples/pass_rates_tiny_lm.csv"
@@ -90,10 +94,9 @@ def conditions(preset: str, steps: int, pass_rates: str) -> tuple[Point, ...]:
 
 def measured_file(given: str | None = None) -> str:
     """The file of measured pass rates. Raises InputError if it does not exist."""
-    shipped = Path(__file__).parents[3] / MEASURED
-    for file in [Path(MEASURED), shipped] if given is None else [Path(given)]:
-        if file.is_file():
-            return str(file)
+    file = example(Path(MEASURED).name) if given is None else Path(given)
+    if file is not None and file.is_file():
+        return str(file)
     raise InputError(
         f"{given or MEASURED} does not exist; give a file of measured pass rates with --pass-rates"
     )
@@ -110,6 +113,7 @@ def plan(
     reading: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
     points: Sequence[Point] | None = None,
+    world: str | None = None,
 ) -> Sweep:
     """The sweep of a ring.
 
@@ -117,14 +121,18 @@ def plan(
         preset: "quick" or "full".
         allocators: names, uniform among them; None: all of ALLOCATORS.
         seeds: at least two, for the tests; None: the preset's.
-        steps: policy updates of a run; learning rates are chosen for the default.
+        steps: policy updates of a run; learning rates are chosen for the default. None: 150, or as
+            measured.
         oracles: also run each as oracle-NAME that looks at pass rates.
         pass_rates: file of the measured population; None: ``MEASURED``.
         reading: fields of ``RateOptions``: how that file is read.
         settings: further settings of the world, the loop or allocators.
         points: conditions; None: the preset's.
+        world: ``measured:FILE``: conditions are changes of what was measured
+            (``measured_conditions``); None: the logistic and the skill-chain world.
 
-    Raises InputError if a value is invalid, and for a setting that conditions vary themselves.
+    Raises InputError if a value is invalid, for a setting that conditions vary themselves (a
+    measured world starts from it instead), and for pass rates beside a measured world.
     """
     if preset not in PRESETS:
         raise unknown_name("preset", preset, PRESETS)
@@ -142,23 +150,46 @@ def plan(
     seeds = SEEDS[preset] if seeds is None else seeds
     if seeds < 2:
         raise InputError(f"a ring needs at least 2 seeds for its tests, got {seeds}")
-    steps = int(SIZES["steps"]) if steps is None else steps
-    if points is None:
-        points = conditions(preset, steps, measured_file(pass_rates))
-    varied = {name for point in points for name in point} & set(settings or {})
+    given = dict(settings or {})
+    chosen: dict[str, Any] = {"weightings": SIZES["weightings"]}
+    based: tuple[str, ...] = ()  # what points set from the world's own values, or those given
+    if world is None:
+        steps = int(SIZES["steps"]) if steps is None else steps
+        if points is None:
+            points = conditions(preset, steps, measured_file(pass_rates))
+        given, chosen = SETTINGS | given, chosen | SIZES
+    else:
+        _check_measured(world, pass_rates)
+        points = measured_conditions(preset, world, names, steps, given).points
+        steps = int(measured_loop(world).get("steps", SIZES["steps"])) if steps is None else steps
+        chosen["world"], based = world, COLUMNS
+    varied = {name for point in points for name in point if name not in based} & set(settings or {})
     if varied:
         raise InputError(
             f"--set {sorted(varied)[0]}: a ring's conditions set that themselves; to compare in "
-            "one world, such as measured:FILE, use cobasim compare or sweep"
+            "one world, use cobasim compare or sweep, or give a measured one with --world"
         )
     if oracles:
         names += tuple(ORACLE + name for name in names if "beliefs" in find_allocator(name).needs)
-    chosen = SIZES | {
+    chosen |= {
         "allocators": names, "seeds": seeds, "steps": steps, "eval_every": max(1, steps // 15),
     }  # fmt: skip
     if reading:
         chosen["reading"] = dict(reading)
-    return Sweep("quick", SETTINGS | dict(settings or {}), chosen, tuple(points))
+    return Sweep("quick", given, chosen, tuple(points))
+
+
+def _check_measured(world: str, pass_rates: str | None) -> None:
+    """Raise InputError for a world that is not measured, and for pass rates beside it."""
+    if not world.startswith(MEASURED_WORLD):
+        raise InputError(
+            f"--world of a ring is measured:FILE, got {world}; without it the ring runs in the "
+            f"worlds {' and '.join(LEARNING_RATES)}"
+        )
+    if pass_rates is not None:
+        raise InputError(
+            "a measured world has the pass rates that were measured: leave out --pass-rates"
+        )
 
 
 def measure(finished: Run, loop: Loop) -> dict[str, Any]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cobasim.experiments.ring.measured_world import ABSENT
 from cobasim.runs import BASELINE
 from cobasim.scores import LEVEL
+from cobasim.world import MEASURED
 
 
 def statements(result: Mapping[str, Any]) -> list[str]:
@@ -21,7 +23,18 @@ def statements(result: Mapping[str, Any]) -> list[str]:
     other = sorted({row["allocator"] for row in rows if abs(row["spent"] - 1.0) > 5e-4})
     if other:
         lines.append(f"Spent other totals than uniform: {', '.join(other)}.")
-    return [*lines, _comparison(result)]
+    return [*lines, *_world(result), _comparison(result)]
+
+
+def _world(result: Mapping[str, Any]) -> list[str]:
+    """What a measured world leaves out."""
+    world = str(result["conditions"][0]["world"])
+    if not world.startswith(MEASURED):
+        return []
+    return [
+        f"World {world}: the run that was measured, with one change in each condition. It has no "
+        f"{', '.join(ABSENT)}: conditions that vary them are left out."
+    ]
 
 
 def _league(title: str, league: Mapping[str, Any]) -> str:

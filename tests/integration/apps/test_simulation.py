@@ -9,6 +9,9 @@ import pytest
 pytest.importorskip("streamlit", reason="streamlit is not installed")
 
 from app_pages import errors, page, sound
+from measured_files import made
+
+from cobasim.gradients import write_measured
 
 
 def test_a_simulation_runs_to_its_end_and_is_saved(folder):
@@ -45,3 +48,82 @@ def test_a_large_simulation_is_refused_with_its_command(folder):
     assert "Too large" in sound(opened).warning[0].value
     opened.number_input(key="budget").set_value(8).run()
     assert "total" in errors(opened)
+
+
+def measured(folder, name="mine.npz", **changes):
+    update = {"advantage": "grpo", "learning_rate": 3e-4, "max_grad_norm": 1.0}
+    loop = {"steps": 12, "batch_size": 10, "total_budget": 80, "low": 2, "high": 40}
+    info = {"config": {"update": update, "loop": loop}, "model": "models/mine", "task": "sums"}
+    write_measured(made(info=info, **changes), folder / name)
+    return folder / name
+
+
+def values(opened, prefix):
+    """Numbers of the fields whose key starts so."""
+    fields = [*opened.number_input, *opened.slider]
+    return [field.value for field in fields if (field.key or "").startswith(prefix)]
+
+
+def test_a_measured_world_sets_the_fields_and_says_what_its_file_is(folder):
+    measured(folder)
+    opened = page("simulation")
+    assert {"pool", "measured"} & {box.key for box in opened.selectbox} == {"pool"}
+    opened.selectbox(key="world").set_value("measured").run()
+    assert errors(opened) == ""
+    shown = opened.selectbox(key="measured").options
+    assert sum(name.startswith("Example") for name in shown) == 2
+    assert "512 prompts to train on" in opened.caption[0].value
+    opened.selectbox(key="measured").set_value("mine.npz").run()
+    assert errors(opened) == ""
+    text = opened.caption[0].value.replace("\\", "")
+    for words in ("models/mine", "task sums", "step 0", "60 prompts to train on", "20 held-out"):
+        assert words in text
+    assert "pool" not in {box.key for box in opened.selectbox}
+    assert not [slider for slider in opened.slider if "transfer" in (slider.key or "")]
+    for prefix, value in (
+        ("num_", 60), ("batch_", 10), ("budget_", 80), ("sim_high_", 40), ("steps_", 12),
+        ("lr_", 3e-4), ("noise_", 1.0),
+    ):  # fmt: skip
+        assert values(opened, prefix) == [value]
+    command = opened.code[0].value
+    assert f"--world measured:{folder}/mine.npz" in command
+    assert "population" not in command
+    assert "transfer" not in command
+
+
+def test_a_measured_simulation_runs_to_its_end(folder):
+    measured(folder)
+    opened = page("simulation", world="measured", measured="mine.npz")
+    opened.number_input(key="seeds").set_value(1).run()
+    opened.button(key="start").click().run()
+    deadline = time.monotonic() + 90
+    while opened.get("progress") and "running" in str(opened.get("progress")[0].proto):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+        opened.run()
+    assert errors(opened) == ""
+    assert len(opened.dataframe[0].value) == 6
+
+
+def test_uploads_of_measured_gradients(folder, tmp_path):
+    opened = page("simulation", world="measured")
+    opened.selectbox(key="measured").set_value("Upload").run()
+    assert errors(opened) == ""
+    assert "Upload a file" in opened.info[0].value
+    assert not opened.code
+    field = opened.file_uploader(key="measured_upload")
+    field.set_value([("bad.npz", b"nothing", "application/zip")]).run()
+    assert "bad.npz is not a whole file of measured gradients" in errors(opened)
+    content = measured(tmp_path).read_bytes()
+    field = opened.file_uploader(key="measured_upload")
+    field.set_value([("mine.npz", content, "application/zip")]).run()
+    assert errors(opened) == ""
+    assert "models/mine" in opened.caption[0].value
+    assert values(opened, "batch_") == [10]
+
+
+def test_an_address_names_no_file(folder, tmp_path):
+    measured(tmp_path)
+    opened = page("simulation", world="measured", measured=str(tmp_path / "mine.npz"))
+    assert errors(opened) == ""
+    assert str(tmp_path / "mine.npz") not in opened.code[0].value

@@ -202,7 +202,7 @@ def step_problem(
         noise_bend=heldout.trace(noise_variance),
         noise_square=policy.plain_noise,
         moments=update_moments(view.pass_rate, limits.high, policy.config.update),
-        stride=policy.optimiser.rate,
+        stride=policy.pace * policy.optimiser.rate,
         clip=policy.config.clip_norm,
         kept=BETA2 * policy.optimiser.own_square / corrected,
         fresh=(1.0 - BETA2) / corrected,

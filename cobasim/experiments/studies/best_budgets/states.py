@@ -59,9 +59,7 @@ def halves(policy: MeasuredPolicy) -> tuple[IntArray, IntArray]:
 def state_rows(config: RunConfig, plan: Plan) -> list[dict[str, Any]]:
     """One row a state, batch, scale and arm; and rows of part "check"."""
     with one_thread():
-        policy = build_loop(config).learner
-        assert isinstance(policy, MeasuredPolicy)
-        run = WatchedRun(config, policy, plan.names)
+        run = WatchedRun(build_loop(config), plan.names)
         rows: list[dict[str, Any]] = []
         for step in range(max(plan.at) + 1):
             if step in plan.at:
@@ -72,14 +70,15 @@ def state_rows(config: RunConfig, plan: Plan) -> list[dict[str, Any]]:
 
 
 def _at_state(run: WatchedRun, plan: Plan) -> Iterator[dict[str, Any]]:
-    policy, limits = run.policy, run.limits
+    loop, policy, limits = run.loop, run.loop.learner, run.loop.limits
+    assert isinstance(policy, MeasuredPolicy)
     given = [
         {name: run.budgets(name, ahead) for name in plan.names} for ahead in range(plan.batches)
     ]
-    wide = [run.batches(ahead, CHOICE)[0] for ahead in range(plan.batches)]
+    wide = [loop.draw(CHOICE, ahead)[0] for ahead in range(plan.batches)]
     asked = [prompts for each in given for prompts, _ in each.values()]
     union = np.unique(np.concatenate([*wide, *asked]))
-    size = run.config.loop.batch_size
+    size = loop.config.batch_size
     heldout = Heldout(policy)
     whole = step_problem(policy, union, limits, places=size, heldout=heldout)
     parts = [
@@ -93,7 +92,7 @@ def _at_state(run: WatchedRun, plan: Plan) -> Iterator[dict[str, Any]]:
         BY_LEVEL: whole.blurred(classes // 2 + RATE_CLASSES * level),
     }
     for ahead in range(plan.batches):
-        batch = np.searchsorted(union, run.batches(ahead)[0])
+        batch = np.searchsorted(union, loop.draw(1, ahead)[0])
         for scale in SCALES:
             problem = replace(whole, scale=scale)
 
@@ -147,11 +146,13 @@ def _checks(
     run: WatchedRun, problem: StepProblem, best: IntArray, draws: int, heldout: Heldout
 ) -> Iterator[dict[str, Any]]:
     """Drawn gains of uniform and of the best budgets beside the expected ones."""
-    prompts = run.batches(0)[0]
-    rng = np.random.default_rng([run.config.seed, CHECKS, run.step])
+    loop, policy = run.loop, run.loop.learner
+    assert isinstance(policy, MeasuredPolicy)
+    prompts = loop.draw()[0]
+    rng = np.random.default_rng([loop.seed, CHECKS, loop.step])
     equal = best_prompts(problem)
     for arm, budgets in (("uniform", equal), (BEST, best)):
-        gains = drawn_gains(run.policy, prompts, budgets, draws, rng, heldout)
+        gains = drawn_gains(policy, prompts, budgets, draws, rng, heldout)
         yield {
             "part": "check", "arm": arm, "gain": problem.gain(budgets), "draws": draws,
             "drawn": float(gains.mean()), "error": float(gains.std(ddof=1) / draws**0.5),

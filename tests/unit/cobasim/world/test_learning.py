@@ -142,6 +142,28 @@ def test_gradients_are_those_of_the_logits(world):
         assert own[j] == pytest.approx((high - low) / (2 * step), abs=2e-5)
 
 
+@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
+@pytest.mark.parametrize("world", WORLDS)
+def test_warm_up_scales_steps_and_nothing_else(world, optimiser):
+    """The first of four: a quarter; from the fourth on, the whole rate."""
+    moved, own, states = [], [], []
+    for warmup in (0, 4):
+        policy = build(world, optimiser=optimiser, warmup_steps=warmup, harm=1.0)
+        start = policy.shared().copy()
+        train(policy, 1)
+        moved.append(policy.shared() - start)
+        own.append(policy.own.copy())
+        states.append(policy.state_dict())
+    np.testing.assert_allclose(moved[1], moved[0] / 4, rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(own[1], own[0] / 4, rtol=1e-12)
+    assert states[1]["damage"] == pytest.approx(states[0]["damage"] / 16)
+    paces = []
+    for _ in range(5):
+        paces.append(policy.pace)
+        train(policy, 1)
+    assert paces == [0.5, 0.75, 1.0, 1.0, 1.0]
+
+
 def test_gradient_norm_is_clipped():
     moved = []
     for clip in (1e-3, 1e9):

@@ -188,6 +188,19 @@ def test_files_that_do_not_belong_together(file, tmp_path, other, words):
         validated(WorldConfig, {"world": f"{file},{tmp_path}/h.npz"})
 
 
+def test_warm_up_is_that_of_the_measured_run_and_shortens_the_first_steps(file, tmp_path):
+    update = {"learning_rate": 1e-3, "warmup_steps": 5}
+    write_measured(made(info={"config": {"update": update}, "step": 0}), tmp_path / "w.npz")
+    warm = build(f"measured:{tmp_path}/w.npz")
+    cold = build(f"measured:{tmp_path}/w.npz", warmup_steps=0)
+    assert (warm.config.warmup_steps, cold.config.warmup_steps) == (5, 0)
+    for policy in (warm, cold):
+        policy.rollout(np.arange(12), np.full(12, 8))
+        policy.update()
+    np.testing.assert_allclose(warm.theta, cold.theta / 5, rtol=1e-12)
+    np.testing.assert_allclose(warm.own, cold.own / 5, rtol=1e-12)
+
+
 def test_the_noise_has_the_measured_variance_along_each_direction(file):
     policy, measured = build(file), made()
     view = policy.view(np.arange(4))

@@ -23,6 +23,7 @@ from small_updates import (
     qwen3,
 )
 
+from cobasim.updates import warmup_factor
 from cobatrain.update import (
     WEIGHTINGS,
     Batch,
@@ -30,7 +31,6 @@ from cobatrain.update import (
     make_optimiser,
     make_schedule,
     update,
-    warmup_factor,
 )
 
 

@@ -109,7 +109,7 @@ def test_presets_cover_what_they_promise():
     )
     assert (len(full), len(quick)) == (36, 10)
     assert all(point in full for point in quick)
-    labels = [ring.label_of(point) for point in full]
+    labels = [ring.label_of(point, full[0]) for point in full]
     assert len(set(labels)) == 36
     for word in ("easy", "hard", "math", "measured", "regime", "skill-chain", "noise 40+20"):
         assert any(word in text for text in labels)

@@ -15,18 +15,18 @@ from cobasim.experiments.studies.best_budgets.watching import WatchedRun
 from cobasim.runs import build_loop
 
 
-@pytest.mark.parametrize("name", ["coba", "signal", "signal-skip", "oracle-signal"])
+@pytest.mark.parametrize("name", ["coba", "signal", "signal-parts", "signal-skip", "oracle-signal"])
 def test_a_watcher_gives_the_budgets_that_the_loop_would_get(name, tmp_path):
     base = small_config(tmp_path)
     config = base.model_copy(update={"allocator": name})
     loop = build_loop(config)
-    watched = WatchedRun(base, build_loop(base).learner, (name,))
+    watched = WatchedRun(build_loop(base), (name,))
     uniform = make_allocator("uniform")
     allocator = make_allocator(name.removeprefix("oracle-"))
     for _ in range(9):
         loop.advance(uniform)
         watched.advance()
-    np.testing.assert_array_equal(loop.learner.theta, watched.policy.theta)
+    np.testing.assert_array_equal(loop.learner.theta, watched.loop.learner.theta)
     loop.memory = None  # uniform's, which is none
     obs = loop.observe(allocator)
     prompts, budgets = watched.budgets(name, 0)
@@ -38,7 +38,7 @@ def test_a_watcher_gives_the_budgets_that_the_loop_would_get(name, tmp_path):
 def test_allocators_that_look_at_outcomes_are_refused(tmp_path):
     config = small_config(tmp_path)
     with pytest.raises(InputError, match="dapo spends or trains"):
-        WatchedRun(config, build_loop(config).learner, ("dapo",))
+        WatchedRun(build_loop(config), ("dapo",))
 
 
 @pytest.mark.parametrize("batches", [1, 3])

@@ -1,0 +1,67 @@
+"""Widgets that choose a measured world: an example, a file in the folder of runs, or an upload."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from cobasim.errors import InputError
+from cobasim.explorer import describe_measured, keep_measured, measured_worlds, world_of
+from cobasim_apps.elements import BIND, plain
+from cobasim_apps.job_progress import jobs
+from cobasim_apps.options import options
+
+UPLOAD = "Upload"
+MOST_MIB = 100
+KEPT = "measured_files"
+
+
+def measured_world() -> str | None:
+    """The world that the widgets choose, ``measured:FILE``; None until there is a file.
+
+    Says what the file is. Raises InputError for a file that is not of measured gradients.
+    """
+    known = measured_worlds(options().runs)
+    chosen = st.selectbox(
+        "Measured gradients", [*known, UPLOAD], key="measured", bind=BIND,
+        help=f"A file of `cobatrain gradients`: an example, one in {options().shown}, or your own.",
+    )  # fmt: skip
+    world = known.get(chosen)
+    if world is None:
+        files = _uploaded()
+        if not files:
+            st.info(
+                "Upload a file of `cobatrain gradients`, or several of the same prompts at "
+                "different steps."
+            )
+            return None
+        world = world_of(files)
+    st.caption(plain(describe_measured(world)))
+    return world
+
+
+def _uploaded() -> list[Path]:
+    """The uploaded files; they are kept when another page is shown."""
+    given = st.file_uploader(
+        f"Files of measured gradients (npz, at most {MOST_MIB} MB each)", type=["npz"],
+        key="measured_upload", accept_multiple_files=True, max_upload_size=MOST_MIB,
+    )  # fmt: skip
+    if given:
+        for file in given:
+            if file.size > MOST_MIB * 2**20:
+                raise InputError(
+                    f"{file.name} has {file.size / 2**20:.0f} MB, but at most {MOST_MIB} MB are "
+                    "read; measure fewer prompts, or with a smaller --rank"
+                )
+        folder = jobs().root / "measured"
+        st.session_state[KEPT] = [
+            str(keep_measured(file.name, file.getvalue(), folder)) for file in given
+        ]
+    files: list[str] = st.session_state.get(KEPT, [])
+    if files and not given:
+        st.caption(f"Using {len(files)} uploaded before.")
+        if st.button("Remove", key="measured_remove"):
+            del st.session_state[KEPT]
+            st.rerun()
+    return [Path(file) for file in files]
