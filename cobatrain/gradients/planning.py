@@ -8,20 +8,18 @@ import numpy as np
 import torch
 
 from cobasim.errors import InputError
+from cobatrain.exact import ExactAnswers
 from cobatrain.gradients.alternatives import alternatives_of
-from cobatrain.gradients.chosen import choose
+from cobatrain.gradients.decision import Decision
 from cobatrain.gradients.features import ROWS
-from cobatrain.gradients.method import with_method
 from cobatrain.gradients.options import GradientOptions
-from cobatrain.gradients.rollout_groups import rollouts_of
 from cobatrain.learner import LanguageModelLearner
-from cobatrain.tasks import Prompt
 
 TRIED = 16  # prompts by which the number of alternatives is known beforehand
 GIB = 2.0**30
 
 
-def plan_steps(learner: LanguageModelLearner, options: GradientOptions) -> float:
+def plan_steps(learner: LanguageModelLearner, decision: Decision) -> float:
     """About how many training steps a measurement costs: backward passes over those of a step.
 
     An exact feature takes one for each alternative (some prompts tell how many), and those from
@@ -30,30 +28,28 @@ def plan_steps(learner: LanguageModelLearner, options: GradientOptions) -> float
 
     Raises InputError if the features do not fit in the memory that is free, where this is known.
     """
-    options, _ = with_method(learner, options)
-    chosen, rollouts = choose(learner, options), rollouts_of(learner, options)
+    options, chosen, rollouts = decision.options, decision.chosen, decision.rollouts
     size = len(chosen.prompts)
     groups = min(options.groups, chosen.pool.size)
-    if options.method == "rollouts":
+    if decision.answers is None:
         features = float(rollouts * size)
     else:
-        total = _alternatives(learner, chosen.prompts, options) * size
+        total = _alternatives(learner, decision.answers, options) * size
         _check_memory(total, size, options)
         features = total + min(total, ROWS * options.rank)
     return (features + 2 * groups * rollouts) / learner.config.loop.total_budget
 
 
 def _alternatives(
-    learner: LanguageModelLearner, prompts: list[Prompt], options: GradientOptions
+    learner: LanguageModelLearner, answers: ExactAnswers, options: GradientOptions
 ) -> float:
     """Mean number of alternatives of a prompt, from some of them."""
-    some = [prompts[i] for i in np.linspace(0, len(prompts) - 1, TRIED).astype(int)]
-    answers = learner.exact_answers(some)
+    some = np.linspace(0, answers.size - 1, TRIED).astype(int).tolist()
     temperature = learner.config.sampling.temperature
     with torch.no_grad():
         found = [
             alternatives_of(learner.model, answers, i, temperature, options.least).odds.size
-            for i in range(len(some))
+            for i in some
         ]
     return float(np.mean(found))
 

@@ -14,7 +14,7 @@ pytest.importorskip("yaml", reason="pyyaml is not installed")
 from cobasim.errors import InputError
 from cobasim.gradients import read_measured_gradients, write_measured
 from cobatrain.exact import exact_log_rates
-from cobatrain.gradients import GradientOptions, measure_gradients, plan_steps
+from cobatrain.gradients import GradientOptions, decide, measure_gradients, plan_steps
 from cobatrain.gradients.alternatives import alternatives_of
 from cobatrain.gradients.per_prompt import logit_gradients, trained_parameters
 
@@ -58,7 +58,7 @@ def test_a_measurement_leaves_everything_as_it_was_and_is_the_same_again(learner
         told.setdefault(what, []).append(number)
         assert number <= total
 
-    one = measure_gradients(learner, OPTIONS, done)
+    one = measure_gradients(learner, decide(learner, OPTIONS), done)
     assert list(told) == ["metric", "groups", "directions", "features"]
     for phase in ("metric", "groups", "features"):
         assert told[phase] == list(range(1, len(told[phase]) + 1))
@@ -66,7 +66,7 @@ def test_a_measurement_leaves_everything_as_it_was_and_is_the_same_again(learner
     for parameter, old in zip(learner.model.parameters(), before, strict=True):
         assert torch.equal(parameter, old)
         assert parameter.grad is None
-    again = measure_gradients(learner, OPTIONS)
+    again = measure_gradients(learner, decide(learner, OPTIONS))
     write_measured(one.measured, tmp_path / "a.npz")
     write_measured(again.measured, tmp_path / "b.npz")
     first, second = (read_measured_gradients(tmp_path / name) for name in ("a.npz", "b.npz"))
@@ -136,14 +136,14 @@ def test_gradients_do_not_depend_on_how_many_are_computed_at_once(learner, monke
 
 
 def test_a_later_step_of_the_same_prompts(learner):
-    first = measure_gradients(learner, OPTIONS).measured
+    first = measure_gradients(learner, decide(learner, OPTIONS)).measured
     options = GradientOptions(groups=24, rollouts=8, plain_rank=8, like=first).settled()
     assert (options.prompts, options.dim, options.rank) == (60, 4096, 32)
     with torch.no_grad():
         for parameter in learner.model.parameters():
             parameter.mul_(1.02)
     try:
-        later = measure_gradients(learner, options, step=7).measured
+        later = measure_gradients(learner, decide(learner, options), step=7).measured
     finally:
         with torch.no_grad():
             for parameter in learner.model.parameters():
@@ -159,15 +159,15 @@ def test_a_later_step_of_the_same_prompts(learner):
 
 def test_the_cost_is_said_beforehand(learner, monkeypatch):
     """Passes over those of a step: alternatives, those of the directions, and groups twice."""
-    found = measure_gradients(learner, OPTIONS).measured
+    found = measure_gradients(learner, decide(learner, OPTIONS)).measured
     passes = found.odds.size + min(found.odds.size, 6 * 32) + 2 * 24 * 8
-    steps = plan_steps(learner, OPTIONS)
+    steps = plan_steps(learner, decide(learner, OPTIONS))
     assert steps == pytest.approx(passes / learner.config.loop.total_budget, rel=0.2)
     monkeypatch.setattr("cobatrain.gradients.planning.free_memory", lambda: 1e-3)
     with pytest.raises(InputError, match=r"need about 0.\d GiB of memory, 0.0 are free: lower"):
-        plan_steps(learner, OPTIONS)
+        plan_steps(learner, decide(learner, OPTIONS))
     monkeypatch.setattr("cobatrain.gradients.planning.free_memory", lambda: None)
-    assert plan_steps(learner, OPTIONS) == steps
+    assert plan_steps(learner, decide(learner, OPTIONS)) == steps
 
 
 def test_other_rollouts_are_sampled_than_those_of_the_run(learner):
@@ -179,12 +179,12 @@ def test_other_rollouts_are_sampled_than_those_of_the_run(learner):
 
 def test_what_cannot_be_measured(learner):
     with pytest.raises(InputError, match="at least 4 rollouts"):
-        measure_gradients(learner, GradientOptions(prompts=60, rollouts=3))
+        decide(learner, GradientOptions(prompts=60, rollouts=3))
     for parameter in learner.model.parameters():
         parameter.requires_grad_(False)
     try:
         with pytest.raises(InputError, match="all are frozen"):
-            measure_gradients(learner, OPTIONS)
+            decide(learner, OPTIONS)
     finally:
         for parameter in learner.model.parameters():
             parameter.requires_grad_(True)
