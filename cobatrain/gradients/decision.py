@@ -38,8 +38,9 @@ def decide(learner: LanguageModelLearner, options: GradientOptions) -> Decision:
     without a second sketch, since what prompts have outside the directions is mostly noise there.
 
     Raises InputError for ``exact`` on a task that does not allow it, a model without trained
-    parameters or without those that were asked for, another task than that of ``options.like``,
-    and fewer than 4 rollouts.
+    parameters or without those that were asked for, another model or task than that of
+    ``options.like``, a second sketch whose size does not divide that of the first, and fewer than
+    4 rollouts.
     """
     with only_parameters(learner.model, options.parameters):
         pass
@@ -54,6 +55,11 @@ def decide(learner: LanguageModelLearner, options: GradientOptions) -> Decision:
             raise InputError(f"--method exact: {error}") from None
         why = str(error).split(";", maxsplit=1)[0]
         return Decision(by_rollouts, why, chosen, rollouts, None)
+    if options.rest and options.dim % options.rest:
+        raise InputError(
+            f"--rest must divide --dim: {options.rest:,} does not divide {options.dim:,}; take 0, "
+            "or a power of two below it"
+        )
     why = "as asked" if options.method == "exact" else "one answer passes, whose log-prob is known"
     return Decision(replace(options, method="exact"), why, chosen, rollouts, answers)
 

@@ -13,6 +13,7 @@ from cobatrain.gradients.alternatives import alternatives_of
 from cobatrain.gradients.decision import Decision
 from cobatrain.gradients.features import ROWS
 from cobatrain.gradients.options import GradientOptions
+from cobatrain.gradients.rollout_features import PROMPTS
 from cobatrain.learner import LanguageModelLearner
 
 TRIED = 16  # prompts by which the number of alternatives is known beforehand
@@ -31,11 +32,14 @@ def plan_steps(learner: LanguageModelLearner, decision: Decision) -> float:
     options, chosen, rollouts = decision.options, decision.chosen, decision.rollouts
     size = len(chosen.prompts)
     groups = min(options.groups, chosen.pool.size)
+    sketches = 2 * groups  # of means and of noise
     if decision.answers is None:
         features = float(rollouts * size)
+        shared = min(options.rank, size) + min(options.plain_rank, size)
+        _check_memory(sketches + 2 * PROMPTS * shared, 0.0, options)
     else:
         total = _alternatives(learner, decision.answers, options) * size
-        _check_memory(total, size, options)
+        _check_memory(sketches + size + ROWS * options.rank, total, options)
         features = total + min(total, ROWS * options.rank)
     return (features + 2 * groups * rollouts) / learner.config.loop.total_budget
 
@@ -54,15 +58,14 @@ def _alternatives(
     return float(np.mean(found))
 
 
-def _check_memory(alternatives: float, prompts: int, options: GradientOptions) -> None:
-    """Coordinates twice (as parts, then joined), sketches of prompts and of directions twice."""
-    numbers = alternatives * (options.rank + options.rest)
-    numbers += prompts * options.dim + ROWS * options.rank * options.dim
+def _check_memory(sketches: int, alternatives: float, options: GradientOptions) -> None:
+    """Each number twice, as parts and joined: sketches, and coordinates of alternatives."""
+    numbers = sketches * options.dim + alternatives * (options.rank + options.rest)
     needed, free = 8 * numbers / GIB, free_memory()
     if free is not None and needed > free:
         raise InputError(
-            f"features need about {needed:.1f} GiB of memory, {free:.1f} are free: lower "
-            "--prompts, --dim, --rank or --rest"
+            f"the measurement needs about {needed:,.1f} GiB of memory, {free:.1f} are free: lower "
+            "--prompts, --groups, --dim, --rank or --rest"
         )
 
 

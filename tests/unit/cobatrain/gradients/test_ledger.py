@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import threading
 from pathlib import Path
@@ -28,7 +29,7 @@ class Stop(BaseException):
 
 
 class Work:
-    """Phases as a measurement has them; each depends on those before. Stops before call ``stop``."""
+    """Phases as a measurement has them, each made of those before. Stops before call ``stop``."""
 
     def __init__(self, stop: int = -1) -> None:
         self.calls: list[tuple[str, int]] = []
@@ -122,11 +123,9 @@ def test_sittings_end_as_one(stops, every):
         calls = []
         for stop in stops:
             work = Work(stop)
-            with Ledger(folder=Path(name) / "p", identity={"a": 1}) as ledger:
-                try:
-                    work.all(ledger)
-                except Stop:
-                    pass
+            ledger = Ledger(folder=Path(name) / "p", identity={"a": 1})
+            with contextlib.suppress(Stop), ledger:
+                work.all(ledger)
             calls += work.calls
         calls += sitting(Path(name) / "p", -1).calls
         again = [call for call in calls if call[0] != "metric" or every == 0.0]
@@ -194,9 +193,8 @@ def test_parts_of_another_measurement_are_refused(tmp_path):
 
 
 def test_the_folder_goes_when_it_is_not_needed(tmp_path):
-    with pytest.raises(InputError), Ledger(folder=tmp_path / "p", identity={}):
+    with Ledger(folder=tmp_path / "p", identity={}):  # nothing is measured
         assert (tmp_path / "p").is_dir()
-        raise InputError("nothing was measured")
     assert not (tmp_path / "p").exists()
     with Ledger(folder=tmp_path / "p", identity={}) as ledger:
         Work().all(ledger)
@@ -273,7 +271,9 @@ def test_ranks_share_the_work_and_find_the_same(often, tmp_path, world):
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
     for phase in ("features", "metric"):
         shares = [[n for name, n in work.calls if name == phase] for work in works]
-        assert sorted(sum(shares, [])) == list(range(SIZES.get(phase, SUMMED)))
+        assert sorted(number for share in shares for number in share) == list(
+            range(SIZES.get(phase, SUMMED))
+        )
         assert max(map(len, shares)) - min(map(len, shares)) <= 1
     # any number of processes goes on from what these kept: nothing is left to do
     work = Work(0)
