@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -164,8 +165,10 @@ def test_the_cost_is_said_beforehand(learner, monkeypatch):
     steps = plan_steps(learner, decide(learner, OPTIONS))
     assert steps == pytest.approx(passes / learner.config.loop.total_budget, rel=0.2)
     monkeypatch.setattr("cobatrain.gradients.planning.free_memory", lambda: 1e-3)
-    with pytest.raises(InputError, match=r"need about 0.\d GiB of memory, 0.0 are free: lower"):
+    with pytest.raises(InputError, match=r"needs about 0.\d GiB of memory, 0.0 are free: lower"):
         plan_steps(learner, decide(learner, OPTIONS))
+    with pytest.raises(InputError, match=r"needs about \d.* are free: lower"):
+        plan_steps(learner, decide(learner, replace(OPTIONS, method="rollouts")))
     monkeypatch.setattr("cobatrain.gradients.planning.free_memory", lambda: None)
     assert plan_steps(learner, decide(learner, OPTIONS)) == steps
 
@@ -177,7 +180,27 @@ def test_other_rollouts_are_sampled_than_those_of_the_run(learner):
     assert apart != own
 
 
+def test_what_is_not_like_the_earlier_measurement(learner):
+    """Another task, another model, other held-out prompts; said before anything is measured."""
+    first = measure_gradients(learner, decide(learner, OPTIONS)).measured
+    cases = {
+        "another task": {"task fingerprint": "x"},
+        "another model: some, with 7 parameters": {"model": "some", "parameters of the model": 7},
+    }
+    for words, changes in cases.items():
+        other = replace(first, info=first.info | changes)
+        with pytest.raises(InputError, match=words):
+            decide(learner, GradientOptions(like=other).settled())
+    other = replace(first, heldout=np.arange(80) >= 70)
+    with pytest.raises(InputError, match=r"70 training and 10 held-out.*evaluation.prompts"):
+        decide(learner, GradientOptions(like=other).settled())
+
+
 def test_what_cannot_be_measured(learner):
+    with pytest.raises(InputError, match="--rest must divide --dim: 100 does not divide 4,096"):
+        decide(learner, replace(OPTIONS, rest=100))
+    with pytest.raises(InputError, match=r"only \d+ of 4 prompts have pass rates"):
+        measure_gradients(learner, decide(learner, replace(OPTIONS, prompts=4)))
     with pytest.raises(InputError, match="at least 4 rollouts"):
         decide(learner, GradientOptions(prompts=60, rollouts=3))
     for parameter in learner.model.parameters():
