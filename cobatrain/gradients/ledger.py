@@ -50,8 +50,9 @@ DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.erro
 class Ledger:
     """Goes through the phases of one measurement; a context, at whose end the last block is kept.
 
-    Without a folder nothing is kept. With several ranks every method is collective, and rank 0's
-    folder counts; the number of ranks may change from one sitting to the next.
+    What cannot be measured (InputError) leaves no folder: it would fail again. Without a folder
+    nothing is kept. With several ranks every method is collective, and rank 0's folder counts; the
+    number of ranks may change from one sitting to the next.
 
     Args:
         parallel: the ranks that share the work.
@@ -91,8 +92,8 @@ class Ledger:
     ) -> None:
         with self._hold:
             self._flush()
-            empty = self._folder is not None and not any(self._folder.glob("*.npz"))
-        if empty:
+        bad = kind is not None and issubclass(kind, InputError)
+        if bad or (self._folder is not None and not any(self._folder.glob("*.npz"))):
             self.remove()
 
     @property

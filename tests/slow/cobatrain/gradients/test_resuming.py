@@ -54,7 +54,7 @@ def measured_until(learner, chosen: GradientOptions, folder: Path, stop, say=lam
     """The file's contents; or what is kept, after as many items of a phase as ``stop`` says."""
 
     def done(phase: str, number: int, total: int) -> None:
-        if stop is not None and (phase, number) == (stop[0], max(1, int(stop[1] * total))):
+        if stop is not None and phase == stop[0] and number >= stop[1] * total:
             raise KeyboardInterrupt
 
     decision = decide(learner, chosen)
@@ -62,15 +62,15 @@ def measured_until(learner, chosen: GradientOptions, folder: Path, stop, say=lam
         return measure_gradients(learner, decision, done, ledger=ledger).measured
 
 
-@pytest.mark.parametrize("every", [0.0, 1e9])
 @pytest.mark.parametrize(("method", "phase"), STOPS)
 def test_a_stopped_measurement_ends_as_an_unbroken_one(
-    learner, tmp_path, monkeypatch, unbroken, method, phase, every
+    learner, tmp_path, monkeypatch, unbroken, method, phase
 ):
-    monkeypatch.setattr(ledgers, "EVERY", every)
+    """Stopped twice; in the first sitting each item is a block, in the others each phase is."""
     monkeypatch.setattr(ledgers, "SHARE", 0.0)
     folder, lines = tmp_path / "parts", []
-    for share in (0.3, 0.8):
+    for share, every in ((0.3, 0.0), (0.8, 1e9)):
+        monkeypatch.setattr(ledgers, "EVERY", every)
         with pytest.raises(KeyboardInterrupt):
             measured_until(learner, options(method), folder, (phase, share))
         for parameter in learner.model.parameters():
@@ -132,9 +132,9 @@ def without_time(file: Path):
     return content(measured, file.with_name("without-time.npz"))
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_the_same_command_goes_on(learner, tmp_path, cobatrain, method):
+def test_the_same_command_goes_on(learner, tmp_path, cobatrain):
     """After a kill, then after a Ctrl-C."""
+    method = "exact"
     out = tmp_path / "g.npz"
     folder = tmp_path / "g.npz.partial"
     for blow, parts in ((signal.SIGKILL, 6), (signal.SIGINT, 20)):
@@ -189,7 +189,8 @@ def test_two_processes_measure_what_one_does(learner, tmp_path, cobatrain, metho
     np.testing.assert_allclose(*inner, rtol=0.01, atol=0.01 * np.abs(inner[0]).max())
     parts = [part.info["parts"]["all"] for part in (first, second)]
     for name in ("within", "own", "shared"):
-        assert parts[0][name]["value"] == pytest.approx(parts[1][name]["value"], rel=1e-2)
+        one, two = (np.array(part[name]) for part in parts)  # value and interval
+        np.testing.assert_allclose(one, two, rtol=0.01, atol=0.01 * np.abs(one).max())
 
 
 def test_a_sharded_model_is_refused(monkeypatch, cobatrain, tmp_path):

@@ -201,6 +201,16 @@ def test_the_folder_goes_when_it_is_not_needed(tmp_path):
         assert files(tmp_path / "p")
         ledger.remove()
     assert not (tmp_path / "p").exists()
+    ledger = Ledger(folder=tmp_path / "p", identity={})
+    with pytest.raises(InputError), ledger:
+        list(ledger.each("some", range(3), unmeasurable))
+    assert not (tmp_path / "p").exists()
+
+
+def unmeasurable(number: int) -> dict[str, np.ndarray]:
+    if number == 2:
+        raise InputError("no number 2")
+    return {"x": np.zeros(1)}
 
 
 def test_time_of_all_sittings_counts(tmp_path, monkeypatch):
@@ -283,18 +293,13 @@ def test_ranks_share_the_work_and_find_the_same(often, tmp_path, world):
 
 def test_a_rank_that_fails_ends_all(tmp_path):
     def act(parallel):
-        def work(number: int):
-            if number == 5:
-                raise InputError("no number 5")
-            return {"x": np.zeros(1)}
-
         with Ledger(parallel) as ledger:
-            return list(ledger.each("some", range(8), work))
+            return list(ledger.each("some", range(8), unmeasurable))
 
     first, second = ranks(2, act)
-    assert isinstance(first, PeerError)
-    assert "no number 5" in str(first)
-    assert isinstance(second, InputError)
+    assert isinstance(first, InputError)
+    assert isinstance(second, PeerError)
+    assert "no number 2" in str(second)
 
 
 def test_the_digest_of_weights_tells_models_apart():
