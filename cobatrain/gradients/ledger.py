@@ -129,8 +129,11 @@ class Ledger:
             some = items[begin : begin + size]
             share = some[rank::world]
             own = together(self.parallel, partial(_each, work, share))
-            parts = [own] if world == 1 else self.parallel.gather(own)
-            found = [parts[k % world][k // world] for k in range(len(some))]
+            if alike:  # the very numbers of one rank, so that all choose alike
+                found = on_first(self.parallel, partial(list, own))
+            else:
+                parts = self.parallel.gather(own)
+                found = [parts[k % world][k // world] for k in range(len(some))]
             if self._folder is not None:
                 self._pending += found
             yield from found
