@@ -60,7 +60,7 @@ def test_a_measurement_leaves_everything_as_it_was_and_is_the_same_again(learner
         assert number <= total
 
     one = measure_gradients(learner, decide(learner, OPTIONS), done)
-    assert list(told) == ["metric", "groups", "directions", "features"]
+    assert list(told) == ["rollouts of groups", "metric", "groups", "directions", "features"]
     for phase in ("metric", "groups", "features"):
         assert told[phase] == list(range(1, len(told[phase]) + 1))
     assert told["directions"] == sorted(told["directions"])

@@ -153,7 +153,7 @@ def test_a_file_from_rollouts_is_a_world(learner, tmp_path):
         assert number <= total
 
     found = measure_gradients(learner, decide(learner, OPTIONS), done)
-    assert list(told) == ["rollouts", "metric", "groups", "features"]
+    assert list(told) == ["rollouts", "rollouts of groups", "metric", "groups", "features"]
     assert told["rollouts"][-1] == 80
     info = found.measured.info
     assert told["features"] == list(range(1, info["prompts whose features were measured"] + 1))
