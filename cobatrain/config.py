@@ -217,13 +217,18 @@ def difference(config: BaseModel, stored: Mapping[str, Any]) -> list[str]:
     InputError if the stored one is invalid.
     """
     complete = validated(type(config), dict(stored))
-    return sorted(_different("", config.model_dump(mode="json"), complete.model_dump(mode="json")))
+    return differing(config.model_dump(mode="json"), complete.model_dump(mode="json"))
 
 
-def _different(prefix: str, value: Any, other: Any) -> Iterator[str]:
-    if isinstance(value, dict) and isinstance(other, dict):
+def differing(values: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
+    """Dotted names of what differs between two nested dicts of plain values, in order."""
+    return sorted(_differing("", values, others))
+
+
+def _differing(prefix: str, value: Any, other: Any) -> Iterator[str]:
+    if isinstance(value, Mapping) and isinstance(other, Mapping):
         for key in {*value, *other}:
-            yield from _different(f"{prefix}{key}.", value.get(key), other.get(key))
+            yield from _differing(f"{prefix}{key}.", value.get(key), other.get(key))
     elif value != other:
         yield prefix.rstrip(".")
 

@@ -1,4 +1,4 @@
-"""A fresh measurement of the pass rates of all training prompts, next to a run's estimates."""
+"""Pass rates of all training prompts, sampled afresh or exact, next to a run's estimates."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from cobasim.arrays import FloatArray, IntArray
+from cobasim.arrays import FloatArray
 from cobasim.errors import InputError
 from cobasim.loop import Loop
 from cobasim.records import write_atomically
 from cobasim.updates import mixed_chance
 from cobatrain.config import TrainConfig
+from cobatrain.exact import exact_log_rates
 from cobatrain.learner import LanguageModelLearner
 
-CHUNK = 8192  # rollouts of one call of the engine
+CHUNK = 8192  # rollouts of one call of the engine; exact rates count as one
 
 
 @dataclass(frozen=True)
@@ -28,26 +29,24 @@ class Measured:
 
     Attributes:
         texts, levels: m each.
-        passes: (m,) rollouts that passed, of ``rollouts`` each.
-        rollouts: fresh rollouts of each prompt.
+        pass_rate: (m,) measured.
+        rollouts: fresh rollouts of each prompt; None: rates are exact, computed from log-probs.
         estimate: (m,) the run's estimate at that point, nan if unseen; None without a run.
         attempts: (m,) rollouts behind each estimate; None without a run.
     """
 
     texts: tuple[str, ...]
     levels: tuple[str, ...]
-    passes: IntArray
-    rollouts: int
+    pass_rate: FloatArray
+    rollouts: int | None
     estimate: FloatArray | None = None
     attempts: FloatArray | None = None
 
-    @property
-    def pass_rate(self) -> FloatArray:
-        """(m,) measured."""
-        return self.passes / self.rollouts
-
     def to_csv(self) -> str:
-        """One row a prompt; the column ``pass_rate`` is what cobasim's ``--pass-rates`` reads."""
+        """One row a prompt; the column ``pass_rate`` is what cobasim's ``--pass-rates`` reads.
+
+        A column ``rollouts`` says how many are behind each; exact rates have a column ``exact``.
+        """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         known = self.estimate is not None and self.attempts is not None
@@ -56,12 +55,17 @@ class Measured:
                 "prompt",
                 "level",
                 "pass_rate",
-                "rollouts",
+                "exact" if self.rollouts is None else "rollouts",
                 *(["estimate", "estimate_attempts"] if known else []),
             ]
         )
         for i, rate in enumerate(self.pass_rate):
-            row: list[object] = [self.texts[i], self.levels[i], f"{rate:.6g}", self.rollouts]
+            row: list[object] = [
+                self.texts[i],
+                self.levels[i],
+                f"{rate:.6g}",
+                self.rollouts or "yes",
+            ]
             if self.estimate is not None and self.attempts is not None:
                 seen = self.attempts[i] > 0
                 row += [f"{self.estimate[i]:.6g}" if seen else "", f"{self.attempts[i]:g}"]
@@ -109,24 +113,27 @@ def measure(
     learner: LanguageModelLearner,
     state: dict[str, Any] | None,
     *,
-    rollouts: int = 64,
+    rollouts: int | None = 64,
     on_chunk: Callable[[int], None] = lambda _: None,
 ) -> Measured:
-    """Sample every training prompt ``rollouts`` times with the run's own sampling settings.
+    """Pass rates of every training prompt with the run's own sampling settings.
 
-    The seeds come from a separate stream, so nothing of the run is sampled again.
+    Sampled ``rollouts`` times, with seeds from a separate stream, so that nothing of the run is
+    sampled again; or computed.
 
     Args:
         learner: with the policy's weights.
         state: a checkpoint's, for the run's estimates; None for a model alone.
+        rollouts: of each prompt; None: exact rates, from the log-probs of the answer that passes.
         on_chunk: gets the number of prompts just done.
 
-    Raises InputError if ``rollouts`` is below 1.
+    Raises InputError if ``rollouts`` is below 1, and for a task that has no exact pass rates.
     """
-    if rollouts < 1:
+    if rollouts is not None and rollouts < 1:
         raise InputError(f"rollouts must be at least 1, got {rollouts}")
     config: TrainConfig = learner.config
-    pool = np.arange(learner.num_prompts)
+    prompts = learner.task.train
+    pool = np.arange(len(prompts))
     estimate = attempts = None
     if state is not None:
         loop = Loop(learner, config.loop, seed=config.seed, estimator=config.estimator)
@@ -134,15 +141,19 @@ def measure(
         belief = loop.estimator.estimate(pool)
         estimate = np.where(belief.attempts > 0, belief.pass_rate, np.nan)
         attempts = belief.attempts
-    passes = []
-    for chosen in np.array_split(pool, max(1, -(-pool.size * rollouts // CHUNK))):
-        passes.append(learner.measure(chosen, rollouts))
+    rates = []
+    for chosen in np.array_split(pool, max(1, -(-pool.size * (rollouts or 1) // CHUNK))):
+        if rollouts is None:
+            answers = learner.exact_answers([prompts[int(i)] for i in chosen])
+            log_rates = exact_log_rates(learner.model, answers, config.sampling.temperature)
+            rates.append(np.exp(log_rates))
+        else:
+            rates.append(learner.measure(chosen, rollouts) / rollouts)
         on_chunk(chosen.size)
-    prompts = learner.task.train
     return Measured(
         texts=tuple(prompt.text for prompt in prompts),
         levels=tuple(prompt.level for prompt in prompts),
-        passes=np.concatenate(passes),
+        pass_rate=np.concatenate(rates),
         rollouts=rollouts,
         estimate=estimate,
         attempts=attempts,

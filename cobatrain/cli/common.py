@@ -68,7 +68,7 @@ def one_process(command: str) -> None:
 
     if processes() > 1:
         raise InputError(
-            f"{command} runs in one process; torchrun starts `train` and `resume` only"
+            f"{command} runs in one process; torchrun starts `train`, `resume` and `gradients` only"
         )
 
 

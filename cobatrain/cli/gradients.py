@@ -11,12 +11,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cobasim.cli import JsonFlag, command_text, narrow_table, progress_bar
+from cobasim.cli import JsonFlag, command_text, interruptible, narrow_table, progress_bar
 from cobasim.errors import InputError
 from cobasim.gradients import GradientParts
-from cobatrain.cli.common import ConfigOrRun, RunOption, Settings, checkpoint_of, one_process
+from cobatrain.cli.common import ConfigOrRun, RunOption, Settings, checkpoint_of
 
 if TYPE_CHECKING:
+    from cobatrain.config import TrainConfig
     from cobatrain.gradients import GradientOptions, Measurement
 
 
@@ -82,37 +83,22 @@ def gradients(
     as_json: JsonFlag = False,
 ) -> None:
     """What a policy's gradients are made of, and a file for `cobasim --world measured:FILE`."""
-    from cobasim.gradients import write_measured
-    from cobatrain import trainer
     from cobatrain.config import load_config
-    from cobatrain.gradients import measure_gradients, plan_steps, with_method
+    from cobatrain.parallel import PeerError
 
-    one_process("gradients")
     file = Path(out)
     if file.suffix != ".npz":
         raise InputError(f"--out must end in .npz, got {out}")
-    if file.exists():
-        raise InputError(f"{file} exists; choose another --out")
     chosen, checkpoint = load_config(config, settings or []), checkpoint_of(config, run, step)
     options = flags.options()
-    errors = Console(stderr=True)
-    trainer.prepare_if_missing(chosen, say=lambda line: errors.print(line, highlight=False))
-    with trainer.open_learner(chosen, checkpoint=checkpoint) as (learner, state):
-        settled, why = with_method(learner, options)
-        errors.print(f"method {settled.method}: {why}", highlight=False)
-        steps = plan_steps(learner, options)
-        errors.print(f"costs about as much as {steps:.0f} training steps", highlight=False)
-        with progress_bar() as bar:
-            phases: dict[str, Any] = {}
-
-            def advance(what: str, done: int, total: int) -> None:
-                if what not in phases:
-                    phases[what] = bar.add_task(what, total=total)
-                bar.update(phases[what], completed=done)
-
-            at = 0 if state is None else int(state["step"])
-            found = measure_gradients(learner, options, advance, step=at)
-    write_measured(found.measured, file)
+    kept = f"what was measured is in {_parts_of(file)}; the same command goes on from there"
+    try:
+        with interruptible(kept):
+            found = _measured(chosen, checkpoint, options, file)
+    except PeerError:  # the rank that failed has said why
+        raise typer.Exit(1) from None
+    if found is None:
+        return
     page = _write_page(found, file)
     if as_json:
         print(json.dumps(found.parts.to_json()))
@@ -123,6 +109,68 @@ def gradients(
         console.print(f"- {line}", highlight=False)
     console.print(f"file      {file} ({file.stat().st_size / 2**20:.1f} MiB)", highlight=False)
     console.print(f"pictures  {page}", highlight=False, soft_wrap=True)
+
+
+def _parts_of(file: Path) -> Path:
+    """The folder in which parts of a measurement are kept until the file is written."""
+    return file.with_name(f"{file.name}.partial")
+
+
+def _measured(
+    config: TrainConfig, checkpoint: Path | None, options: GradientOptions, file: Path
+) -> Measurement | None:
+    """Measure and write the file, on all ranks that torchrun started; None on those but the first.
+
+    What is found on the way is kept beside the file until it is written.
+    """
+    from cobasim.gradients import write_measured
+    from cobatrain import trainer
+    from cobatrain.gradients import Ledger, decide, identity, measure_gradients, plan_steps
+    from cobatrain.parallel import joined, on_first, processes
+
+    if config.parallel == "shard" and processes() > 1:
+        raise InputError(
+            "gradients needs the whole model in each process: give --set parallel=replicate"
+        )
+    errors = Console(stderr=True)
+
+    def say(line: str) -> None:
+        errors.print(line, highlight=False, soft_wrap=True)
+
+    def prepared() -> None:
+        if file.exists():
+            raise InputError(f"{file} exists; choose another --out")
+        trainer.prepare_if_missing(config, say=say)
+
+    timeout = config.engine.call_timeout + config.engine.start_timeout
+    with joined(config.model.device, sharded=False, timeout=timeout) as parallel:
+        first = parallel.rank == 0
+        on_first(parallel, prepared)
+        opened = trainer.open_learner(config, checkpoint=checkpoint, parallel=parallel)
+        with opened as (learner, state):
+            decision = decide(learner, options)
+            steps = plan_steps(learner, decision)
+            at = 0 if state is None else int(state["step"])
+            if first:
+                say(f"method {decision.options.method}: {decision.why}")
+                say(f"costs about as much as {steps:.0f} training steps")
+            own = identity(learner, decision, at) if first else None
+            with Ledger(parallel, _parts_of(file), own, say) as ledger, progress_bar() as bar:
+                phases: dict[str, Any] = {}
+
+                def advance(what: str, done: int, total: int) -> None:
+                    if not first:
+                        return
+                    if what not in phases:
+                        phases[what] = bar.add_task(what, total=total)
+                    bar.update(phases[what], completed=done)
+
+                found = measure_gradients(learner, decision, advance, step=at, ledger=ledger)
+                if not first:
+                    return None
+                write_measured(found.measured, file)
+                ledger.remove()
+    return found
 
 
 def _table(found: Measurement) -> Table:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cobasim.cli import progress_bar
+from cobasim.errors import InputError
 from cobatrain.cli.common import (
     ConfigOrRun,
     RunOption,
@@ -20,23 +21,35 @@ from cobatrain.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from cobatrain.learner import LanguageModelLearner
     from cobatrain.measurement import Measured
 
 
 def measure(
     config: ConfigOrRun,
     run: RunOption = None,
-    rollouts: Annotated[int, typer.Option(min=1, help="Fresh rollouts of each prompt.")] = 64,
+    rollouts: Annotated[
+        int | None, typer.Option(min=1, help="Fresh rollouts of each prompt. Default: 64.")
+    ] = None,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="True pass rates from log-probs, without sampling: where one answer passes.",
+        ),
+    ] = False,
     out: Annotated[
         str | None, typer.Option(help="CSV file to write, for cobasim's --pass-rates.")
     ] = None,
     settings: Settings = None,
 ) -> None:
-    """Pass rates of all training prompts, measured afresh, next to a run's estimates."""
+    """Pass rates of all training prompts, sampled afresh or exact, next to a run's estimates."""
     from cobatrain import measurement, trainer
     from cobatrain.config import load_config
 
     one_process("measure")
+    if exact and rollouts is not None:
+        raise InputError("--exact samples nothing: leave out --rollouts, or --exact")
     chosen, checkpoint = load_config(config, settings or []), checkpoint_of(config, run)
     if out is not None:
         measurement.check_new(Path(out))
@@ -45,7 +58,10 @@ def measure(
         show_data(learner.task)
         ticks = bar.add_task("measuring", total=learner.num_prompts)
         measured = measurement.measure(
-            learner, state, rollouts=rollouts, on_chunk=lambda n: bar.advance(ticks, n)
+            learner,
+            state,
+            rollouts=_rollouts(learner, rollouts, exact),
+            on_chunk=lambda n: bar.advance(ticks, n),
         )
     console, table = Console(), _table(measured)
     console.print(table if table.rows else table.title)
@@ -54,22 +70,33 @@ def measure(
         console.print(f"pass rates  {out}", highlight=False, soft_wrap=True)
 
 
+def _rollouts(learner: LanguageModelLearner, rollouts: int | None, exact: bool) -> int | None:
+    """Of each prompt; None: exact. Raises InputError for a task that has no exact pass rates."""
+    if not exact:
+        return rollouts or 64
+    try:
+        learner.exact_answers(learner.task.train)
+    except InputError as error:
+        reason = str(error).split(";", maxsplit=1)[0]
+        raise InputError(f"--exact: {reason}; leave out --exact to sample") from None
+    return None
+
+
 def _table(measured: Measured) -> Table:
-    table = Table(
-        title=f"{measured.passes.size} prompts, {measured.rollouts} fresh rollouts each: "
-        f"mean pass rate {100 * measured.pass_rate.mean():.1f} %"
-    )
+    how = "exact" if measured.rollouts is None else f"{measured.rollouts} fresh rollouts each"
+    mean = 100 * measured.pass_rate.mean()
+    table = Table(title=f"{measured.pass_rate.size} prompts, {how}: mean pass rate {mean:.1f} %")
     for column in ("estimate", "prompts", "rollouts\nbehind it", "mean\nestimate, %"):
         table.add_column(column, justify="right", no_wrap=True)
     for column in ("measured,\n%", "middle 80 %\nof prompts, %", "mixed groups\nof 8, %"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in measured.against_estimates():
-        mean = row["mean_estimate"]
+        estimate = row["mean_estimate"]
         table.add_row(
             row["estimate"],
             str(row["prompts"]),
             f"{row['attempts']:.1f}",
-            "" if mean is None else f"{100 * mean:.1f}",
+            "" if estimate is None else f"{100 * estimate:.1f}",
             f"{100 * row['pass_rate']:.1f}",
             f"{100 * row['low']:.0f} to {100 * row['high']:.0f}",
             f"{100 * row['mixed']:.1f}",

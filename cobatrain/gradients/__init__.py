@@ -4,18 +4,22 @@ In: a learner (model, task, engine). Out: one file of numbers from which cobasim
 learns as the policy would, and the parts of a group's gradient. Changes neither model nor run.
 """
 
-from cobatrain.gradients.measuring import Measurement, measure_gradients
-from cobatrain.gradients.method import with_method
+from cobatrain.gradients.decision import Decision, decide
+from cobatrain.gradients.ledger import Ledger
+from cobatrain.gradients.measuring import Measurement, identity, measure_gradients
 from cobatrain.gradients.options import GradientOptions, Method
 from cobatrain.gradients.planning import plan_steps
 from cobatrain.sketch import CountSketch
 
 __all__ = [
     "CountSketch",
+    "Decision",
     "GradientOptions",
+    "Ledger",
     "Measurement",
     "Method",
+    "decide",
+    "identity",
     "measure_gradients",
     "plan_steps",
-    "with_method",
 ]

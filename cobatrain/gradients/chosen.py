@@ -42,11 +42,11 @@ class Chosen:
 def choose(learner: LanguageModelLearner, options: GradientOptions) -> Chosen:
     """Training prompts at random, and the held-out ones that a run evaluates.
 
-    Raises InputError for another task than that of ``options.like``.
+    Raises InputError for another model, task or held-out prompts than those of ``options.like``.
     """
     task, config = learner.task, learner.config
-    if options.like is not None and options.like.info["task fingerprint"] != task.fingerprint():
-        raise InputError("--like is a measurement of another task, or of other data")
+    if options.like is not None:
+        _check_like(options.like.info, learner)
     pool = np.arange(len(task.train))
     if options.prompts is not None and options.prompts < pool.size:
         rng = np.random.default_rng([options.seed, 0])
@@ -57,10 +57,28 @@ def choose(learner: LanguageModelLearner, options: GradientOptions) -> Chosen:
     ]
     prompts = [task.train[int(i)] for i in pool]
     prompts += [task.heldout[name][int(i)] for name, places in held for i in places]
+    like, heldout = options.like, np.arange(len(prompts)) >= pool.size
+    if like is not None and not np.array_equal(like.heldout, heldout):
+        raise InputError(
+            f"--like has {np.count_nonzero(~like.heldout):,} training and "
+            f"{np.count_nonzero(like.heldout):,} held-out prompts, this config gives {pool.size:,} "
+            f"and {np.count_nonzero(heldout):,}: give the same evaluation.prompts"
+        )
     return Chosen(
         pool=pool,
         held=held,
         prompts=prompts,
         levels=np.array([prompt.level for prompt in prompts]),
-        heldout=np.arange(len(prompts)) >= pool.size,
+        heldout=heldout,
     )
+
+
+def _check_like(info: dict[str, Any], learner: LanguageModelLearner) -> None:
+    if info["task fingerprint"] != learner.task.fingerprint():
+        raise InputError("--like is a measurement of another task, or of other data")
+    size = sum(parameter.numel() for parameter in learner.model.parameters())
+    if info["parameters of the model"] != size:
+        raise InputError(
+            f"--like is a measurement of another model: {info['model']}, with "
+            f"{info['parameters of the model']:,} parameters, where this one has {size:,}"
+        )

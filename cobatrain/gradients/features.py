@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +11,10 @@ from cobasim.arrays import FloatArray, IntArray, RealArray
 from cobasim.gradients import LowRank, compress, folded
 from cobatrain.exact import ExactAnswers
 from cobatrain.gradients.alternatives import Alternatives, alternatives_of
+from cobatrain.gradients.ledger import Arrays
 from cobatrain.gradients.metric import Metric
-from cobatrain.gradients.options import GradientOptions
 from cobatrain.gradients.rollout_groups import MeasuredNoise
-from cobatrain.learner import LanguageModelLearner
+from cobatrain.gradients.tools import Tools
 from cobatrain.sketch import CountSketch
 
 REPEATED = 64  # prompts whose features are sketched twice, to know the error
@@ -62,57 +61,61 @@ class FeatureMeasurement:
     """
 
     def __init__(
-        self,
-        learner: LanguageModelLearner,
-        options: GradientOptions,
-        sketch: CountSketch,
-        metric: Metric,
-        answers: ExactAnswers,
-        noise: MeasuredNoise,
+        self, tools: Tools, metric: Metric, answers: ExactAnswers, noise: MeasuredNoise
     ) -> None:
-        self._noise = noise
-        self._model, self._options = learner.model, options
-        self._temperature = learner.config.sampling.temperature
-        self._sketch, self._metric, self._answers = sketch, metric, answers
-        self._second = CountSketch(sketch.sizes, sketch.dim, sketch.seed + 1)
+        self._tools, self._metric = tools, metric
+        self._answers, self._noise = answers, noise
 
-    def measure(self, on_done: Callable[[str, int, int], None]) -> Features:
-        """Everything; ``on_done`` gets the name of a phase, what is done of it, and its total."""
-        directions, error, outer = self._directions(on_done)
-        size = self._answers.size
-        plain = np.zeros((size, self._sketch.dim), dtype=np.float32)
-        parts: list[tuple[Alternatives, RealArray, FloatArray]] = []
-        inside = whole = 0.0
-        for i in range(size):
-            found = self._alternatives(i)
-            weights = logit_weights(found)
-            rows, plain[i], _ = self._both(found, weights, None)
-            kept = rows @ directions.T
-            weights = weights.astype(np.float32)
-            coordinates, own = self._outside(weights, rows - kept @ directions, kept)
-            parts.append((found, coordinates, own))
-            inside += float(np.square(weights @ kept).sum())
-            whole += float(np.square(weights @ rows).sum())
-            on_done("features", i + 1, size)
+    def measure(self) -> Features:
+        """Everything."""
+        tools, size = self._tools, self._answers.size
+        directions, error, outer = self._directions()
+
+        def work(number: int) -> Arrays:
+            return self._measured(number, directions)
+
+        parts: list[Arrays] = []
+        for found in tools.ledger.each("features", range(size), work):
+            parts.append(found)
+            tools.on_done("features", len(parts), size)
+        inside, whole = (sum(float(part[name]) for part in parts) for name in ("inside", "whole"))
         return Features(
-            prompt=np.repeat(np.arange(size), [found.odds.size for found, _, _ in parts]),
-            position=np.concatenate([found.position for found, _, _ in parts]),
-            token=np.concatenate([found.token for found, _, _ in parts]),
-            odds=np.concatenate([found.odds for found, _, _ in parts]),
-            coordinates=np.concatenate([coordinates for _, coordinates, _ in parts]),
-            own=np.concatenate([own for _, _, own in parts]),
+            prompt=np.repeat(np.arange(size), [part["odds"].size for part in parts]),
+            **{
+                name: np.concatenate([part[name] for part in parts])
+                for name in ("position", "token", "odds", "coordinates", "own")
+            },
             directions=directions,
-            plain=compress(plain, self._options.plain_rank),
+            plain=compress(np.stack([part["plain"] for part in parts]), tools.options.plain_rank),
             outside=self._noise_outside(directions, outer),
             error=error,
             kept=inside / max(whole, 1e-300),
         )
 
+    def _measured(self, number: int, directions: RealArray) -> Arrays:
+        """What one prompt has along and outside the directions."""
+        found = self._alternatives(number)
+        weights = logit_weights(found)
+        rows, plain, _ = self._both(found, weights, None)
+        kept = rows @ directions.T
+        weights = weights.astype(np.float32)
+        coordinates, own = self._outside(weights, rows - kept @ directions, kept)
+        return {
+            "position": found.position,
+            "token": found.token,
+            "odds": found.odds,
+            "coordinates": coordinates,
+            "own": own,
+            "plain": plain,
+            "inside": np.square(weights @ kept).sum(),
+            "whole": np.square(weights @ rows).sum(),
+        }
+
     def _outside(
         self, weights: RealArray, left: RealArray, kept: RealArray
     ) -> tuple[RealArray, FloatArray]:
         """Coordinates and own parts of a prompt, from what its rows have outside directions."""
-        options = self._options
+        options = self._tools.options
         if options.rest:
             both = np.concatenate([kept, folded(left, options.rest, options.seed)], axis=1)
             return both, np.zeros(len(left))
@@ -133,70 +136,80 @@ class FeatureMeasurement:
         return float(max(along - bias, 0.0))
 
     def _alternatives(self, number: int) -> Alternatives:
-        like = self._options.like
+        tools, like = self._tools, self._tools.options.like
         rows = (
             slice(0) if like is None else slice(*np.searchsorted(like.prompt, [number, number + 1]))
         )
         return alternatives_of(
-            self._model,
+            tools.model,
             self._answers,
             number,
-            self._temperature,
-            self._options.least,
+            tools.temperature,
+            tools.options.least,
             None if like is None else (like.position[rows], like.token[rows]),
         )
 
-    def _directions(
-        self, on_done: Callable[[str, int, int], None]
-    ) -> tuple[RealArray, float, RealArray]:
+    def _directions(self) -> tuple[RealArray, float, RealArray]:
         """Those (r, D) in which alternatives, as likely as they are, lie most; the sketch's error;
         and unit vectors (k, D) along what some of them have outside.
 
         From prompts at random, held-out ones among them.
         """
-        size, most = self._answers.size, ROWS * self._options.rank
-        rng = np.random.default_rng([self._options.seed, 4])
+        tools, size, rank = self._tools, self._answers.size, self._tools.options.rank
+        most = ROWS * rank
+        rng = np.random.default_rng([tools.options.seed, 4])
+        order = rng.permutation(size)
         rows: list[RealArray] = []
         logits: list[tuple[RealArray, RealArray]] = []
         count = 0
-        for i in rng.permutation(size):
-            found = self._alternatives(int(i))
-            weights = logit_weights(found)
-            second = self._second if len(logits) < REPEATED else None
-            sketched, _, again = self._both(found, weights, second)
-            if second is not None:
-                logits.append((weights @ sketched, again))
-            rows.append(sketched * np.sqrt(found.probability)[:, None].astype(np.float32))
-            count += len(sketched)
-            on_done("directions", min(count, most), most)
+        items = list(enumerate(order.tolist()))
+        for found in tools.ledger.each("directions", items, self._likely):
+            if "again" in found:
+                logits.append((found["once"], found["again"]))
+            rows.append(found["rows"])
+            count += len(found["rows"])
+            tools.on_done("directions", min(count, most), most)
             if count >= most:
                 break
-        on_done("directions", most, most)
+        tools.on_done("directions", most, most)
         vectors = np.concatenate(rows)
-        directions = compress(vectors, self._options.rank).directions.astype(np.float32)
+        directions = compress(vectors, rank).directions.astype(np.float32)
         error = sketch_error(*map(np.stack, zip(*logits, strict=True)))
         left = vectors - (vectors @ directions.T) @ directions
         left = left[rng.permutation(len(left))[:OUTER]]
         lengths = np.linalg.norm(left, axis=1, keepdims=True)
         return directions, error, left / np.maximum(lengths, 1e-30)
 
+    def _likely(self, item: tuple[int, int]) -> Arrays:
+        """A prompt's alternatives by how likely they are; of the first ones, its logit twice."""
+        place, number = item
+        found = self._alternatives(number)
+        weights = logit_weights(found)
+        second = self._tools.second if place < REPEATED else None
+        sketched, _, again = self._both(found, weights, second)
+        rows = sketched * np.sqrt(found.probability)[:, None].astype(np.float32)
+        if second is None:
+            return {"rows": rows}
+        return {"rows": rows, "once": weights @ sketched, "again": again}
+
     def _both(
         self, found: Alternatives, weights: FloatArray, second: CountSketch | None
     ) -> tuple[RealArray, RealArray, RealArray]:
         """Sketches of a prompt's alternatives (C, D) in Adam's metric; of its logit's gradient
         (D,) in the plain one, and (D,) in Adam's by the second sketch, if there is one."""
-        dim = self._sketch.dim
+        sketch = self._tools.sketch
+        dim = sketch.dim
         rows = np.zeros((found.odds.size, dim), dtype=np.float32)
         plain, again = np.zeros((2, dim), dtype=np.float32)
         for some, gradients in found.gradients():
-            total = self._sketch.zeros(len(gradients[0]), gradients[0].device)
-            single, other = (self._sketch.zeros(device=gradients[0].device) for _ in range(2))
+            total = sketch.zeros(len(gradients[0]), gradients[0].device)
+            single, other = (sketch.zeros(device=gradients[0].device) for _ in range(2))
             for number, gradient in enumerate(gradients):
                 part = gradient.float()
                 weighted = part.new_tensor(weights[some]) @ part
-                self._sketch.add(single, number, weighted[None])
+                sketch.add(single, number, weighted[None])
                 scaled = part * self._metric.roots[number].reshape(1, -1)
-                self._sketch.add(total, number, scaled)
+                sketch.add(total, number, scaled)
                 if second is not None:
                     second.add(other, number, (part.new_tensor(weights[some]) @ scaled)[None])
             rows[some] = _numpy(total)

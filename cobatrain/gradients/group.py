@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +9,7 @@ from torch import Tensor, nn
 
 from cobasim.arrays import BoolArray, FloatArray, IntArray
 from cobatrain.engines import Rollouts
-from cobatrain.gradients.per_prompt import halves, weighted_gradient
-from cobatrain.tasks import passed
+from cobatrain.gradients.per_prompt import weighted_gradient
 
 EDGE = 1e-6  # rates are kept that far from 0 and 1
 
@@ -25,12 +23,10 @@ class GroupHalves:
     ``count`` rollouts. Their product has the mean |E A s|^2, without the rollouts' noise.
 
     Attributes:
-        prompt: place of the prompt in the request.
         count: rollouts of each half.
         first, second: one gradient of all parameters each.
     """
 
-    prompt: int
     count: int
     first: list[Tensor]
     second: list[Tensor]
@@ -39,49 +35,32 @@ class GroupHalves:
 def group_halves(
     model: nn.Module,
     rollouts: Rollouts,
-    rewards: FloatArray,
+    rows: IntArray,
+    success: BoolArray,
+    rate: float,
+    split: tuple[IntArray, IntArray],
+    *,
+    length: float,
     temperature: float,
-    rates: FloatArray | None,
-    rng: np.random.Generator,
-    chosen: IntArray | None = None,
-) -> Iterator[GroupHalves]:
-    """The halves of prompts of a request (m prompts), in order.
+) -> GroupHalves:
+    """The halves of one group.
 
     Args:
-        model: that sampled them.
-        rollouts: n completions.
-        rewards: (n,) of each.
+        model: that sampled it.
+        rollouts: the group's, among others.
+        rows: (n,) which are the group's.
+        success: (n,) which of these passed.
+        rate: true pass rate of the prompt.
+        split: two halves of 0 .. n-1, equally large.
+        length: mean tokens of all responses.
         temperature: of sampling.
-        rates: (m,) true pass rates; None: each half takes the rate of the other half, with one half
-            of a pass and of a failure added.
-        rng: draws the halves.
-        chosen: which prompts; None: all. The halves of a prompt do not depend on it.
     """
-    success = passed(rewards)
-    lengths = np.maximum(rollouts.lengths, 1)
-    scale = float(lengths.mean()) / lengths
-    size = len(rollouts.prompt_tokens)
-    split = [halves(int(n), rng) for n in np.bincount(rollouts.prompt, minlength=size)]
-    for prompt in range(size) if chosen is None else chosen:
-        rows = np.flatnonzero(rollouts.prompt == prompt)
-        first, second = split[prompt]
-        parts = []
-        for own, other in ((first, second), (second, first)):
-            rate = _rate(success[rows[other]]) if rates is None else float(rates[prompt])
-            parts.append(
-                weighted_gradient(
-                    model,
-                    rollouts,
-                    rows[own],
-                    _advantages(success[rows[own]], rate) * scale[rows[own]] / own.size,
-                    temperature,
-                )
-            )
-        yield GroupHalves(int(prompt), first.size, *parts)
-
-
-def _rate(success: BoolArray) -> float:
-    return (float(success.sum()) + 0.5) / (success.size + 1.0)
+    scale = length / np.maximum(rollouts.lengths[rows], 1)
+    weights = _advantages(success, rate) * scale / split[0].size
+    first, second = (
+        weighted_gradient(model, rollouts, rows[half], weights[half], temperature) for half in split
+    )
+    return GroupHalves(split[0].size, first, second)
 
 
 def _advantages(success: BoolArray, rate: float) -> FloatArray:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from cobasim.errors import InputError
@@ -34,18 +33,22 @@ class Metric:
         return gradient.float() * self.roots[number]
 
 
-def mean_square(gradients: Iterable[Sequence[Tensor]], like: Sequence[Tensor]) -> Metric:
-    """The metric of measured gradients of groups. Raises InputError if they are all 0."""
-    squares = [torch.zeros(p.shape, dtype=torch.float32, device=p.device) for p in like]
-    count = 0
-    for gradient in gradients:
-        count += 1
-        for square, part in zip(squares, gradient, strict=True):
-            square.addcmul_(part.float(), part.float())
+def add_squares(squares: Sequence[Tensor], gradient: Sequence[Tensor]) -> None:
+    """Add the squares of a gradient to a sum of them, one tensor a parameter."""
+    for square, part in zip(squares, gradient, strict=True):
+        square.addcmul_(part.float(), part.float())
+
+
+def metric_of(squares: list[Tensor], count: int) -> Metric:
+    """The metric of ``count`` gradients with that sum of squares; it takes the sum's memory.
+
+    Raises InputError if they are all 0.
+    """
     total = float(sum(float(square.double().sum()) for square in squares)) / max(count, 1)
     size = sum(square.numel() for square in squares)
     if total <= 0.0:
         raise InputError("all gradients are 0: no group of rollouts was mixed")
     least = LEAST * total / size
-    roots = [(square / count).clamp_min(least).pow(-0.25) for square in squares]
-    return Metric(roots, total**0.5)
+    for square in squares:
+        square.div_(count).clamp_min_(least).pow_(-0.25)
+    return Metric(squares, total**0.5)

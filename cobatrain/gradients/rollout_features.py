@@ -18,22 +18,21 @@ means over tokens, as the loss has, times the mean length.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from cobasim.arrays import BoolArray, FloatArray, IntArray, RealArray
 from cobasim.gradients import CleanFeatures, LowRank, Measured, NoisyFeatures
-from cobatrain.gradients.chosen import Chosen
 from cobatrain.gradients.features import REPEATED, Features, sketch_error
+from cobatrain.gradients.ledger import Arrays
 from cobatrain.gradients.metric import Metric
-from cobatrain.gradients.options import GradientOptions
 from cobatrain.gradients.per_prompt import weighted_gradient
 from cobatrain.gradients.prompt_rollouts import PromptRollouts
-from cobatrain.learner import LanguageModelLearner
-from cobatrain.sketch import CountSketch
+from cobatrain.gradients.tools import Tools
 
 PROMPTS = 2  # that give the directions, in directions
 
@@ -41,63 +40,69 @@ PROMPTS = 2  # that give the directions, in directions
 class RolloutFeatures:
     """Two backward passes a prompt; prompts in random order, each dropped once it is done."""
 
-    def __init__(
-        self,
-        learner: LanguageModelLearner,
-        options: GradientOptions,
-        sketch: CountSketch,
-        metric: Metric,
-        chosen: Chosen,
-        sampled: PromptRollouts,
-    ) -> None:
-        self._model, self._temperature = learner.model, learner.config.sampling.temperature
-        self._sketch, self._metric = sketch, metric
-        self._second = CountSketch(sketch.sizes, sketch.dim, sketch.seed + 1)
-        self._chosen, self._sampled, self._seed = chosen, sampled, options.seed
+    def __init__(self, tools: Tools, metric: Metric, sampled: PromptRollouts) -> None:
+        self._tools, self._metric, self._sampled = tools, metric, sampled
+        self._chosen = tools.chosen
+        options, size = tools.options, len(tools.chosen.prompts)
         self._adam, self._plain = (
-            NoisyFeatures(sketch.dim, min(rank, len(chosen.prompts)), PROMPTS * rank)
+            NoisyFeatures(tools.sketch.dim, min(rank, size), PROMPTS * rank)
             for rank in (options.rank, options.plain_rank)
         )
 
-    def measure(self, on_done: Callable[[str, int, int], None]) -> Features:
-        """Everything; ``on_done`` gets the name of a phase, what is done of it, and its total.
+    def measure(self) -> Features:
+        """Everything.
 
         Raises InputError for gradients that are not finite, and if fewer than 8 prompts have two
         passes and two failures.
         """
-        rng = np.random.default_rng([self._seed, 4])
-        order = rng.permutation(np.flatnonzero(self._sampled.measurable))
+        tools, sampled = self._tools, self._sampled
+        rng = np.random.default_rng([tools.options.seed, 4])
+        order = rng.permutation(np.flatnonzero(sampled.measurable))
+        success = [sampled.of(i)[2] for i in order.tolist()]
+        halves = [split(passes, rng) for passes in success]
+
+        def work(place: int) -> Arrays:
+            return self._measured(int(order[place]), halves[place], again=place < REPEATED)
+
         twice: list[tuple[RealArray, RealArray]] = []
-        for done, i in enumerate(order.tolist(), start=1):
-            rollouts, rows, success = self._sampled.of(i)
-            halves = split(success, rng)
-            parts = [
-                weighted_gradient(
-                    self._model, rollouts, rows[half], difference(success[half]), self._temperature
-                )
-                for half in halves
-            ]
+        for place, found in enumerate(tools.ledger.each("features", range(order.size), work)):
             known = Measured(
-                level=str(self._chosen.levels[i]),
-                rate=float(self._sampled.rates[i]),
-                weight=evidence(success, halves),
-                product=_product(*parts),
+                level=str(self._chosen.levels[order[place]]),
+                rate=float(sampled.rates[order[place]]),
+                weight=evidence(success[place], halves[place]),
+                product=float(found["plain product"]),
             )
-            sketches = [self._sketch.sketch(part).cpu().numpy()[0] for part in parts]
-            self._plain.add(sketches[0], sketches[1], known)
-            scaled = [
-                [self._metric.apply(k, gradient) for k, gradient in enumerate(part)]
-                for part in parts
-            ]
-            sketches = [self._sketch.sketch(part).cpu().numpy()[0] for part in scaled]
-            known = replace(known, product=_product(*scaled))
-            self._adam.add(sketches[0], sketches[1], known)
-            if len(twice) < REPEATED:
-                mean = ((a + b) / 2 for a, b in zip(*scaled, strict=True))
-                again = self._second.sketch(mean).cpu().numpy()[0]
-                twice.append(((sketches[0] + sketches[1]) / 2, again))
-            on_done("features", done, order.size)
+            self._plain.add(found["plain"][0], found["plain"][1], known)
+            known = replace(known, product=float(found["adam product"]))
+            self._adam.add(found["adam"][0], found["adam"][1], known)
+            if "again" in found:
+                twice.append((found["adam"].sum(axis=0) / 2, found["again"]))
+            tools.on_done("features", place + 1, order.size)
         return self._features(order, sketch_error(*map(np.stack, zip(*twice, strict=True))))
+
+    def _measured(self, number: int, halves: tuple[IntArray, IntArray], *, again: bool) -> Arrays:
+        """Sketches (2, D) of a prompt's halves and their product in both metrics.
+
+        ``again``: also the second sketch (D,) of their mean.
+        """
+        tools, (rollouts, rows, success) = self._tools, self._sampled.of(number)
+        parts = [
+            weighted_gradient(
+                tools.model, rollouts, rows[half], difference(success[half]), tools.temperature
+            )
+            for half in halves
+        ]
+        scaled = [
+            [self._metric.apply(k, gradient) for k, gradient in enumerate(part)] for part in parts
+        ]
+        found: dict[str, np.ndarray[Any, Any]] = {}
+        for name, pair in (("plain", parts), ("adam", scaled)):
+            found[name] = np.stack([tools.sketch.sketch(part).cpu().numpy()[0] for part in pair])
+            found[f"{name} product"] = np.array(_product(*pair))
+        if again:
+            mean = ((a + b) / 2 for a, b in zip(*scaled, strict=True))
+            found["again"] = tools.second.sketch(mean).cpu().numpy()[0]
+        return found
 
     def _features(self, order: IntArray, error: float) -> Features:
         clean, plain = self._adam.finish(), self._plain.finish()

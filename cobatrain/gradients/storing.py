@@ -86,12 +86,17 @@ def _info(
         "alternatives": int(features.odds.size),
         "parts": found.parts.to_json(),
         "parts before": parts_before(options.like),
-        "versions": {
-            "coba-testbed": version("coba-testbed"),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of what a measurement depends on."""
+    return {
+        "coba-testbed": version("coba-testbed"),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def test_measured_pass_rates_stand_beside_the_estimates(config, tmp_path, monkey
 
     newest = checkpoints(run)[-1]
     one, other = measured(8192, newest), measured(1000, newest)
-    assert np.array_equal(one.passes, other.passes)  # however it is cut
+    assert np.array_equal(one.pass_rate, other.pass_rate)  # however it is cut
     classes = one.against_estimates()
     assert sum(row["prompts"] for row in classes) == stored.task["train_size"]
     assert classes[0]["estimate"] == "unseen"
@@ -67,6 +68,46 @@ def test_measured_pass_rates_stand_beside_the_estimates(config, tmp_path, monkey
     again = cobatrain(*command)
     assert again.code == 2
     assert "exists" in again.err
+
+
+def test_exact_rates_are_those_that_sampling_finds(config, tmp_path, monkeypatch, cobatrain):
+    run = tmp_path / "run"
+    chosen = config("loop.steps=4", "task.train_size=300")
+    trainer.train(chosen, run)
+    with trainer.open_learner(chosen, checkpoint=checkpoints(run)[-1]) as (learner, state):
+        exact = measuring.measure(learner, state, rollouts=None)
+        monkeypatch.setattr(measuring, "CHUNK", 70)
+        again = measuring.measure(learner, state, rollouts=None)
+        sampled = measuring.measure(learner, state, rollouts=64)
+    np.testing.assert_allclose(exact.pass_rate, again.pass_rate, rtol=1e-4)
+    rates, passes = exact.pass_rate, 64 * sampled.pass_rate
+    spread = np.sqrt(64 * rates * (1 - rates))
+    assert abs(passes.sum() - 64 * rates.sum()) < 5 * np.sqrt((spread**2).sum())
+    scores = (passes - 64 * rates) / np.maximum(spread, 0.3)
+    assert np.abs(scores).max() < 6
+    assert (scores**2).mean() < 1.5
+
+    out = tmp_path / "rates.csv"
+    answer = cobatrain("measure", run, "--exact", "--out", out)
+    assert answer.code == 0, answer.err
+    assert "300 prompts, exact: mean pass rate" in " ".join(answer.out.split())
+    assert "unseen" in answer.out  # beside the run's estimates, as sampled ones
+    header, first = out.read_text().splitlines()[:2]
+    assert header == "prompt,level,pass_rate,exact,estimate,estimate_attempts"
+    assert first.split(",")[-3] == "yes"
+    assert read_pass_rates(str(out)) == pytest.approx(rates, rel=1e-4)
+
+
+def test_where_there_are_no_exact_rates(config, tmp_path, cobatrain):
+    model = config().model.path
+    common = ("measure", "tiny", "--set", f"model.path={model}", "--exact")
+    for more, words in (
+        (("--rollouts", 4), "--exact samples nothing"),
+        (("--set", "sampling.max_tokens=2"), "--exact: the answer of .* could never pass"),
+    ):
+        answer = cobatrain(*common, *more)
+        assert (answer.code, answer.out) == (2, "")
+        assert re.search(words, answer.err.splitlines()[-1])
 
 
 def test_a_run_folder_stands_for_its_config_and_checkpoint(config, tmp_path, cobatrain):

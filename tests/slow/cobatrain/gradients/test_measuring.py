@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ pytest.importorskip("yaml", reason="pyyaml is not installed")
 from cobasim.errors import InputError
 from cobasim.gradients import read_measured_gradients, write_measured
 from cobatrain.exact import exact_log_rates
-from cobatrain.gradients import GradientOptions, measure_gradients, plan_steps
+from cobatrain.gradients import GradientOptions, decide, measure_gradients, plan_steps
 from cobatrain.gradients.alternatives import alternatives_of
 from cobatrain.gradients.per_prompt import logit_gradients, trained_parameters
 
@@ -58,15 +59,15 @@ def test_a_measurement_leaves_everything_as_it_was_and_is_the_same_again(learner
         told.setdefault(what, []).append(number)
         assert number <= total
 
-    one = measure_gradients(learner, OPTIONS, done)
-    assert list(told) == ["metric", "groups", "directions", "features"]
+    one = measure_gradients(learner, decide(learner, OPTIONS), done)
+    assert list(told) == ["rollouts of groups", "metric", "groups", "directions", "features"]
     for phase in ("metric", "groups", "features"):
         assert told[phase] == list(range(1, len(told[phase]) + 1))
     assert told["directions"] == sorted(told["directions"])
     for parameter, old in zip(learner.model.parameters(), before, strict=True):
         assert torch.equal(parameter, old)
         assert parameter.grad is None
-    again = measure_gradients(learner, OPTIONS)
+    again = measure_gradients(learner, decide(learner, OPTIONS))
     write_measured(one.measured, tmp_path / "a.npz")
     write_measured(again.measured, tmp_path / "b.npz")
     first, second = (read_measured_gradients(tmp_path / name) for name in ("a.npz", "b.npz"))
@@ -136,14 +137,14 @@ def test_gradients_do_not_depend_on_how_many_are_computed_at_once(learner, monke
 
 
 def test_a_later_step_of_the_same_prompts(learner):
-    first = measure_gradients(learner, OPTIONS).measured
+    first = measure_gradients(learner, decide(learner, OPTIONS)).measured
     options = GradientOptions(groups=24, rollouts=8, plain_rank=8, like=first).settled()
     assert (options.prompts, options.dim, options.rank) == (60, 4096, 32)
     with torch.no_grad():
         for parameter in learner.model.parameters():
             parameter.mul_(1.02)
     try:
-        later = measure_gradients(learner, options, step=7).measured
+        later = measure_gradients(learner, decide(learner, options), step=7).measured
     finally:
         with torch.no_grad():
             for parameter in learner.model.parameters():
@@ -159,15 +160,17 @@ def test_a_later_step_of_the_same_prompts(learner):
 
 def test_the_cost_is_said_beforehand(learner, monkeypatch):
     """Passes over those of a step: alternatives, those of the directions, and groups twice."""
-    found = measure_gradients(learner, OPTIONS).measured
+    found = measure_gradients(learner, decide(learner, OPTIONS)).measured
     passes = found.odds.size + min(found.odds.size, 6 * 32) + 2 * 24 * 8
-    steps = plan_steps(learner, OPTIONS)
+    steps = plan_steps(learner, decide(learner, OPTIONS))
     assert steps == pytest.approx(passes / learner.config.loop.total_budget, rel=0.2)
     monkeypatch.setattr("cobatrain.gradients.planning.free_memory", lambda: 1e-3)
-    with pytest.raises(InputError, match=r"need about 0.\d GiB of memory, 0.0 are free: lower"):
-        plan_steps(learner, OPTIONS)
+    with pytest.raises(InputError, match=r"needs about 0.\d GiB of memory, 0.0 are free: lower"):
+        plan_steps(learner, decide(learner, OPTIONS))
+    with pytest.raises(InputError, match=r"needs about \d.* are free: lower"):
+        plan_steps(learner, decide(learner, replace(OPTIONS, method="rollouts")))
     monkeypatch.setattr("cobatrain.gradients.planning.free_memory", lambda: None)
-    assert plan_steps(learner, OPTIONS) == steps
+    assert plan_steps(learner, decide(learner, OPTIONS)) == steps
 
 
 def test_other_rollouts_are_sampled_than_those_of_the_run(learner):
@@ -177,14 +180,34 @@ def test_other_rollouts_are_sampled_than_those_of_the_run(learner):
     assert apart != own
 
 
+def test_what_is_not_like_the_earlier_measurement(learner):
+    """Another task, another model, other held-out prompts; said before anything is measured."""
+    first = measure_gradients(learner, decide(learner, OPTIONS)).measured
+    cases = {
+        "another task": {"task fingerprint": "x"},
+        "another model: some, with 7 parameters": {"model": "some", "parameters of the model": 7},
+    }
+    for words, changes in cases.items():
+        other = replace(first, info=first.info | changes)
+        with pytest.raises(InputError, match=words):
+            decide(learner, GradientOptions(like=other).settled())
+    other = replace(first, heldout=np.arange(80) >= 70)
+    with pytest.raises(InputError, match=r"70 training and 10 held-out.*evaluation.prompts"):
+        decide(learner, GradientOptions(like=other).settled())
+
+
 def test_what_cannot_be_measured(learner):
+    with pytest.raises(InputError, match="--rest must divide --dim: 100 does not divide 4,096"):
+        decide(learner, replace(OPTIONS, rest=100))
+    with pytest.raises(InputError, match=r"only \d+ of 4 prompts have pass rates"):
+        measure_gradients(learner, decide(learner, replace(OPTIONS, prompts=4)))
     with pytest.raises(InputError, match="at least 4 rollouts"):
-        measure_gradients(learner, GradientOptions(prompts=60, rollouts=3))
+        decide(learner, GradientOptions(prompts=60, rollouts=3))
     for parameter in learner.model.parameters():
         parameter.requires_grad_(False)
     try:
         with pytest.raises(InputError, match="all are frozen"):
-            measure_gradients(learner, OPTIONS)
+            decide(learner, OPTIONS)
     finally:
         for parameter in learner.model.parameters():
             parameter.requires_grad_(True)

@@ -19,9 +19,10 @@ from cobatrain.exact import exact_log_rates
 from cobatrain.gradients import (
     CountSketch,
     GradientOptions,
+    Ledger,
+    decide,
     measure_gradients,
     plan_steps,
-    with_method,
 )
 from cobatrain.gradients.chosen import choose
 from cobatrain.gradients.metric import Metric
@@ -33,6 +34,7 @@ from cobatrain.gradients.per_prompt import (
 )
 from cobatrain.gradients.prompt_rollouts import sample_prompts
 from cobatrain.gradients.rollout_features import RolloutFeatures, difference, split
+from cobatrain.gradients.tools import Tools
 
 OPTIONS = GradientOptions(
     method="rollouts", prompts=60, groups=24, rollouts=8, dim=4096, rank=32, plain_rank=8
@@ -105,7 +107,7 @@ def flat(parts) -> np.ndarray:
 
 def test_more_rollouts_come_nearer_to_the_exact_features(learner):
     """In the plain metric: mean inner products, squared lengths and rates of all prompts."""
-    options = GradientOptions(prompts=60, dim=4096, rank=60, plain_rank=60)
+    options = GradientOptions(method="rollouts", prompts=60, dim=4096, rank=60, plain_rank=60)
     chosen = choose(learner, options)
     parameters = trained_parameters(learner.model)
     sketch = CountSketch([p.numel() for p in parameters], 4096, 0)
@@ -122,12 +124,11 @@ def test_more_rollouts_come_nearer_to_the_exact_features(learner):
     off = ~np.eye(rates.size, dtype=np.bool_)
     agree = []
     for count in (8, 32, 256):
-        sampled = sample_prompts(learner, chosen, count, lambda what, done, total: None)
+        tools = Tools(learner, decide(learner, replace(options, rollouts=count)), Ledger())
+        sampled = sample_prompts(tools, "rollouts", chosen.sets())
         spread = np.sqrt(count * rates * (1 - rates))
         assert abs((sampled.passes - count * rates).sum()) < 5 * np.sqrt((spread**2).sum())
-        found = RolloutFeatures(learner, options, sketch, plain, chosen, sampled).measure(
-            lambda what, done, total: None
-        )
+        found = RolloutFeatures(tools, plain, sampled).measure()
         some = np.flatnonzero(sampled.measurable)
         stored = found.coordinates[some].astype(np.float64)
         inner, pairs = stored @ stored.T, off[np.ix_(some, some)]
@@ -151,8 +152,8 @@ def test_a_file_from_rollouts_is_a_world(learner, tmp_path):
         told.setdefault(what, []).append(number)
         assert number <= total
 
-    found = measure_gradients(learner, OPTIONS, done)
-    assert list(told) == ["rollouts", "metric", "groups", "features"]
+    found = measure_gradients(learner, decide(learner, OPTIONS), done)
+    assert list(told) == ["rollouts", "rollouts of groups", "metric", "groups", "features"]
     assert told["rollouts"][-1] == 80
     info = found.measured.info
     assert told["features"] == list(range(1, info["prompts whose features were measured"] + 1))
@@ -177,32 +178,33 @@ def test_a_file_from_rollouts_is_a_world(learner, tmp_path):
 
 
 def test_a_task_with_a_judge_is_measured_with_rollouts(judged):
-    settled, why = with_method(judged, GradientOptions(prompts=60))
-    assert settled.method == "rollouts"
-    assert "not an exact match" in why
+    decision = decide(judged, replace(OPTIONS, method="auto"))
+    assert decision.options.method == "rollouts"
+    assert "not an exact match" in decision.why
     with pytest.raises(InputError, match=r"--method exact: .*not an exact match"):
-        measure_gradients(judged, replace(OPTIONS, method="exact"))
-    first = measure_gradients(judged, replace(OPTIONS, method="auto")).measured
-    assert first.info["why this method"] == why
+        decide(judged, replace(OPTIONS, method="exact"))
+    first = measure_gradients(judged, decision).measured
+    assert first.info["why this method"] == decision.why
     assert first.rate.mean() > 0.3
     later = replace(OPTIONS, method="auto", like=first).settled()
-    again = measure_gradients(judged, later, step=3).measured
+    again = measure_gradients(judged, decide(judged, later), step=3).measured
     for name in ("prompt", "position", "token", "level"):
         np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
     assert first.noise.size == again.noise.size == 32
 
 
 def test_exact_where_one_answer_passes(learner):
-    settled, why = with_method(learner, GradientOptions(prompts=60))
-    assert settled.method == "exact"
-    assert "one answer passes" in why
-    assert with_method(learner, OPTIONS)[0].method == "rollouts"
+    decision = decide(learner, GradientOptions(prompts=60))
+    assert decision.options.method == "exact"
+    assert decision.answers is not None
+    assert "one answer passes" in decision.why
+    assert decide(learner, OPTIONS).options.method == "rollouts"
 
 
 def test_costs_are_those_of_the_method(learner):
     total = learner.config.loop.total_budget
     groups = 2 * 24 * 8
-    assert plan_steps(learner, OPTIONS) == pytest.approx((80 * 8 + groups) / total)
+    assert plan_steps(learner, decide(learner, OPTIONS)) == pytest.approx((80 * 8 + groups) / total)
 
 
 @pytest.mark.parametrize("method", ["exact", "rollouts"])
@@ -210,7 +212,7 @@ def test_some_of_the_parameters(learner, method):
     options = replace(OPTIONS, method=method, parameters=r"layers\.1\.")
     names = [name for name, _ in learner.model.named_parameters() if "layers.1." in name]
     size = sum(p.numel() for name, p in learner.model.named_parameters() if name in names)
-    info = measure_gradients(learner, options).measured.info
+    info = measure_gradients(learner, decide(learner, options)).measured.info
     assert (info["parameters"], info["parameters measured"]) == (size, r"layers\.1\.")
     assert all(p.requires_grad for p in learner.model.parameters())
 
@@ -223,7 +225,9 @@ def test_parameters_that_are_not_there(learner):
 
 
 def test_like_keeps_the_method_and_the_parameters(learner):
-    first = measure_gradients(learner, replace(OPTIONS, parameters="layers")).measured
+    first = measure_gradients(
+        learner, decide(learner, replace(OPTIONS, parameters="layers"))
+    ).measured
     settled = GradientOptions(like=first).settled()
     assert (settled.method, settled.parameters) == ("rollouts", "layers")
     with pytest.raises(InputError, match="measured with --method rollouts, not exact"):
@@ -234,9 +238,9 @@ def test_like_keeps_the_method_and_the_parameters(learner):
 
 def test_too_few_rollouts_say_so(learner):
     with pytest.raises(InputError, match="at least 4 rollouts"):
-        measure_gradients(learner, replace(OPTIONS, rollouts=3))
+        decide(learner, replace(OPTIONS, rollouts=3))
     with pytest.raises(InputError, match=r"two passes and two failures in 4 rollouts.*--rollouts"):
-        measure_gradients(learner, replace(OPTIONS, prompts=2, rollouts=4, seed=1))
+        measure_gradients(learner, decide(learner, replace(OPTIONS, prompts=2, rollouts=4, seed=1)))
 
 
 def test_held_out_prompts_are_sampled_apart_too(learner):
@@ -272,4 +276,3 @@ def test_the_command_says_what_could_not_be_measured(cobatrain, tmp_path, learne
     bad = cobatrain(*common, "--out", tmp_path / "h.npz", "--parameters", "nowhere")
     assert (bad.code, bad.out) == (2, "")
     assert "found in no name" in bad.err
-    assert "method exact: one answer passes" in bad.err
