@@ -53,7 +53,7 @@ class PartsMeter:
         self._seed, self._updates = seed, 0
         sizes = [_local(p).numel() for p in model.parameters() if p.requires_grad]
         own_seed = seed * 4096 + parallel.rank if parallel.sharded else seed * 4096
-        self._sketch = CountSketch(sizes, DIM, own_seed, keep=sum(sizes))
+        self._sketch = CountSketch(sizes, DIM, own_seed)
         self._quarters: Quarters | None = None
         self._marks: list[Tensor] = []
 

@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from cobasim.errors import InputError
-from cobatrain.sketch import CountSketch
+from cobatrain.sketch import CountSketch, add_gathered, add_rows
 
 SIZES = [7, 300, 64, 1]
 
@@ -27,9 +27,23 @@ def test_it_is_linear_and_fixed_by_its_seed():
     sketch = CountSketch(SIZES, 64, seed=3)
     both = sketch.sketch([2.0 * a - b for a, b in zip(one, two, strict=True)])
     torch.testing.assert_close(both, 2.0 * sketch.sketch(one) - sketch.sketch(two))
-    again = CountSketch(SIZES, 64, seed=3, keep=0)  # draws its signs anew every time
+    again = CountSketch(SIZES, 64, seed=3)
     torch.testing.assert_close(again.sketch(one), sketch.sketch(one), rtol=0, atol=0)
     assert not torch.equal(CountSketch(SIZES, 64, seed=4).sketch(one), sketch.sketch(one))
+
+
+@pytest.mark.parametrize("dim", [1, 16, 50, 1000])
+@pytest.mark.parametrize("at_once", [1, 100, 2**20])
+def test_the_way_of_a_gpu_gives_the_same(monkeypatch, dim, at_once):
+    monkeypatch.setattr("cobatrain.sketch.GATHERED", at_once)
+    sketch = CountSketch(SIZES, dim, seed=3)
+    for number, size in enumerate(SIZES):
+        rows = torch.randn(3, size, generator=torch.Generator().manual_seed(number)).double()
+        totals = [torch.ones(3, dim, dtype=torch.float64) for _ in range(2)]
+        drawn = sketch.drawn(number, rows.device)
+        for total, add in zip(totals, (add_rows, add_gathered), strict=True):
+            add(total, rows, *drawn)
+        torch.testing.assert_close(*totals)
 
 
 def test_parameters_of_several_ranks_add_up():
