@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from cobatrain.config import TrainConfig
 
 _FLOAT32 = 4
-_CHUNK_COPIES = 3  # in float32: scaled logits, probabilities or their products, the gradient
 
 
 @dataclass(frozen=True)
@@ -142,7 +141,8 @@ def _head(config: TrainConfig, shape: ModelShape, width: Widths, tokens: int) ->
     hidden = tokens * width.stream * shape.hidden  # gradient of the hidden states
     checkpointing = config.update.gradient_checkpointing
     kept = kept_bytes(shape, width, checkpointing=checkpointing) + head_bytes(shape, width)
-    chunk = (width.products + _CHUNK_COPIES * _FLOAT32) * logits
+    copies = 1 if width.products == _FLOAT32 else 2  # in float32: scaled, and their probabilities
+    chunk = (width.products + copies * _FLOAT32) * logits
     parts = {"activations": tokens * kept, "logits": chunk + hidden}
     if width.sharded:
         parts["copies"] = width.products * (shape.root + shape.layer + 2 * shape.head)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 from weakref import WeakSet
 
 import torch
@@ -124,7 +125,10 @@ def _by_chunks(
     """Log-probs and entropies, (n, 2), of n positions, ``rows`` at a time."""
 
     def part(chunk: Tensor, target: Tensor) -> Tensor:
-        return _select(logits_of(chunk), target, temperature)
+        chosen, entropy = _Chosen.apply(  # type: ignore[no-untyped-call]
+            logits_of(chunk), target, temperature
+        )
+        return torch.stack([chosen, entropy], dim=-1)
 
     recompute = len(states) > rows and torch.is_grad_enabled()
     found = []
@@ -137,16 +141,43 @@ def _by_chunks(
     return torch.cat(found)
 
 
-def _select(logits: Tensor, targets: Tensor, temperature: float) -> Tensor:
-    scaled = logits if logits.dtype == torch.float64 else logits.float()
-    if temperature != 1.0:
-        scaled = scaled / temperature
-    normaliser = scaled.logsumexp(dim=-1)
-    chosen = scaled.gather(-1, targets[:, None]).squeeze(-1) - normaliser
-    with torch.no_grad():
-        probability = (scaled - normaliser[:, None]).exp()
-        entropy = normaliser - (probability * scaled).sum(dim=-1)
-    return torch.stack([chosen, entropy], dim=-1)
+class _Chosen(torch.autograd.Function):
+    """Log-probs of targets (n,) and entropies (n,) from logits (n, V).
+
+    Autograd's own way keeps or makes five float32 copies of the logits; this one needs the logits
+    and one copy: d log p_y / d z_v = ([v = y] - p_v) / T.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Tensor, targets: Tensor, temperature: float
+    ) -> tuple[Tensor, Tensor]:
+        scaled = _scaled(logits, temperature)
+        normaliser = scaled.logsumexp(dim=-1)
+        chosen = scaled.gather(-1, targets[:, None]).squeeze(-1) - normaliser
+        probability = (scaled - normaliser[:, None]).exp_()
+        entropy = normaliser - probability.mul_(scaled).sum(dim=-1)
+        ctx.save_for_backward(logits, targets, normaliser)
+        ctx.temperature = temperature
+        ctx.mark_non_differentiable(entropy)
+        return chosen, entropy
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        logits, targets, normaliser = ctx.saved_tensors
+        given = gradients[0][:, None]
+        scaled = _scaled(logits, ctx.temperature)
+        found = torch.sub(
+            scaled, normaliser[:, None], out=None if scaled is logits else scaled
+        ).exp_()
+        found.mul_(-given).scatter_add_(-1, targets[:, None], given).div_(ctx.temperature)
+        return found.to(logits.dtype), None, None
+
+
+def _scaled(logits: Tensor, temperature: float) -> Tensor:
+    """In float32 at least; the logits themselves if nothing is to be done."""
+    wide = logits if logits.dtype == torch.float64 else logits.float()
+    return wide if temperature == 1.0 else wide / temperature
 
 
 def _keeps_logits(model: nn.Module) -> bool:

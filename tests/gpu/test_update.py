@@ -66,9 +66,8 @@ def test_chunks_of_logits_need_less_memory(model, bf16):
     settings = {"bf16": bf16, "micro_tokens": 16_384}
     whole = taken(model, batch, "cuda", logit_chunk=WHOLE, **settings)
     chunks = taken(model, batch, "cuda", logit_chunk=2**24, **settings)
-    logits = int(batch.lengths.sum()) * VOCABULARY * 4
     print(f"peak {whole.peak / 2**30:.2f} GiB whole, {chunks.peak / 2**30:.2f} GiB by chunks")
-    assert whole.peak - chunks.peak > 2 * logits
+    assert chunks.peak < whole.peak / 2
     assert apart(chunks.gradient, whole.gradient) < (2e-2 if bf16 else 1e-4)
 
 

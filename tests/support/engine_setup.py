@@ -48,7 +48,8 @@ def shake(model, seed: int, scale: float = 0.05) -> None:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=scale)
+            noise = torch.randn(parameter.shape, generator=generator)
+            parameter.add_(noise.to(parameter.device), alpha=scale)
 
 
 def largest_difference(model, prompts, rollouts: Rollouts, temperature: float = 1.0) -> float:

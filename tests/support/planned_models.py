@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 
+import numpy as np
 import torch
 
 from cobatrain.config import TrainConfig, load_config
+from cobatrain.update import LOGIT_CHUNK, MicroBatch, token_log_probs
 
 MODES = {"float32": ("float32", False), "bfloat16": ("bfloat16", False), "mixed": ("float32", True)}
 """Type of the weights, and whether autocast is on."""
@@ -59,7 +61,9 @@ def kept_for_backward(model, mode: str, tokens: int) -> int:
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
 
-def tracked_peak(model, mode: str, rows: int, tokens: int, *, checkpointing: bool) -> int:
+def tracked_peak(
+    model, mode: str, rows: int, tokens: int, *, checkpointing: bool, chunk: int = LOGIT_CHUNK
+) -> int:
     """Bytes of all tensors at the peak of a second update, followed allocation by allocation."""
     from torch.distributed._tools.mem_tracker import MemTracker
 
@@ -67,13 +71,17 @@ def tracked_peak(model, mode: str, rows: int, tokens: int, *, checkpointing: boo
     if checkpointing:
         model.train()
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    ids = torch.zeros((rows, tokens), dtype=torch.long)
+    micro = MicroBatch(
+        rows=np.arange(rows),
+        first=0,
+        tokens=torch.zeros((rows, tokens), dtype=torch.long),
+        mask=torch.ones((rows, tokens - 1), dtype=torch.bool),
+        engine=torch.zeros((rows, tokens - 1), dtype=torch.float64),
+    )
 
     def backward() -> None:
-        hidden = hidden_states(model, mode, ids)
-        with autocast(mode):
-            logits = torch.nn.functional.linear(hidden, model.lm_head.weight)
-        logits.float().logsumexp(dim=-1).sum().backward()
+        log_probs, _ = token_log_probs(model, micro, 1.0, MODES[mode][1], chunk)
+        log_probs.sum().backward()
 
     backward()
     optimiser.step()

@@ -21,3 +21,14 @@ def test_the_peak_of_an_update_is_that_of_its_tensors(kind, mode, checkpointing)
     planned = planned_update_bytes(planned_config(mode, flag), shape_of(model), tokens=2 * 512)
     tracked = tracked_peak(model, mode, 2, 512, checkpointing=checkpointing)
     assert tracked <= planned <= 1.12 * tracked
+
+
+@pytest.mark.parametrize("chunk", [2**26, 2**23])
+@pytest.mark.parametrize("mode", MODES)
+def test_the_peak_where_logits_make_it(mode, chunk):
+    sizes = {"hidden_size": 128, "intermediate_size": 256, "vocab_size": 30_000}
+    model = small_model("qwen3", mode, num_hidden_layers=2, **sizes)
+    config = planned_config(mode, f"update.logit_chunk={chunk}")
+    planned = planned_update_bytes(config, shape_of(model), tokens=2 * 512)
+    tracked = tracked_peak(model, mode, 2, 512, checkpointing=False, chunk=chunk)
+    assert tracked <= planned <= 1.12 * tracked
