@@ -11,7 +11,7 @@ set -euo pipefail
 out=$1 jobs=$2
 settings=(--set engine.name=transformers --set engine.subprocess=false --set evaluation.samples=8
   --set checkpoint.every=20)
-measured=(--method rollouts --prompts 256 --groups 96 --rollouts 16 --rank 256)
+measured=(--method rollouts --prompts 128 --groups 96 --rollouts 16 --rank 256)
 arms=(--allocators uniform,knapsack,coba,signal,signal-skip --weightings rollout,prompt)
 cobatrain=${COBATRAIN:-cobatrain}
 mkdir -p "$out"
