@@ -205,29 +205,45 @@ def _sentences(found: Measurement, rollouts: int, batch: int) -> list[str]:
     from cobatrain.gradients.group import mixed_prompts
 
     parts, info = found.parts.overall, found.measured.info
-    fewest = parts.fewest_prompts(rollouts)
     rates = found.measured.rate[~found.measured.heldout]
     rates = rates[mixed_prompts(rates)]
     ratio = GradientParts.from_advantages(
         parts.within.value, parts.own.value, parts.shared.value, float((rates * (1 - rates)).mean())
     ).ratio
+    if parts.own.low > 0:
+        follows = [
+            f"own / within is {parts.ratio:.2g}; in units of moves that is a `ratio` of "
+            f"{ratio:.2g} for signal (--set parameters.ratio={ratio:.2g})",
+            _verdict(parts.fewest_prompts(rollouts), rollouts, batch),
+        ]
+    else:
+        follows = [
+            f"own / within is not known: with {parts.prompts} mixed prompts a prompt's own part "
+            "cannot be told from 0. Measure more groups (--groups, --prompts), or with more "
+            "rollouts each (--rollouts)"
+        ]
+    return [
+        *_of_method(info),
+        *follows,
+        f"an inner product of two features has an error of {info['sketch']['error']:.1%} of their "
+        f"lengths from the sketch; {info['rank']} directions keep "
+        f"{info['share of squared length kept']:.0%} of the squared lengths",
+        f"took {info['seconds']:.0f} s",
+    ]
+
+
+def _verdict(fewest: float, rollouts: int, batch: int) -> str:
+    """What the number of prompts at which concentration starts to hurt means for the run."""
     verdict = (
         f"the run's {batch} are fewer: concentrating rollouts on some prompts adds more noise than "
         "it removes"
         if batch < fewest
         else f"the run's {batch} are more: rollouts may be concentrated until 1 / sum w^2 is that"
     )
-    return [
-        *_of_method(info),
-        f"own / within is {parts.ratio:.2g}; in units of moves that is a `ratio` of {ratio:.2g} "
-        f"for signal (--set parameters.ratio={ratio:.2g})",
+    return (
         f"with {rollouts} rollouts a step, what is a prompt's own outweighs the rollouts' noise "
-        f"below {fewest:.0f} prompts; {verdict}",
-        f"an inner product of two features has an error of {info['sketch']['error']:.1%} of their "
-        f"lengths from the sketch; {info['rank']} directions keep "
-        f"{info['share of squared length kept']:.0%} of the squared lengths",
-        f"took {info['seconds']:.0f} s",
-    ]
+        f"below {fewest:.0f} prompts; {verdict}"
+    )
 
 
 def _of_method(info: dict[str, Any]) -> list[str]:

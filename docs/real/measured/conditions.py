@@ -22,9 +22,12 @@ from typing import Any
 import numpy as np
 
 from cobasim.records import Run, read_archive, read_run
-from cobasim.runs import BASELINE, CompareConfig, execute_row, in_parallel, plan
+from cobasim.runs import BASELINE, CompareConfig, execute_row, in_parallel, plan, settle
 from cobasim.scores import final_accuracy, mean_interval
+from cobasim.settings import validated
+from cobasim.world import WORLD_DEFAULTS
 from cobatrain.comparison import Plan, norm_of_second_half, predicted, run_directory
+from cobatrain.comparison.translation import TAKEN_OVER
 from cobatrain.config import load_config
 
 HERE = Path(__file__).parent
@@ -93,16 +96,20 @@ def differences(rows: Rows) -> dict[str, dict[str, dict[str, float]]]:
     return found
 
 
-def predict(files: str, model: str, names: list[str], seeds: int, world: dict[str, Any]) -> Any:
-    """Predictions of conditions, from files of measured gradients."""
+def predict(
+    files: str | None, model: str, names: list[str], seeds: int, world: dict[str, Any]
+) -> Any:
+    """Predictions of conditions, from files of measured gradients or by a usual world."""
     found = {}
     for name in names:
-        scaled = dict(world)
-        real = plan_of(name, model, 1)
-        if "learning_rate" in world:  # fitted at the config's: follows the condition's
-            usual = load_config(CONFIG).update.learning_rate
-            scaled["learning_rate"] *= real.config.update.learning_rate / usual
-        config: CompareConfig = predicted(real, files, seeds, scaled)
+        real = plan_of(name, model, seeds)
+        if files is None:
+            config = usual(real, seeds, world)
+        else:
+            scaled = dict(world)
+            if "learning_rate" in world:  # fitted at the config's
+                scaled["learning_rate"] *= rate_factor(real)
+            config = predicted(real, files, seeds, scaled)
         runs = [(run, norm_of_second_half) for run in plan(config)]
         rows: Rows = {}
         for row in in_parallel(execute_row, runs, ordered=True):
@@ -110,8 +117,42 @@ def predict(files: str, model: str, names: list[str], seeds: int, world: dict[st
             at[row["seed"]] = row["final_heldout"], row["norm"]
         found[name] = differences(rows)
         print(name, json.dumps(found[name]["rollout"]["coba"]), flush=True)
-    digests = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files.split(",")]
+    digests = [
+        hashlib.sha256(Path(file).read_bytes()).hexdigest()
+        for file in ([] if files is None else files.split(","))
+    ]
     return {"measured": digests, "world": world, "seeds": seeds, "conditions": found}
+
+
+def rate_factor(real: Plan) -> float:
+    """The learning rate of a condition over the config's."""
+    return real.config.update.learning_rate / load_config(CONFIG).update.learning_rate
+
+
+def usual(real: Plan, seeds: int, world: dict[str, Any]) -> CompareConfig:
+    """The same loop in a world that knows the pass rates of the pool and no gradients.
+
+    ``world`` is its kind and what was fitted, if anything was. Learning rates have no units in
+    common: at the config's the world has its own, and a condition's differs by the same factor.
+    """
+    config = real.config
+    loop = config.loop.model_dump()
+    rate = world.get("learning_rate", WORLD_DEFAULTS[world["world"]]["learning_rate"])
+    values = settle(
+        "quick",
+        {
+            **{name: loop[name] for name in loop if f"loop.{name}" in TAKEN_OVER},
+            **world,
+            "learning_rate": rate * rate_factor(real),
+            "update": config.update.advantage,
+            "pass_rates": str(HERE / "initial-pass-rates.csv"),
+            "reading": {"limit": int(config.task["train_size"])},
+        },
+        allocators=real.allocators,
+        weightings=real.weightings,
+        seeds=seeds,
+    )
+    return validated(CompareConfig, values)
 
 
 def finished(folder: Path, name: str, model: str, seeds: int) -> dict[tuple[str, str, int], Run]:
@@ -231,6 +272,8 @@ def main() -> None:
     names = args.conditions.split(",") if args.conditions else list(CONDITIONS)
     if args.what == "predict":
         world = {k: json.loads(v) for k, _, v in (s.partition("=") for s in args.settings)}
+        if args.measured is None and "world" not in world:
+            parser.error("predict needs --measured FILE, or --set world='\"logistic\"'")
         found = predict(args.measured, args.model, names, args.seeds or 16, world)
         args.out.write_text(json.dumps(found, indent=1) + "\n")
     elif args.what == "commands":
