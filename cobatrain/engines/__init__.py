@@ -16,10 +16,13 @@ from cobatrain.engines.process import SubprocessEngine
 from cobatrain.engines.registry import ENGINES, make_engine
 from cobatrain.engines.rollouts import Rollouts
 from cobatrain.engines.sampling import sample
+from cobatrain.engines.syncing import sync_engines
 from cobatrain.engines.vllm_engine import VllmEngine
+from cobatrain.engines.weights import PART_BYTES
 
 __all__ = [
     "ENGINES",
+    "PART_BYTES",
     "Engine",
     "EngineConfig",
     "EngineError",
@@ -31,4 +34,5 @@ __all__ = [
     "end_token_ids",
     "make_engine",
     "sample",
+    "sync_engines",
 ]

@@ -37,3 +37,14 @@ def stored_names(model_path: str | Path) -> set[str]:
             size = int.from_bytes(stream.read(8), "little")
             names |= set(json.loads(stream.read(size)))
     return names - {"__metadata__"}
+
+
+def weight_dtype(dtype: str, model_path: str | Path) -> str | None:
+    """The type of an engine's weights: ``dtype``, or for ``auto`` what the folder declares,
+    if it does."""
+    if dtype != "auto":
+        return dtype
+    file = Path(model_path) / "config.json"
+    declared = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    found = declared.get("dtype") or declared.get("torch_dtype")
+    return None if found is None else str(found)

@@ -8,22 +8,23 @@ safetensors file in a folder in shared memory, which is removed with the child.
 """
 
 import os
+import shutil
 import signal
 import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
+
+import torch
 
 from cobatrain.engines.base import CLOSED, BaseEngine, EngineError
 from cobatrain.engines.config import EngineConfig
+from cobatrain.engines.model_folder import weight_dtype
 from cobatrain.engines.requests import Request
 from cobatrain.engines.rollouts import Rollouts
 from cobatrain.engines.weights import make_exchange_folder, named_weights, write_weights
 from cobatrain.processes import Child, ChildDied, ChildLate, ChildSettings
-
-if TYPE_CHECKING:
-    import torch
 
 _CLOSE_SECONDS = 10.0
 _LOG_LINES = 20  # of the child's log, in an error
@@ -56,6 +57,8 @@ class SubprocessEngine(BaseEngine):
         self.exchange_folder = make_exchange_folder()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the engine)
         self._broken: str | None = None
+        dtype = weight_dtype(config.dtype, model_path)
+        self._dtype = None if dtype is None else getattr(torch, dtype)
         self._child = Child(
             "cobatrain.engines.process_service:serve",
             ChildSettings(
@@ -82,16 +85,35 @@ class SubprocessEngine(BaseEngine):
         rollouts: Rollouts = self._call("generate", (request,))
         return rollouts
 
-    def sync(self, model: "torch.nn.Module | Mapping[str, torch.Tensor]") -> float:
+    def sync(self, model: torch.nn.Module | Mapping[str, torch.Tensor]) -> float:
         """See `Engine.sync`; the weights pass through a file in shared memory."""
         start = time.perf_counter()
-        self.check_open()
-        path = write_weights(self.exchange_folder, named_weights(model))
+        folder = self.write(model)
         try:
-            self._call("sync_from", (str(path),))
+            self.sync_from(folder)
         finally:
-            path.unlink(missing_ok=True)
+            self.forget()
         return time.perf_counter() - start
+
+    def write(
+        self, model: torch.nn.Module | Mapping[str, torch.Tensor], *, keep: bool = True
+    ) -> Path:
+        """Put the weights, in the engine's type, where engine processes can read them.
+
+        Returns the folder. Collective for a sharded model; with ``keep`` false this rank takes part
+        and writes nothing.
+        """
+        self.check_open()
+        weights = named_weights(model, self._dtype)
+        return write_weights(self.exchange_folder, weights, keep=keep)
+
+    def sync_from(self, folder: Path) -> None:
+        """Overwrite the engine's weights with those that an engine of this machine wrote."""
+        self._call("sync_from", (str(folder),))
+
+    def forget(self) -> None:
+        """Remove what ``write`` wrote."""
+        shutil.rmtree(self.exchange_folder / "weights", ignore_errors=True)
 
     def sleep(self) -> None:
         """See `Engine.sleep`."""

@@ -1,12 +1,11 @@
 """From an `EngineConfig` to what vLLM reads: its environment and the arguments of vllm.LLM."""
 
-import json
 import os
 import secrets
-from pathlib import Path
 from typing import Any
 
 from cobatrain.engines.config import EngineConfig
+from cobatrain.engines.model_folder import weight_dtype
 
 WORKER = "cobatrain.engines.vllm_worker.WeightSync"
 """The class that vLLM mixes into its workers."""
@@ -26,7 +25,8 @@ def llm_arguments(config: EngineConfig, model_path: str, on_cpu: bool) -> dict[s
     """Translate the config into arguments of vllm.LLM."""
     arguments: dict[str, Any] = {
         "model": model_path,
-        "dtype": _dtype(config, model_path),
+        # vLLM's own `auto` makes float32 a bfloat16
+        "dtype": weight_dtype(config.dtype, model_path) or "auto",
         "max_model_len": config.max_model_len,
         "max_num_seqs": config.max_num_seqs,
         "enable_prefix_caching": config.enable_prefix_caching,
@@ -55,11 +55,3 @@ def llm_arguments(config: EngineConfig, model_path: str, on_cpu: bool) -> dict[s
             "enable_sleep_mode": config.sleep_level > 0,
         }
     return arguments
-
-
-def _dtype(config: EngineConfig, model_path: str) -> str:
-    """Resolve `auto` to the checkpoint's dtype; vLLM's own `auto` makes float32 a bfloat16."""
-    if config.dtype != "auto":
-        return config.dtype
-    declared = json.loads((Path(model_path) / "config.json").read_text(encoding="utf-8"))
-    return str(declared.get("dtype") or declared.get("torch_dtype") or "auto")

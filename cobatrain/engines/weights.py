@@ -10,6 +10,9 @@ import torch
 
 from cobatrain.engines.base import EngineError
 
+PART_BYTES = 2**30
+"""Of weights on their way to another process: a file holds about so many."""
+
 _WRAPPER_PREFIXES = ("_orig_mod.", "_checkpoint_wrapped_module.", "_fsdp_wrapped_module.")
 
 
@@ -58,32 +61,67 @@ def make_exchange_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="cobatrain-weights-", dir=parent))
 
 
-def write_weights(folder: Path, weights: Iterator[tuple[str, torch.Tensor]]) -> Path:
-    """Write the weights to folder/weights.safetensors and return that path.
+def write_weights(
+    folder: Path, weights: Iterator[tuple[str, torch.Tensor]], *, keep: bool = True
+) -> Path:
+    """Write the weights below folder/weights, in safetensors files, and return that folder.
+
+    At most about 1 GiB of them is in this process's memory at a time. With ``keep`` false nothing
+    is written: this rank only takes part in gathering. Every tensor is gone through even after an
+    error, for the other ranks' sake.
 
     Raises:
         EngineError: the folder's file system has no room for them.
     """
+    target = folder / "weights"
+    shutil.rmtree(target, ignore_errors=True)
+    failure: Exception | None = None
+    part: dict[str, torch.Tensor] = {}
+    number = 0
+    for name, tensor in weights:
+        if not keep or failure is not None:
+            continue
+        part[name] = tensor.to("cpu").contiguous()
+        if _size(part) >= PART_BYTES:
+            failure = _write_part(part, target, number)
+            part, number = {}, number + 1
+    if part and failure is None:
+        failure = _write_part(part, target, number)
+    if failure is not None:
+        shutil.rmtree(target, ignore_errors=True)
+        raise failure
+    return target
+
+
+def _write_part(part: dict[str, torch.Tensor], target: Path, number: int) -> Exception | None:
+    """Write one file; what went wrong, if anything did."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    tensors = {name: tensor.to("cpu").contiguous() for name, tensor in weights}
-    needed = sum(t.numel() * t.element_size() for t in tensors.values())
-    path = folder / "weights.safetensors"
-    path.unlink(missing_ok=True)
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise EngineError(
-            f"the weights take {needed / 2**30:.2f} GiB, but {folder} has {free / 2**30:.2f} GiB "
-            f"free; enlarge /dev/shm (docker: --shm-size) or free memory"
-        )
-    save_file(tensors, path)
-    return path
+    try:
+        target.mkdir(exist_ok=True)
+        needed, free = _size(part), shutil.disk_usage(target).free
+        if needed > free:
+            return EngineError(
+                f"the next part of the weights takes {needed / 2**30:.2f} GiB, but {target.parent} "
+                f"has {free / 2**30:.2f} GiB free; enlarge /dev/shm (docker: --shm-size) or free "
+                "memory"
+            )
+        save_file(part, target / f"{number:05d}.safetensors")
+    except (OSError, SafetensorError) as error:
+        return EngineError(f"the weights could not be written to {target.parent}: {error}")
+    return None
 
 
-def read_weights(path: str | Path) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield (name, tensor) from a safetensors file, in the file's order, one at a time."""
+def _size(tensors: Mapping[str, torch.Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+
+
+def read_weights(folder: str | Path) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield (name, tensor) from what ``write_weights`` wrote, one at a time."""
     from safetensors import safe_open
 
-    with safe_open(str(path), framework="pt") as file:
-        for name in file.keys():  # noqa: SIM118 (not a dict: it has no iterator)
-            yield name, file.get_tensor(name)
+    for path in sorted(Path(folder).glob("*.safetensors")):
+        with safe_open(str(path), framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118 (not a dict: it has no iterator)
+                yield name, file.get_tensor(name)

@@ -11,7 +11,7 @@ import numpy as np
 from cobasim.arrays import IntArray
 from cobasim.gradients import GradientParts
 from cobatrain.config import TrainConfig
-from cobatrain.engines import Engine, Rollouts, end_token_ids
+from cobatrain.engines import Engine, Rollouts, end_token_ids, sync_engines
 from cobatrain.exact import ExactAnswers, check_exact, exact_answers
 from cobatrain.learner.exact_evaluation import ExactEvaluation
 from cobatrain.learner.heldout import evaluate_heldout
@@ -31,7 +31,6 @@ from cobatrain.parallel import (
     Single,
     load_optimiser,
     release_memory,
-    together,
     whole,
 )
 from cobatrain.tasks import Prompt, Task, passed
@@ -195,7 +194,7 @@ class LanguageModelLearner:
         trained = time.perf_counter()
         if not self.engine.shares_memory:
             release_memory()  # the engine is about to wake
-        seconds_sync = together(self.parallel, lambda: self.engine.sync(self.model))
+        seconds_sync = sync_engines(self.engine, self.model, self.parallel)
         self.step += 1
         numbers = {name: float(value) for name, value in metrics.items() if value is not None}
         parts = self.gradient_parts()
@@ -242,7 +241,7 @@ class LanguageModelLearner:
         if self.meter is not None:
             self.meter.load_state_dict(state["parts"])
         self.pending = Pending()
-        together(self.parallel, lambda: self.engine.sync(self.model))
+        sync_engines(self.engine, self.model, self.parallel)
 
     def _request(
         self,

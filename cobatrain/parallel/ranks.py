@@ -6,6 +6,7 @@ batch, over all ranks.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, TypeVar
 
@@ -26,6 +27,8 @@ class Parallel(Protocol):
 
     rank: int
     """Number of this rank, from 0."""
+    local_rank: int
+    """Its number on its own machine, from 0; ranks of a machine follow each other."""
     world: int
     """Number of ranks."""
     sharded: bool
@@ -48,6 +51,7 @@ class Single:
     """One process: nothing to do."""
 
     rank = 0
+    local_rank = 0
     world = 1
     sharded = False
 
@@ -77,6 +81,7 @@ class Ranks:
                 "cobatrain.parallel.start() first"
             )
         self.rank = dist.get_rank()
+        self.local_rank = int(os.environ.get("LOCAL_RANK", self.rank))
         self.world = dist.get_world_size()
         self.sharded = sharded
 

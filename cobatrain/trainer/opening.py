@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cobasim.errors import InputError
 from cobatrain.config import TrainConfig
-from cobatrain.engines import make_engine
+from cobatrain.engines import make_engine, sync_engines
 from cobatrain.learner import LanguageModelLearner, fitting_prompts, load_policy
 from cobatrain.parallel import (
     Parallel,
@@ -54,7 +54,7 @@ def open_learner(
         engine = together(
             ranks, lambda: hold.enter_context(make_engine(config.engine, config.model.path))
         )
-        together(ranks, lambda: engine.sync(loaded.model))
+        sync_engines(engine, loaded.model, ranks)
         learner = LanguageModelLearner(
             loaded.model,
             loaded.tokenizer,
