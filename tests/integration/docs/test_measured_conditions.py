@@ -12,6 +12,8 @@ pytest.importorskip("yaml", reason="pyyaml is not installed")
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "docs" / "real" / "measured"
+KNOWN = ["base", "group-4"]
+BEFORE = ["visits-20", "rate-3", "dr-grpo"]  # predicted before they were run
 
 
 @pytest.fixture(scope="module")
@@ -23,15 +25,17 @@ def conditions():
 
 
 @pytest.mark.parametrize(
-    ("file", "row"),
+    ("file", "names", "row"),
     [
-        ("predictions-linear.json", "| A: linear in the logit, one number fitted |"),
-        ("after-the-runs.json", "| B: linear in tokens, nothing fitted |"),
+        ("predictions-linear.json", KNOWN, "| A: linear in the logit, one number fitted |"),
+        ("after-the-runs.json", KNOWN, "| B: linear in tokens, nothing fitted |"),
+        ("predictions-linear.json", BEFORE, "| A, before the runs |"),
+        ("predictions-example.json", BEFORE, "| B, shipped, before the runs |"),
     ],
 )
-def test_agreement_is_as_the_docs_say(conditions, file, row):
+def test_agreement_is_as_the_docs_say(conditions, file, names, row):
     foretold = json.loads((FOLDER / file).read_text())["conditions"]
-    found = conditions.agreement(["base", "group-4"], foretold)
+    found = conditions.agreement(names, foretold)
     line = next(x for x in (ROOT / "docs/measured.md").read_text().splitlines() if row in x)
     said = [float(cell) for cell in line.split("|")[2:-1]]
     names = ("pairs told apart", "tau", "slope", "correlation", "signs wrong")
@@ -46,7 +50,7 @@ def test_every_condition_is_a_config(conditions):
 
 
 def test_archives_hold_whole_runs_and_no_paths_of_a_machine(conditions):
-    for name in ("base", "group-4"):
+    for name in (*KNOWN, *BEFORE):
         rows = conditions.archived(name)
         assert {len(at) for at in rows.values()} == {4}
         assert len(rows) == 12
