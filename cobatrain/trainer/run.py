@@ -17,6 +17,7 @@ from cobatrain.learner import SAMPLES, LanguageModelLearner, SampleFile
 from cobatrain.parallel import Parallel, joined, newest_checkpoint, on_first, together
 from cobatrain.planning import check_room
 from cobatrain.tasks import SelfCheck
+from cobatrain.trainer.coarse_weights import warn_of_coarse_weights
 from cobatrain.trainer.data_account import question_task, store_account
 from cobatrain.trainer.first_beliefs import first_counts
 from cobatrain.trainer.folder import (
@@ -75,6 +76,7 @@ def train(
             if not resume:
                 check_new(out)
             check_room(config, parallel.world, say)
+            warn_of_coarse_weights(config, say)
             if resume:
                 return _resumable(config, out, hold)
             prepare_if_missing(config, say=say)
