@@ -34,7 +34,7 @@ from cobatrain.parallel import (
     whole,
 )
 from cobatrain.tasks import Prompt, Task, passed
-from cobatrain.update import PartsMeter, make_optimiser, make_schedule, update
+from cobatrain.update import PartsMeter, make_optimiser, make_schedule, rehearse, update
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -207,6 +207,22 @@ class LanguageModelLearner:
             "reward": float(pending.rewards.mean()),
             "response_length": numbers["tokens"] / numbers["rollouts"],
         }
+
+    def rehearse(self) -> int:
+        """Run the largest micro-batch that an update may meet, with the engine asleep.
+
+        Returns its tokens; nothing is learned. Raises InputError if it does not fit.
+        """
+        self.engine.sleep()
+        response = self.config.sampling.max_tokens
+        longest = max(len(tokens) for tokens in self._tokens.values()) + response
+        try:
+            return rehearse(
+                self.model, self._update_config, longest, response, reference=self.reference
+            )
+        finally:
+            release_memory()
+            sync_engines(self.engine, self.model, self.parallel)
 
     def gradient_parts(self) -> GradientParts | None:
         """What gradients are made of, from the last steps; None if it is not (yet) measured."""

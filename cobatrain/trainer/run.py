@@ -87,6 +87,9 @@ def train(
             fingerprint = learner.task.fingerprint()
             if checkpoint is not None:
                 check_same_task(checkpoint, fingerprint)
+            if learner.model.device.type == "cuda":
+                tokens = learner.rehearse()
+                say(f"rehearsed an update: micro-batches of {tokens:,} tokens fit")
             known = config.pass_rates if state is None else None  # else the state knows more
             counts = together(parallel, lambda: first_counts(known, learner.task.train, say))
             rule = config.estimator

@@ -28,6 +28,7 @@ from cobatrain.update.losses import (
 )
 from cobatrain.update.meter import PartsMeter
 from cobatrain.update.optimiser import make_optimiser, make_schedule
+from cobatrain.update.rehearsal import rehearse
 from cobatrain.update.step import update
 from cobatrain.update.weighting import (
     WEIGHTINGS,
@@ -66,6 +67,7 @@ __all__ = [
     "mini_batches",
     "pad",
     "padding_share",
+    "rehearse",
     "rloo",
     "rollout_weights",
     "token_log_probs",

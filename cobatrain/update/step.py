@@ -26,6 +26,7 @@ from cobatrain.update.meter import PartsMeter
 from cobatrain.update.metrics import Sums, update_metrics
 from cobatrain.update.objective import Objective
 from cobatrain.update.plan import Plan, loss_terms, make_plan
+from cobatrain.update.rehearsal import update_mode
 
 Schedule = torch.optim.lr_scheduler.LRScheduler
 
@@ -89,28 +90,11 @@ def update(
     plan = make_plan(batch, terms, config, parallel, rng, quarter)
     sums = Sums(device)
     objective = Objective(model, reference, config, batch.temperature, terms, sums)
-    training = model.training
-    try:
-        model.train(config.gradient_checkpointing)
-        if config.gradient_checkpointing:
-            _enable_checkpointing(model)
+    with update_mode(model, config):
         steps = _Steps(objective, optimiser, schedule, parallel, device, meter)
         norms, learning_rate = steps.take(batch, plan)
-    finally:
-        model.train(training)
     total = sums.over_ranks(parallel)
     return update_metrics(total, norms, learning_rate, terms, plan, config)
-
-
-def _enable_checkpointing(model: nn.Module) -> None:
-    enable = getattr(model, "gradient_checkpointing_enable", None)
-    if enable is None:
-        raise InputError(
-            f"{type(model).__name__} has no gradient checkpointing: set gradient_checkpointing "
-            "to false"
-        )
-    if not getattr(model, "is_gradient_checkpointing", False):
-        enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
 
 class _Steps:
