@@ -21,6 +21,13 @@ UNIFORM = [4, 4, 4]
 UNEQUAL = [1, 2, 7, 4, 3]
 
 
+SIZES = {
+    "vocab_size": VOCABULARY, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
+    "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8,
+    "max_position_embeddings": 64, "initializer_range": 0.3,
+}  # fmt: skip
+
+
 def gpt2(seed=0):
     """A tiny model that computes in float64 throughout."""
     torch.manual_seed(seed)
@@ -34,16 +41,8 @@ def qwen3(seed=0, tied=False):
     """A tiny Qwen3, float32."""
     torch.manual_seed(seed)
     config = transformers.Qwen3Config(
-        vocab_size=VOCABULARY,
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=8,
-        max_position_embeddings=64,
+        **SIZES,
         tie_word_embeddings=tied,
-        initializer_range=0.3,
     )
     return transformers.Qwen3ForCausalLM(config).eval()
 
@@ -52,16 +51,8 @@ def gemma2(seed=0):
     """A tiny Gemma 2, float32, whose logits are capped after its output layer."""
     torch.manual_seed(seed)
     config = transformers.Gemma2Config(
-        vocab_size=VOCABULARY,
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=8,
-        max_position_embeddings=64,
+        **SIZES,
         final_logit_softcapping=2.0,
-        initializer_range=0.3,
         attn_implementation="eager",
     )
     return transformers.Gemma2ForCausalLM(config).eval()
