@@ -33,9 +33,9 @@ AS_MEASURED = frozenset({
 
 WITHOUT_EFFECT = frozenset({
     # how it is computed, seen and kept
-    "model.tiny", "model.device", "engine", "checkpoint", "parallel", "track", "recorded_samples",
-    "log_prob_bound", "evaluation.samples", "evaluation.prompts", "evaluation.exact",
-    "evaluation.pool", "update.micro_tokens", "update.skip_no_signal",
+    "model.tiny", "model.pretrained", "model.device", "engine", "checkpoint", "parallel", "track",
+    "recorded_samples", "log_prob_bound", "evaluation.samples", "evaluation.prompts",
+    "evaluation.exact", "evaluation.pool", "update.micro_tokens", "update.skip_no_signal",
     "update.gradient_checkpointing", "update.logit_chunk", "update.measure_parts",
     "update.measure_every", "update.bf16",
     # with one step an update, the policy is the one that sampled: all ratios are 1
@@ -47,6 +47,7 @@ ONLY: Mapping[str, Any] = {
     "loop.first_beliefs": "unseen",
     "loop.mix": (),
     "pass_rates": None,
+    "update.deviation": "population",
     "update.minibatches": 1,
     "update.kl_coef": 0.0,
     "update.weight_decay": 0.0,

@@ -4,7 +4,7 @@ In: a model, its optimiser, a batch of rollouts with rewards, settings; the othe
 Out: changed parameters and metrics. Knows no engine, no task, no loop.
 """
 
-from cobatrain.update.advantage import ADVANTAGES, advantages, dr_grpo, grpo, rloo
+from cobatrain.update.advantage import ADVANTAGES, DEVIATIONS, advantages, dr_grpo, grpo, rloo
 from cobatrain.update.batch import Batch, LogProbRow, TokenRow
 from cobatrain.update.batching import (
     MicroBatch,
@@ -38,6 +38,7 @@ from cobatrain.update.weighting import (
 
 __all__ = [
     "ADVANTAGES",
+    "DEVIATIONS",
     "LOGIT_CHUNK",
     "LOSSES",
     "MAX_LOG_RATIO",

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from cobasim.errors import InputError, unknown_name
 from cobasim.settings import Frozen
-from cobatrain.update.advantage import ADVANTAGES
+from cobatrain.update.advantage import check_advantage
 from cobatrain.update.losses import LOSSES
 
 OLD_LOG_PROBS = ("recompute", "engine")
@@ -29,6 +29,8 @@ class UpdateConfig(Frozen):
     """Optimiser steps of linear warm-up."""
     advantage: str = "grpo"
     """A key of ``ADVANTAGES``."""
+    deviation: str = "population"
+    """What ``grpo`` divides by, of ``DEVIATIONS``: ``population``, or ``sample`` (n - 1)."""
     loss: str = "clip"
     """A key of ``LOSSES``."""
     constant_length: Annotated[int, Field(ge=1)] | None = None
@@ -68,8 +70,8 @@ class UpdateConfig(Frozen):
 
     @model_validator(mode="after")
     def _known(self) -> UpdateConfig:
+        check_advantage(self.advantage, self.deviation)
         for kind, name, known in (
-            ("advantage", self.advantage, ADVANTAGES),
             ("loss", self.loss, LOSSES),
             ("old_log_probs", self.old_log_probs, OLD_LOG_PROBS),
         ):

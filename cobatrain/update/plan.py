@@ -48,7 +48,7 @@ def loss_terms(batch: Batch, config: UpdateConfig, weighting: str, parallel: Par
             f"{len(rewards)} rollouts cannot make {config.minibatches} mini-batches: give more "
             "rollouts or set minibatches lower"
         )
-    advantage = advantages(rewards, group, config.advantage)
+    advantage = advantages(rewards, group, config.advantage, config.deviation)
     weight = token_weights(group, tokens, weighting, config.constant_length)
     start = sum(len(part[0]) for part in everywhere[: parallel.rank])
     own = slice(start, start + len(batch))
