@@ -18,7 +18,7 @@ from cobatrain.engines import EngineConfig, SamplingConfig
 from cobatrain.pretrained import SOURCES
 from cobatrain.tasks import parse_task_config
 from cobatrain.tracking import TRACKERS
-from cobatrain.update import UpdateConfig, check_weighting
+from cobatrain.update import UpdateConfig, check_penalty, check_weighting
 
 CONFIGS = Path(__file__).parent / "configs"
 SERVED = frozenset(
@@ -142,6 +142,8 @@ class TrainConfig(Frozen):
             self.update.check_measurable(f"allocator {self.allocator!r}")
         parse_task_config(self.task)
         check_weighting(self.weighting, self.update.constant_length)
+        if self.update.penalty_tokens is not None:
+            check_penalty(self.update.penalty_tokens, self.sampling.max_tokens)
         if (self.pass_rates is not None) != (self.loop.first_beliefs == "measured"):
             raise InputError(
                 "pass_rates.path and loop.first_beliefs=measured belong together: beliefs start "

@@ -48,6 +48,8 @@ ONLY: Mapping[str, Any] = {
     "loop.mix": (),
     "pass_rates": None,
     "update.deviation": "population",
+    "update.cut_off": "keep",
+    "update.penalty_tokens": None,
     "update.minibatches": 1,
     "update.kl_coef": 0.0,
     "update.weight_decay": 0.0,

@@ -15,6 +15,7 @@ from cobatrain.update.batching import (
     padding_share,
 )
 from cobatrain.update.config import OLD_LOG_PROBS, UpdateConfig
+from cobatrain.update.cut_off import CUT_OFF, check_penalty, overlong_penalty
 from cobatrain.update.finite import NonFiniteError
 from cobatrain.update.log_probs import LOGIT_CHUNK, token_log_probs
 from cobatrain.update.losses import (
@@ -38,6 +39,7 @@ from cobatrain.update.weighting import (
 
 __all__ = [
     "ADVANTAGES",
+    "CUT_OFF",
     "DEVIATIONS",
     "LOGIT_CHUNK",
     "LOSSES",
@@ -53,6 +55,7 @@ __all__ = [
     "TokenRow",
     "UpdateConfig",
     "advantages",
+    "check_penalty",
     "check_weighting",
     "clip_loss",
     "dr_grpo",
@@ -65,6 +68,7 @@ __all__ = [
     "make_schedule",
     "micro_batches",
     "mini_batches",
+    "overlong_penalty",
     "pad",
     "padding_share",
     "rloo",

@@ -116,6 +116,7 @@ def test_every_setting_is_taken_over_refused_or_without_effect():
 
 REFUSED = {
     "loop.mix": '[{"step": 0, "weights": [1, 0]}]',
+    "update.cut_off": "drop",
     "update.deviation": "sample",
     "update.minibatches": "2",
     "update.kl_coef": "0.01",
