@@ -16,7 +16,7 @@ from cobasim.records import HEADER_FILE, read_header
 from cobasim.settings import Frozen, changed, validated
 from cobatrain.engines import EngineConfig, SamplingConfig
 from cobatrain.pretrained import SOURCES
-from cobatrain.tasks import parse_task_config
+from cobatrain.tasks import check_template_kwargs, parse_task_config
 from cobatrain.tracking import TRACKERS
 from cobatrain.update import UpdateConfig, check_penalty, check_weighting
 
@@ -48,6 +48,7 @@ class ModelConfig(Frozen):
     tiny: TinyConfig | None = None
     pretrained: str | None = None  # a key of cobatrain.pretrained.SOURCES
     system: str | None = None  # system message of the chat template
+    chat_template_kwargs: dict[str, Any] = {}  # its variables, such as enable_thinking: false
     device: str = "auto"  # auto: cuda if available, else cpu
     dtype: Literal["float32", "bfloat16"] = "float32"  # of the weights that are trained
 
@@ -57,6 +58,7 @@ class ModelConfig(Frozen):
             raise unknown_name("pretrained model", self.pretrained, SOURCES)
         if self.tiny is not None and self.pretrained is not None:
             raise InputError("model.tiny and model.pretrained are both given: one makes the model")
+        check_template_kwargs(self.chat_template_kwargs)
         return self
 
     @property

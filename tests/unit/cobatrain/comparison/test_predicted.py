@@ -148,6 +148,7 @@ def test_first_beliefs_are_refused(tmp_path):
         ("sampling.stop", '["x"]'),
         ("sampling.stop_token_ids", "[3]"),
         ("model.system", "hello"),
+        ("model.chat_template_kwargs", '{"enable_thinking": false}'),
         ("model.dtype", "bfloat16"),
         ("update.constant_length", "8"),
     ],
