@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("transformers", reason="transformers is not installed")
 
 from small_updates import assert_same, changed, fast_gradient, gpt2, make_batch
+from training import Peers
 
 from cobasim.errors import InputError
 from cobasim.settings import validated
@@ -51,7 +52,7 @@ def without(batch: Batch, cut) -> Batch:
         log_probs=[batch.log_probs[j] for j in rows],
         rewards=batch.rewards[rows],
         group=batch.group[rows],
-        finished=None,
+        finished=~batch.cut_off[rows],
     )
 
 
@@ -134,6 +135,31 @@ def test_a_penalty_is_added_to_the_rewards(case, cache):
     usual = loss_terms(batch, UpdateConfig(), "rollout", Single())
     np.testing.assert_array_equal(terms.weight, usual.weight)
     assert usual.penalty is None
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        UpdateConfig(cut_off="drop", deviation="sample"),
+        UpdateConfig(cut_off="penalty", penalty_tokens=5),
+    ],
+    ids=["drop", "penalty"],
+)
+@LAW
+@given(case=cut_batches(), data=st.data())
+def test_ranks_that_share_a_batch_agree_with_one_process(config, case, data):
+    batch, _ = case
+    rows = np.array(data.draw(st.lists(st.booleans(), min_size=len(batch), max_size=len(batch))))
+    mine, theirs = without(batch, ~rows), without(batch, rows)
+    said = (theirs.rewards, theirs.group, theirs.lengths, theirs.cut_off)
+    terms = loss_terms(mine, config, "prompt", Peers(said))
+    whole = loss_terms(batch, config, "prompt", Single())
+    np.testing.assert_allclose(terms.advantage, whole.advantage[rows], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(terms.weight, whole.weight[rows], rtol=1e-12)
+    assert terms.cut_off == whole.cut_off
+    if whole.penalty is None:  # else a reward may be its group's mean, up to rounding
+        assert terms.signal == whole.signal
+    assert terms.penalty == (None if whole.penalty is None else pytest.approx(whole.penalty))
 
 
 @LAW
