@@ -16,9 +16,9 @@ from cobasim.records import HEADER_FILE, read_header
 from cobasim.settings import Frozen, changed, validated
 from cobatrain.engines import EngineConfig, SamplingConfig
 from cobatrain.pretrained import SOURCES
-from cobatrain.tasks import parse_task_config
+from cobatrain.tasks import check_template_kwargs, parse_task_config
 from cobatrain.tracking import TRACKERS
-from cobatrain.update import UpdateConfig, check_weighting
+from cobatrain.update import UpdateConfig, check_penalty, check_weighting
 
 CONFIGS = Path(__file__).parent / "configs"
 SERVED = frozenset(
@@ -48,6 +48,7 @@ class ModelConfig(Frozen):
     tiny: TinyConfig | None = None
     pretrained: str | None = None  # a key of cobatrain.pretrained.SOURCES
     system: str | None = None  # system message of the chat template
+    chat_template_kwargs: dict[str, Any] = {}  # its variables, such as enable_thinking: false
     device: str = "auto"  # auto: cuda if available, else cpu
     dtype: Literal["float32", "bfloat16"] = "float32"  # of the weights that are trained
 
@@ -57,6 +58,7 @@ class ModelConfig(Frozen):
             raise unknown_name("pretrained model", self.pretrained, SOURCES)
         if self.tiny is not None and self.pretrained is not None:
             raise InputError("model.tiny and model.pretrained are both given: one makes the model")
+        check_template_kwargs(self.chat_template_kwargs)
         return self
 
     @property
@@ -142,6 +144,8 @@ class TrainConfig(Frozen):
             self.update.check_measurable(f"allocator {self.allocator!r}")
         parse_task_config(self.task)
         check_weighting(self.weighting, self.update.constant_length)
+        if self.update.penalty_tokens is not None:
+            check_penalty(self.update.penalty_tokens, self.sampling.max_tokens)
         if (self.pass_rates is not None) != (self.loop.first_beliefs == "measured"):
             raise InputError(
                 "pass_rates.path and loop.first_beliefs=measured belong together: beliefs start "

@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 
 def end_token_ids(model_path: str | Path) -> tuple[int, ...]:
-    """Return the end-of-sequence ids a local model folder declares, sorted.
+    """Return the ids at which every engine ends a completion of a local model folder's, sorted.
 
-    generation_config.json wins over config.json, as in transformers. Empty if neither names one.
+    Those that the model declares (generation_config.json wins over config.json, as in
+    transformers), and the tokenizer's own: chat models may name `<|im_end|>` in one of the two
+    only. Empty if neither names one.
 
     Raises:
         ValueError: the folder has no config.json.
@@ -24,8 +27,19 @@ def end_token_ids(model_path: str | Path) -> tuple[int, ...]:
             continue
         declared = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id")
         if declared is not None:
-            return tuple(sorted({declared} if isinstance(declared, int) else set(declared)))
-    return ()
+            ids = {declared} if isinstance(declared, int) else set(declared)
+            return tuple(sorted(ids | _tokenizer_ends(folder)))
+    return tuple(sorted(_tokenizer_ends(folder)))
+
+
+def _tokenizer_ends(folder: Path) -> set[int]:
+    """The end token of a folder's tokenizer, if it has one and it has an end token."""
+    if not (folder / "tokenizer_config.json").is_file():
+        return set()
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return set() if tokenizer.eos_token_id is None else {int(tokenizer.eos_token_id)}
 
 
 def stored_names(model_path: str | Path) -> set[str]:

@@ -121,8 +121,8 @@ class LanguageModelLearner:
         request = self._request(prompts, budgets, ROLLOUTS, self.pending.counts(prompts))
         sampled = self._sampler.sample(request)
         owner, rewards = self._sampler.everywhere(sampled)
-        temperature = self.config.sampling.temperature
-        self.pending = self.pending.joined(sampled, prompts, budgets, rewards, temperature)
+        sampling = self.config.sampling
+        self.pending = self.pending.joined(sampled, prompts, budgets, rewards, sampling)
         if first_round and self.on_samples is not None:
             self.on_samples(self._samples(request, sampled))
         passes = np.bincount(owner, weights=passed(rewards), minlength=len(prompts))
@@ -296,6 +296,7 @@ class LanguageModelLearner:
                     answer=prompt.answer,
                     response=sampled.texts[j],
                     reward=float(sampled.rewards[j]),
+                    finished=bool(rollouts.finished[j]),
                 )
             )
         return samples

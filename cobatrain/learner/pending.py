@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cobasim.arrays import FloatArray, IntArray
+from cobatrain.engines import SamplingConfig
 from cobatrain.learner.sampler import Sampled
 from cobatrain.update import Batch
 
@@ -35,11 +36,11 @@ class Pending:
         prompts: IntArray,
         budgets: IntArray,
         rewards: FloatArray,
-        temperature: float,
+        sampling: SamplingConfig,
     ) -> Pending:
         """These rollouts and those of one more round: ``budgets[i]`` of ``prompts[i]``.
 
-        ``sampled`` is this rank's share, ``rewards`` those of all ranks.
+        ``sampled`` is this rank's share, sampled with ``sampling``; ``rewards`` has those of all.
         """
         rollouts = sampled.rollouts
         batch = Batch(
@@ -48,7 +49,9 @@ class Pending:
             log_probs=rollouts.log_probs,
             rewards=sampled.rewards,
             group=prompts[rollouts.prompt],
-            temperature=temperature,
+            temperature=sampling.temperature,
+            finished=rollouts.finished,
+            max_tokens=sampling.max_tokens,
         )
         made = (self.counts(prompts) + budgets).tolist()
         spent = {

@@ -133,5 +133,6 @@ class Sampler:
         ]
         if not texts:  # more ranks than rollouts
             return np.zeros(0), texts
-        rewards = self._task.score([prompts[i] for i in rollouts.prompt], texts)
+        asked = [prompts[i] for i in rollouts.prompt]
+        rewards = self._task.score(asked, texts, rollouts.finished)
         return rewards, texts

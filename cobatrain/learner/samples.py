@@ -21,6 +21,9 @@ class Sample:
     answer: str
     response: str
     reward: float
+    """Of the verifier, before any penalty."""
+    finished: bool
+    """Whether it ended by itself; False: the maximum length cut it off."""
 
 
 class SampleFile:

@@ -57,7 +57,10 @@ def _tokens(
         key = prompt.shown
         if key in tokens or key in overlong:
             continue
-        text = format_prompt(prompt, tokenizer, system=config.model.system)
+        model = config.model
+        text = format_prompt(
+            prompt, tokenizer, system=model.system, template_kwargs=model.chat_template_kwargs
+        )
         special = not getattr(tokenizer, "chat_template", None)  # a template brings its own
         ids = [int(token) for token in tokenizer(text, add_special_tokens=special)["input_ids"]]
         if 0 < len(ids) <= _room(config):

@@ -6,7 +6,7 @@ train and held-out prompts that share no text, and the reward of a response.
 
 from cobatrain.tasks.accounts import DataSet
 from cobatrain.tasks.arithmetic import ArithmeticConfig
-from cobatrain.tasks.chat import format_prompt
+from cobatrain.tasks.chat import check_template_kwargs, format_prompt
 from cobatrain.tasks.files import FilesConfig, FileSource
 from cobatrain.tasks.gym import GymConfig, GymSource
 from cobatrain.tasks.ladder import LadderTask
@@ -45,6 +45,7 @@ __all__ = [
     "VerifierStats",
     "WordsConfig",
     "check_disjoint",
+    "check_template_kwargs",
     "format_prompt",
     "levels_of",
     "make_task",

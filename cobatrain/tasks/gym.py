@@ -23,7 +23,7 @@ from cobatrain.tasks.apportion import apportion
 from cobatrain.tasks.prompts import Prompt, text_key
 from cobatrain.tasks.rewards import CustomRewardConfig, RewardFunction
 from cobatrain.tasks.streams import GYM_ORDER, GYM_SOURCE, rng_of
-from cobatrain.tasks.task import Overlong, Task, check_disjoint
+from cobatrain.tasks.task import Overlong, Task, TaskSettings, check_disjoint
 from cobatrain.tasks.verify import GymJudge, Limits, Verifier, custom_verifier
 from cobatrain.tasks.wording import counted
 
@@ -49,7 +49,7 @@ class GymSource(Frozen):
         return config
 
 
-class GymConfig(Frozen):
+class GymConfig(TaskSettings):
     """Settings of a reasoning-gym task."""
 
     kind: Literal["reasoning-gym"] = "reasoning-gym"

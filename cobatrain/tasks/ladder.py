@@ -14,12 +14,11 @@ from pydantic import Field, field_validator, model_validator
 
 from cobasim.arrays import IntArray
 from cobasim.errors import InputError
-from cobasim.settings import Frozen
 from cobatrain.tasks.apportion import apportion
 from cobatrain.tasks.prompts import Prompt
 from cobatrain.tasks.rewards import CustomRewardConfig, RewardFunction
 from cobatrain.tasks.streams import LADDER_HELDOUT, LADDER_ORDER, LADDER_TRAIN, rng_of
-from cobatrain.tasks.task import Task, check_disjoint
+from cobatrain.tasks.task import Task, TaskSettings, check_disjoint
 from cobatrain.tasks.verify import custom_verifier
 from cobatrain.tasks.wording import counted
 
@@ -27,7 +26,7 @@ Asked = Callable[[IntArray], list[tuple[str, str]]]
 """Pairs (n, 2) -> their n questions as (text, answer)."""
 
 
-class LadderConfig(Frozen):
+class LadderConfig(TaskSettings):
     """Settings of every ladder; its kind has the names of its levels."""
 
     levels: tuple[str, ...] = Field(min_length=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
@@ -53,4 +54,4 @@ def make_task(config: TaskConfig | Mapping[str, Any], seed: int) -> Task:
     """
     if isinstance(config, Mapping):
         config = parse_task_config(config)
-    return TASKS[config.kind][1](config, seed)
+    return replace(TASKS[config.kind][1](config, seed), unfinished=config.unfinished)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -14,7 +15,7 @@ from cobatrain.tasks.prompts import Prompt
 from cobatrain.tasks.wording import counted
 
 RewardFunction = Callable[[Prompt, str], float]
-"""(prompt, the model's text) -> reward in [0, 1]; the built-in ones give 0 or 1."""
+"""(prompt, the model's text) -> reward, any finite number; the built-in ones give 0 or 1."""
 
 
 class RewardError(RuntimeError):
@@ -27,7 +28,7 @@ class CustomRewardConfig(Frozen):
     function: str = Field(description="import path, `package.module:function`")
     on_error: Literal["raise", "zero"] = Field(
         default="raise",
-        description="if it raises, hangs, crashes or returns no number in [0, 1]: stop, or give 0",
+        description="if it raises, hangs, crashes or returns no finite number: stop, or give 0",
     )
     time_limit: float = Field(default=10.0, gt=0, description="seconds of wall time per response")
     workers: int = Field(default=2, ge=1)
@@ -37,7 +38,7 @@ def passed(rewards: FloatArray) -> BoolArray:
     """Which rewards count as a pass: those above 0.5.
 
     Args:
-        rewards: in [0, 1], of any shape.
+        rewards: the verifier's, before any penalty on length; of any shape.
 
     Returns booleans of the same shape.
     """
@@ -55,12 +56,10 @@ def check_lengths(prompts: Sequence[Prompt], texts: Sequence[str]) -> None:
 
 
 def checked_reward(value: object, name: str) -> float:
-    """The value as a float; RewardError, naming the function, if it is not a number in [0, 1]."""
+    """The value as a float; RewardError, naming the function, if it is no finite number."""
     if not isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating)):
-        raise RewardError(
-            f"{name} returned {type(value).__name__}: a reward is one number in [0, 1]"
-        )
+        raise RewardError(f"{name} returned {type(value).__name__}: a reward is one finite number")
     reward = float(value)
-    if not 0.0 <= reward <= 1.0:  # also catches nan
-        raise RewardError(f"{name} returned {reward!r}: a reward lies in [0, 1]")
+    if not math.isfinite(reward):
+        raise RewardError(f"{name} returned {reward!r}: a reward is a finite number")
     return reward

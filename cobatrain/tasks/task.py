@@ -8,15 +8,30 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
-from cobasim.arrays import FloatArray
+from cobasim.arrays import BoolArray, FloatArray
 from cobasim.errors import InputError
+from cobasim.settings import Frozen
 from cobatrain.tasks.accounts import DataSet
 from cobatrain.tasks.prompts import Prompt, prompt_key
 from cobatrain.tasks.rewards import RewardFunction, check_lengths, checked_reward
 
 Overlong = Literal["error", "skip"]
 """What to do with prompts that leave no room for a completion."""
+
+Unfinished = Literal["judge", "fail"]
+"""What a response is worth that ``sampling.max_tokens`` cut off: what the reward says of its text,
+or at most 0, so that it never passes by an answer that it mentions on its way."""
+
+
+class TaskSettings(Frozen):
+    """What the settings of all kinds of tasks share."""
+
+    unfinished: Unfinished = Field(
+        default="judge",
+        description="a response that the maximum length cut off: judge its text, or fail it",
+    )
 
 
 @dataclass(frozen=True)
@@ -37,17 +52,25 @@ class Task:
     data_sets: tuple[DataSet, ...] = ()
     """The account of each data set that was read from files."""
     overlong: Overlong = "error"
+    unfinished: Unfinished = "judge"
 
-    def score(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> FloatArray:
+    def score(
+        self, prompts: Sequence[Prompt], texts: Sequence[str], finished: BoolArray | None = None
+    ) -> FloatArray:
         """Rewards (n,) of the responses, in order; in parallel where the reward has workers.
 
-        Raises RewardError as the reward's settings say, ValueError if the lengths differ.
+        ``finished`` (n,) says which ended by themselves; None: all. The others get at most 0 where
+        ``unfinished`` is "fail". Raises RewardError as the reward's settings say, ValueError if the
+        lengths differ.
         """
         check_lengths(prompts, texts)
         batched = getattr(self.reward, "score", None)
-        if batched is not None:
-            rewards: FloatArray = batched(prompts, texts)
-            return rewards
+        rewards: FloatArray = (batched or self._one_by_one)(prompts, texts)
+        if finished is not None and self.unfinished == "fail":
+            rewards = np.where(finished, rewards, np.minimum(rewards, 0.0))
+        return rewards
+
+    def _one_by_one(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> FloatArray:
         return np.array(
             [
                 checked_reward(self.reward(p, t), "the task's reward")

@@ -70,5 +70,6 @@ def write_bad_batch(path: Path, error: NonFiniteError) -> None:
         "responses": [list(map(int, row)) for row in batch.responses],
         "rewards": np.asarray(batch.rewards).tolist(),
         "group": np.asarray(batch.group).tolist(),
+        "finished": (~batch.cut_off).tolist(),
     }
     write_atomically(path, json.dumps(values) + "\n")

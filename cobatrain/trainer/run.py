@@ -29,7 +29,7 @@ from cobatrain.trainer.folder import (
     write_bad_batch,
 )
 from cobatrain.trainer.keeping import Keeper
-from cobatrain.trainer.no_reward import FirstSteps
+from cobatrain.trainer.no_signal import SignalWatch
 from cobatrain.trainer.opening import open_learner
 from cobatrain.trainer.preparation import prepare_if_missing
 from cobatrain.trainer.stopping import Stopped, stop_signals
@@ -55,8 +55,8 @@ def train(
             number of processes need not be the same.
         on_step: gets each record once it is on disk; on rank 0 only.
         say: gets lines about what takes long before the first step, about the data sets and whether
-            reference answers are rewarded, and a warning if the first steps bring no reward; on
-            rank 0 only.
+            reference answers are rewarded, and a warning if steps bring no reward or teach
+            nothing; on rank 0 only.
 
     What was recorded and saved before a failure stays. Raises:
         InputError: the config or the folder cannot be used, or another process writes the folder.
@@ -158,19 +158,20 @@ def _open_writer(
 
 def _watch(
     learner: LanguageModelLearner, check: SelfCheck, say: Callable[[str], None]
-) -> FirstSteps:
-    """Who warns of first steps without reward; rank 0 speaks, of the rollouts that it judged."""
+) -> SignalWatch:
+    """Who warns of steps that teach nothing; rank 0 speaks, of the rollouts that it judged."""
     first = learner.parallel.rank == 0
-    return FirstSteps(
+    return SignalWatch(
         check,
         lambda: getattr(learner.task.reward, "stats", None),
         learner.config.sampling.max_tokens,
+        dropped=learner.config.update.cut_off == "drop",
         say=say if first else lambda _: None,
     )
 
 
 def _steps(
-    loop: Loop, allocator: Allocator, keeper: Keeper, stop: threading.Event, watch: FirstSteps
+    loop: Loop, allocator: Allocator, keeper: Keeper, stop: threading.Event, watch: SignalWatch
 ) -> None:
     """All steps that are left, each recorded, with a checkpoint when one is due."""
     learner = loop.learner
@@ -187,6 +188,7 @@ def _steps(
             keeper.save(loop)
         if stopped and not last:
             raise Stopped
+    watch.finish()
 
 
 def _bad_batch_path(parallel: Parallel, out: Path) -> Path:

@@ -4,7 +4,7 @@ In: a model, its optimiser, a batch of rollouts with rewards, settings; the othe
 Out: changed parameters and metrics. Knows no engine, no task, no loop.
 """
 
-from cobatrain.update.advantage import ADVANTAGES, advantages, dr_grpo, grpo, rloo
+from cobatrain.update.advantage import ADVANTAGES, DEVIATIONS, advantages, dr_grpo, grpo, rloo
 from cobatrain.update.batch import Batch, LogProbRow, TokenRow
 from cobatrain.update.batching import (
     MicroBatch,
@@ -15,6 +15,7 @@ from cobatrain.update.batching import (
     padding_share,
 )
 from cobatrain.update.config import OLD_LOG_PROBS, UpdateConfig
+from cobatrain.update.cut_off import CUT_OFF, check_penalty, overlong_penalty
 from cobatrain.update.finite import NonFiniteError
 from cobatrain.update.log_probs import LOGIT_CHUNK, token_log_probs
 from cobatrain.update.losses import (
@@ -39,6 +40,8 @@ from cobatrain.update.weighting import (
 
 __all__ = [
     "ADVANTAGES",
+    "CUT_OFF",
+    "DEVIATIONS",
     "LOGIT_CHUNK",
     "LOSSES",
     "MAX_LOG_RATIO",
@@ -53,6 +56,7 @@ __all__ = [
     "TokenRow",
     "UpdateConfig",
     "advantages",
+    "check_penalty",
     "check_weighting",
     "clip_loss",
     "dr_grpo",
@@ -65,6 +69,7 @@ __all__ = [
     "make_schedule",
     "micro_batches",
     "mini_batches",
+    "overlong_penalty",
     "pad",
     "padding_share",
     "rehearse",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cobasim.arrays import FloatArray, IntArray
+from cobasim.arrays import BoolArray, FloatArray, IntArray
 from cobasim.errors import InputError
 
 TokenRow = Sequence[int] | IntArray
@@ -34,6 +34,10 @@ class Batch:
     """(n,) which prompt: one number per prompt, the same on every rank."""
     temperature: float = 1.0
     """The temperature that the rollouts were sampled at."""
+    finished: BoolArray | None = None
+    """(n,) False where the maximum length cut the response off; None: nowhere."""
+    max_tokens: int | None = None
+    """That maximum, in sampled tokens; needed for a penalty on length."""
 
     def __post_init__(self) -> None:
         n = len(self.responses)
@@ -41,6 +45,8 @@ class Batch:
             entries = len(getattr(self, name))
             if entries != n:
                 raise InputError(f"{name} has {entries} entries for {n} responses")
+        if self.finished is not None and len(self.finished) != n:
+            raise InputError(f"finished has {len(self.finished)} entries for {n} responses")
         if not self.temperature > 0:
             raise InputError(f"temperature must be above 0, got {self.temperature}")
         for j in range(n):
@@ -70,6 +76,14 @@ class Batch:
         """Prompt tokens of each rollout, (n,)."""
         return np.array([len(row) for row in self.prompts], dtype=np.int64)
 
+    @property
+    def cut_off(self) -> BoolArray:
+        """Which rollouts the maximum length cut off, (n,)."""
+        if self.finished is None:
+            return np.zeros(len(self), dtype=np.bool_)
+        cut: BoolArray = ~np.asarray(self.finished, dtype=np.bool_)
+        return cut
+
     def joined(self, later: Batch) -> Batch:
         """These rollouts and those of a later round of the same step.
 
@@ -82,4 +96,5 @@ class Batch:
             log_probs=[*self.log_probs, *later.log_probs],
             rewards=np.concatenate([self.rewards, later.rewards]),
             group=np.concatenate([self.group, later.group]),
+            finished=~np.concatenate([self.cut_off, later.cut_off]),
         )

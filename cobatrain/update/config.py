@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from cobasim.errors import InputError, unknown_name
 from cobasim.settings import Frozen
-from cobatrain.update.advantage import ADVANTAGES
+from cobatrain.update.advantage import check_advantage
+from cobatrain.update.cut_off import check_cut_off
 from cobatrain.update.losses import LOSSES
 
 OLD_LOG_PROBS = ("recompute", "engine")
@@ -29,6 +30,13 @@ class UpdateConfig(Frozen):
     """Optimiser steps of linear warm-up."""
     advantage: str = "grpo"
     """A key of ``ADVANTAGES``."""
+    deviation: str = "population"
+    """What ``grpo`` divides by, of ``DEVIATIONS``: ``population``, or ``sample`` (n - 1)."""
+    cut_off: str = "keep"
+    """What becomes of responses that the maximum length cut off, of ``CUT_OFF``: ``keep``, ``drop``
+    (the update is that of a batch without them) or ``penalty`` (on length)."""
+    penalty_tokens: Annotated[int, Field(ge=1)] | None = None
+    """With ``penalty``: over so many tokens before the maximum it grows from 0 to -1 (DAPO)."""
     loss: str = "clip"
     """A key of ``LOSSES``."""
     constant_length: Annotated[int, Field(ge=1)] | None = None
@@ -68,8 +76,9 @@ class UpdateConfig(Frozen):
 
     @model_validator(mode="after")
     def _known(self) -> UpdateConfig:
+        check_advantage(self.advantage, self.deviation)
+        check_cut_off(self.cut_off, self.penalty_tokens)
         for kind, name, known in (
-            ("advantage", self.advantage, ADVANTAGES),
             ("loss", self.loss, LOSSES),
             ("old_log_probs", self.old_log_probs, OLD_LOG_PROBS),
         ):
@@ -89,4 +98,9 @@ class UpdateConfig(Frozen):
                 f"{why} needs the whole gradient of the rollouts in one step: set "
                 f"update.minibatches to 1 (is {self.minibatches}) and update.kl_coef to 0 (is "
                 f"{self.kl_coef:g})"
+            )
+        if self.cut_off != "keep":
+            raise InputError(
+                f"{why} needs the rewards 0 and 1 of all rollouts: set update.cut_off to "
+                f"'keep' (is {self.cut_off!r})"
             )

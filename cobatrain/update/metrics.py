@@ -82,6 +82,9 @@ def update_metrics(
         "rollouts_trained": total["rollouts"],
         "tokens": float(terms.tokens),
         "tokens_trained": total["tokens"],
+        "rollouts_with_signal": float(terms.signal),
+        "cut_off": terms.cut_off,
+        "penalty": terms.penalty,
         "micro_batches": float(plan.micro_batches),
         "padding_share": plan.padding_share,
     }

@@ -14,6 +14,7 @@ from cobatrain.update.advantage import advantages
 from cobatrain.update.batch import Batch
 from cobatrain.update.batching import micro_batches, mini_batches, padding_share
 from cobatrain.update.config import UpdateConfig
+from cobatrain.update.cut_off import overlong_penalty
 from cobatrain.update.weighting import token_weights
 
 
@@ -21,38 +22,70 @@ from cobatrain.update.weighting import token_weights
 class LossTerms:
     """The advantage of each rollout of this rank and the weight of each of its tokens, both (n,).
 
-    ``rollouts`` and ``tokens`` count those of all ranks.
+    All else is of the rollouts of all ranks.
     """
 
     advantage: FloatArray
     weight: FloatArray
     rollouts: int
     tokens: int
+    cut_off: float = 0.0
+    """Share that the maximum length cut off."""
+    signal: int = 0
+    """Rollouts whose advantage is not 0."""
+    penalty: float | None = None
+    """Mean of what was added to the rewards; None without a penalty."""
 
 
 def loss_terms(batch: Batch, config: UpdateConfig, weighting: str, parallel: Parallel) -> LossTerms:
     """Advantages and weights of this rank's rollouts, from the rollouts of all ranks. Collective.
 
-    Raises InputError for bad rewards, an unknown weighting, and fewer rollouts than mini-batches.
+    Rollouts that were cut off have advantage and weight 0 where ``config.cut_off`` drops them; the
+    others have those that they would have if the former had not been sampled.
+
+    Raises InputError for bad rewards, an unknown weighting, fewer rollouts than mini-batches, and a
+    penalty without a maximum length.
     """
     lengths = batch.lengths
     everywhere = parallel.gather(
-        (np.asarray(batch.rewards, dtype=np.float64), np.asarray(batch.group), lengths)
+        (
+            np.asarray(batch.rewards, dtype=np.float64),
+            np.asarray(batch.group),
+            lengths,
+            batch.cut_off,
+        )
     )
-    rewards, group, tokens = (
+    rewards, group, tokens, cut = (
         np.concatenate([part[k] for part in everywhere if len(part[k])] or [lengths[:0]])
-        for k in range(3)
+        for k in range(4)
     )
+    cut = cut.astype(np.bool_)
     if len(rewards) < config.minibatches:
         raise InputError(
             f"{len(rewards)} rollouts cannot make {config.minibatches} mini-batches: give more "
             "rollouts or set minibatches lower"
         )
-    advantage = advantages(rewards, group, config.advantage)
-    weight = token_weights(group, tokens, weighting, config.constant_length)
+    penalty = None
+    if config.penalty_tokens is not None:
+        added = overlong_penalty(tokens, config.penalty_tokens, batch.max_tokens)
+        rewards, penalty = rewards + added, float(added.mean())
+    advantage, weight = np.zeros(len(rewards)), np.zeros(len(rewards))
+    kept = ~cut if config.cut_off == "drop" else np.ones(len(rewards), dtype=np.bool_)
+    if kept.any() or not len(kept):
+        kind, deviation = config.advantage, config.deviation
+        advantage[kept] = advantages(rewards[kept], group[kept], kind, deviation)
+        weight[kept] = token_weights(group[kept], tokens[kept], weighting, config.constant_length)
     start = sum(len(part[0]) for part in everywhere[: parallel.rank])
     own = slice(start, start + len(batch))
-    return LossTerms(advantage[own], weight[own], len(rewards), int(tokens.sum()))
+    return LossTerms(
+        advantage[own],
+        weight[own],
+        len(rewards),
+        int(tokens.sum()),
+        cut_off=float(cut.mean()),
+        signal=int(np.count_nonzero(advantage)),
+        penalty=penalty,
+    )
 
 
 @dataclass(frozen=True)
@@ -87,7 +120,7 @@ def make_plan(
     used = (
         terms.advantage != 0
         if config.skip_no_signal and config.kl_coef == 0
-        else np.ones(len(batch), dtype=np.bool_)
+        else terms.weight > 0  # all but those that were dropped
     )
     rows = []
     for part in mini_batches(len(batch), config.minibatches, rng):

@@ -71,7 +71,10 @@ def update(
       ``ratio_mean``, ``entropy`` (nats), ``kl`` (to the reference), ``tis_mean``,
       ``tis_truncated`` (share of tokens), ``log_prob_gap_mean`` and ``log_prob_gap_max``
       (absolute difference between the engine's and the model's log-probs before its first step);
-    - ``rollouts``, ``rollouts_trained``, ``tokens``, ``tokens_trained`` (sampled tokens),
+    - ``cut_off`` (share of rollouts that the maximum length cut off), ``penalty`` (mean over
+      rollouts of what length took off their rewards);
+    - ``rollouts``, ``rollouts_trained``, ``rollouts_with_signal`` (their advantage is not
+      0), ``tokens``, ``tokens_trained`` (sampled tokens),
       ``micro_batches`` (of the rank with most), ``padding_share`` (of this rank).
 
     A mean over nothing (nothing had signal, no reference, ...) is None. With no signal at all the

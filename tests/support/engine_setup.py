@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from log_probs import log_probs_of
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from cobatrain.engines import EngineConfig, Rollouts, SamplingConfig
 from cobatrain.tiny import build_tiny, encode, tiny_tokenizer
@@ -78,6 +79,15 @@ def check_form(rollouts: Rollouts, prompts, budgets, sampling) -> None:
             assert finished == (tokens[-1] == EOS)
         if not finished:
             assert len(tokens) == sampling.max_tokens
+
+
+def ending_at(token: int, folder: Path, out: Path) -> Path:
+    """A copy of a model folder whose tokenizer ends at another token than the model declares."""
+    shutil.copytree(folder, out)
+    tokenizer = AutoTokenizer.from_pretrained(out)
+    tokenizer.eos_token = tokenizer.convert_ids_to_tokens(token)
+    tokenizer.save_pretrained(out)
+    return out
 
 
 LARGE = {"prompt_tokens": [PROMPTS[0]], "sampling": SamplingConfig(max_tokens=400)}

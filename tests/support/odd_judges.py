@@ -78,6 +78,14 @@ def two(prompt, text):
     return 2
 
 
+def minus(prompt, text):
+    return -1.5
+
+
+def endless(prompt, text):
+    return float("inf")
+
+
 def nothing(prompt, text):
     return None
 

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from cobasim.settings import Frozen
 from cobatrain.tasks.rewards import CustomRewardConfig
-from cobatrain.tasks.task import Overlong
+from cobatrain.tasks.task import Overlong, TaskSettings
 from cobatrain.tasks.verify import AnswerFrom, check_pattern
 
 
@@ -26,7 +26,7 @@ class FileSource(Frozen):
     )
 
 
-class FilesConfig(Frozen):
+class FilesConfig(TaskSettings):
     """Settings of a task from files."""
 
     kind: Literal["files"] = "files"

@@ -1,7 +1,8 @@
 """Verifiable rewards: exact match, mathematics, reasoning-gym's scorers, a function of the user's.
 
-Prompts and responses enter, rewards in [0, 1] leave. Whatever parses a response does so in a
-worker process under limits of time and memory; model output is never executed.
+Prompts and responses enter, rewards leave: 0 or 1, or what a function of the user's says. Whatever
+parses a response does so in a worker process under limits of time and memory; model output is never
+executed.
 """
 
 from cobatrain.tasks.verify.answers import AnswerFrom, final_answer

@@ -13,7 +13,7 @@ from cobatrain.tasks.rewards import checked_reward
 
 @dataclass(frozen=True)
 class CustomReward:
-    """A function of the user's, named by import path; it may return any number in [0, 1]."""
+    """A function of the user's, named by import path; it may return any finite number."""
 
     name: ClassVar[str] = "custom"
     function: str

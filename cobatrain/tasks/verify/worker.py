@@ -77,7 +77,7 @@ def _judged(judge: Judge, limits: Limits, prompt: Prompt, answer: str) -> dict[s
                 signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds, 0.25)
             signal.setitimer(signal.ITIMER_REAL, limits.wall_seconds + 1.0)
             reply = {"reward": float(judge.judge(prompt, answer))}
-            if not 0.0 <= reply["reward"] <= 1.0:
+            if not math.isfinite(reply["reward"]):
                 reply = {"error": f"returned {reply['reward']!r}", "late": False}
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0.0)

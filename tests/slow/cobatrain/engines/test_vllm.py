@@ -19,6 +19,7 @@ from engine_setup import (
     TOKENIZER,
     check_form,
     config_for,
+    ending_at,
     largest_difference,
     load,
     shake,
@@ -89,6 +90,18 @@ def test_vllm_samples_as_told(tiny_folders):
         assert largest_difference(model, PROMPTS, rollouts) < 1e-3
         with pytest.raises(ValueError, match="missing"):
             engine.sync({"lm_head.weight": model.lm_head.weight})
+
+
+@needs_vllm
+def test_vllm_stops_where_the_other_engine_does(tiny_folders, tmp_path):
+    """At the end tokens of the model's configs and at that of its tokenizer."""
+    folder = ending_at(4, tiny_folders[False], tmp_path / "model")
+    with make_engine(config_for("vllm"), folder) as engine:
+        rollouts = engine.generate(PROMPTS, BUDGETS * 4, SEEDS, SamplingConfig(max_tokens=12))
+    assert {EOS, 4} <= {tokens[-1] for tokens in rollouts.tokens}
+    for tokens, finished in zip(rollouts.tokens, rollouts.finished, strict=True):
+        assert finished == (tokens[-1] in (4, EOS))
+        assert not {EOS, 4} & set(tokens[:-1])
 
 
 @needs_vllm

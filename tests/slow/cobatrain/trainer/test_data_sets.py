@@ -33,10 +33,14 @@ def test_a_run_on_a_file_with_bad_rows_and_answers_that_are_not_found(config, tm
     trainer.train(chosen, tmp_path / "run", say=said.append)
     assert said[0].startswith(f"train: {data} (question -> answer): 101 rows, ")
     assert any(line.startswith("  left out: ") for line in said)
-    assert "self-check: " in said[-2]
-    assert "all are rewarded" in said[-2]
-    assert said[-1].startswith("warning: no rollout of the first 3 steps passed; likely because")
-    assert "100 % of the responses state no answer that is found" in said[-1]
+    *_, check, warning, end = said
+    assert "self-check: " in check
+    assert "all are rewarded" in check
+    assert warning.startswith(
+        "warning: steps 1 to 3 taught nothing: no rollout passed; likely because"
+    )
+    assert "100 % of the responses state no answer that is found" in warning
+    assert end == "warning: none of the 4 steps that were made had a signal: nothing was learned"
     stored = json.loads((tmp_path / "run" / trainer.TASK_FILE).read_text())
     dropped = {
         reason: sum(one["dropped"].get(reason, 0) for one in stored["data_sets"].values())

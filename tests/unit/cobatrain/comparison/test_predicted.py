@@ -116,6 +116,8 @@ def test_every_setting_is_taken_over_refused_or_without_effect():
 
 REFUSED = {
     "loop.mix": '[{"step": 0, "weights": [1, 0]}]',
+    "update.cut_off": "drop",
+    "update.deviation": "sample",
     "update.minibatches": "2",
     "update.kl_coef": "0.01",
     "update.weight_decay": "0.1",
@@ -146,6 +148,7 @@ def test_first_beliefs_are_refused(tmp_path):
         ("sampling.stop", '["x"]'),
         ("sampling.stop_token_ids", "[3]"),
         ("model.system", "hello"),
+        ("model.chat_template_kwargs", '{"enable_thinking": false}'),
         ("model.dtype", "bfloat16"),
         ("update.constant_length", "8"),
     ],

@@ -18,6 +18,7 @@ from engine_setup import (
     TOKENIZER,
     check_form,
     config_for,
+    ending_at,
     largest_difference,
     load,
     shake,
@@ -26,7 +27,7 @@ from log_probs import log_probs_of, next_token_log_probs
 from scipy import stats
 
 from cobatrain.engines import EngineError, SamplingConfig, make_engine
-from cobatrain.engines.model_folder import stored_names
+from cobatrain.engines.model_folder import end_token_ids, stored_names
 from cobatrain.engines.weights import named_weights
 from cobatrain.tiny import build_tiny
 
@@ -110,6 +111,20 @@ def test_hf_stops_at_tokens_and_strings(hf_engine):
         assert stop_id not in tokens[:-1]
     by_text = SamplingConfig(max_tokens=12, stop=(TOKENIZER.decode([stop_id]),))
     assert hf_engine.generate(PROMPTS, budgets, SEEDS, by_text).tokens == rollouts.tokens
+
+
+def test_hf_stops_at_the_ends_of_the_model_and_of_the_tokenizer(tiny_folders, tmp_path):
+    folder = ending_at(4, tiny_folders[False], tmp_path / "model")
+    assert end_token_ids(tiny_folders[False]) == (EOS,)
+    assert end_token_ids(folder) == tuple(sorted((EOS, 4)))
+    budgets, sampling = np.full(len(PROMPTS), 20), SamplingConfig(max_tokens=12)
+    with make_engine(config_for("transformers"), folder) as engine:
+        rollouts = engine.generate(PROMPTS, budgets, SEEDS, sampling)
+    last = {tokens[-1] for tokens in rollouts.tokens}
+    assert {EOS, 4} <= last
+    for tokens, finished in zip(rollouts.tokens, rollouts.finished, strict=True):
+        assert finished == (tokens[-1] in (4, EOS))
+        assert 4 not in tokens[:-1]
 
 
 def test_hf_greedy_ignores_the_seed(tiny_folders, hf_engine):

@@ -9,6 +9,7 @@ from cobatrain.config import load_config
 from cobatrain.learner import fitting_prompts, prompt_tokens
 from cobatrain.tasks import DataSet, Prompt, Task
 from cobatrain.tasks.verify import ExactMatch
+from cobatrain.tiny import tiny_tokenizer
 
 
 class Letters:
@@ -78,3 +79,22 @@ def test_prompts_that_differ_in_earlier_turns_have_their_own_tokens():
     task = Task("t", train, {"h": [Prompt("h", "1", "l", "s")]}, ExactMatch())
     tokens = prompt_tokens(task, Letters(), config())
     assert len({tuple(tokens[prompt.shown]) for prompt in train}) == 2
+
+
+def test_the_configs_variables_reach_a_real_template_and_its_refusal_is_one_line():
+    pytest.importorskip("jinja2", reason="jinja2 is not installed")
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = (
+        "{% if sign %}{{ messages[-1]['content'] }}{{ sign }}"
+        "{% else %}{{ raise_exception('a sign is missing') }}{% endif %}"
+    )
+    task = Task("t", [Prompt("1+1", "2", "l", "line 1")], {}, ExactMatch())
+    for sign in "=+":
+        kwargs = [f'model.chat_template_kwargs={{"sign": "{sign}"}}']
+        (tokens,) = prompt_tokens(task, tokenizer, load_config("tiny", kwargs)).values()
+        assert tokenizer.decode(tokens) == f"1+1{sign}"
+    with pytest.raises(InputError) as caught:
+        prompt_tokens(task, tokenizer, load_config("tiny"))
+    assert str(caught.value).endswith("refuses the prompt '1+1' (line 1): a sign is missing")
+    with pytest.raises(InputError, match="'tokenize', which is set here"):
+        load_config("tiny", ['model.chat_template_kwargs={"tokenize": true}'])

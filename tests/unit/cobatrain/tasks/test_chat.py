@@ -15,6 +15,17 @@ class Chat:
         return "|".join(f"{m['role']}:{m['content']}" for m in conversation) + "|assistant:"
 
 
+class Thinking:
+    """A template with a variable, that takes questions only."""
+
+    chat_template = "{% if enable_thinking %}"
+
+    def apply_chat_template(self, conversation, *, tokenize, add_generation_prompt, **variables):
+        if not conversation[-1]["content"].endswith("="):
+            raise ValueError("questions\nonly")
+        return f"{conversation[-1]['content']}{variables}"
+
+
 class Bare:
     chat_template = None
 
@@ -38,3 +49,27 @@ def test_earlier_turns_are_shown_too():
     assert format_prompt(prompt, Chat()) == shown
     bare = Prompt("2+2=", "4", "l", "s", {"turns": turns})
     assert format_prompt(bare, Bare()) == "1+1=\n\n2\n\n2+2="
+
+
+def test_variables_reach_the_template():
+    prompt, kwargs = Prompt("2+2=", "4", "l", "s"), {"enable_thinking": False}
+    assert format_prompt(prompt, Thinking(), template_kwargs=kwargs) == f"2+2={kwargs}"
+    assert format_prompt(prompt, Thinking()) == "2+2={}"
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "kwargs", "words"),
+    [
+        (Thinking(), {"enable_thinkng": False}, "'enable_thinkng', which .* never reads"),
+        (Thinking(), {"tokenize": True}, "'tokenize', which is set here"),
+        (Bare(), {"enable_thinking": False}, "has no chat template"),
+    ],
+)
+def test_variables_that_nobody_reads_are_refused(tokenizer, kwargs, words):
+    with pytest.raises(InputError, match=words):
+        format_prompt(Prompt("2+2=", "4", "l", "s"), tokenizer, template_kwargs=kwargs)
+
+
+def test_a_prompt_that_the_template_refuses_is_named_in_one_line():
+    with pytest.raises(InputError, match=r"refuses the prompt 'hello' \(line 7\): questions only"):
+        format_prompt(Prompt("hello", "4", "l", "line 7"), Thinking())

@@ -71,13 +71,14 @@ def test_the_check_on_the_text_catches_what_construction_missed():
 
 def test_a_bare_function_is_a_reward_and_is_checked():
     prompts = [Prompt("q", "1", "l", "s")] * 2
-    task = Task("t", prompts, {}, lambda prompt, text: len(text) / 2)
-    np.testing.assert_array_equal(task.score(prompts, ["a", "ab"]), [0.5, 1.0])
-    with pytest.raises(RuntimeError, match=r"1\.5"):
-        task.score(prompts, ["abc", ""])
+    task = Task("t", prompts, {}, lambda prompt, text: float(text))
+    np.testing.assert_array_equal(task.score(prompts, ["0.5", "-7"]), [0.5, -7.0])
+    for bad in ("inf", "nan"):
+        with pytest.raises(RuntimeError, match=f"returned {bad}: a reward is a finite number"):
+            task.score(prompts, ["0", bad])
 
 
-@given(st.lists(st.floats(0, 1), min_size=4, max_size=4))
+@given(st.lists(st.floats(-9, 9), min_size=4, max_size=4))
 def test_a_pass_is_a_reward_above_one_half(rewards):
     flat = passed(np.array(rewards))
     assert flat.tolist() == [reward > 0.5 for reward in rewards]

@@ -16,7 +16,14 @@ from hypothesis.extra import numpy as hnp
 pytest.importorskip("torch", reason="torch is not installed")
 
 from cobasim.errors import InputError
-from cobatrain.update import ADVANTAGES, WEIGHTINGS, advantages, rollout_weights, token_weights
+from cobatrain.update import (
+    ADVANTAGES,
+    WEIGHTINGS,
+    UpdateConfig,
+    advantages,
+    rollout_weights,
+    token_weights,
+)
 
 LAW = settings(deadline=None, max_examples=60)
 KINDS = sorted(ADVANTAGES)
@@ -129,6 +136,62 @@ def test_grpo_does_not_depend_on_the_scale_of_rewards(case, scale):
     )
 
 
+@LAW
+@given(case=grouped(elements=st.floats(-9, 9).map(lambda x: round(x, 3))))
+def test_the_sample_deviation_divides_by_one_rollout_less(case):
+    group, rewards = case
+    population = advantages(rewards, group, "grpo", "population")
+    np.testing.assert_array_equal(population, advantages(rewards, group))
+    sample = advantages(rewards, group, "grpo", "sample")
+    sizes = np.array([(group == name).sum() for name in group])
+    np.testing.assert_allclose(sample, population * np.sqrt((sizes - 1) / sizes), rtol=1e-12)
+    for name in np.unique(group):  # its own definition
+        same = rewards[group == name]
+        if len(set(same)) > 1:
+            expected = (same - same.mean()) / same.std(ddof=1)
+            np.testing.assert_allclose(sample[group == name], expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@LAW
+@given(
+    case=grouped(elements=st.integers(-8, 8).map(lambda k: k / 4)),
+    scale=st.sampled_from([1e-150, 1e-9, 1e-3, 7.0, 1e9, 1e150]),
+    shift=st.floats(-100, 100),
+)
+def test_rewards_may_be_moved_and_stretched(kind, case, scale, shift):
+    group, rewards = case
+    before = advantages(rewards, group, kind)
+    after = advantages((rewards + shift) * scale, group, kind)
+    unit = 1.0 if kind == "grpo" else scale
+    np.testing.assert_allclose(after / unit, before, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@LAW
+@given(
+    parts=st.lists(st.floats(1e-3, 1e6), min_size=2, max_size=6),
+    sign=st.sampled_from([-1.0, 1.0]),
+    scale=st.sampled_from([1e-150, 1.0, 1e150]),
+    data=st.data(),
+)
+def test_rewards_that_differ_by_rounding_alone_are_equal(kind, parts, sign, scale, data):
+    """Sums of the same parts in other orders, of one sign: nothing cancels."""
+    orders = data.draw(st.lists(st.permutations(parts), min_size=2, max_size=8))
+    rewards = np.array([sum(order) for order in orders]) * sign * scale
+    assert (advantages(rewards, np.zeros(len(rewards), dtype=int), kind) == 0.0).all()
+
+
+def test_a_config_refuses_a_deviation_that_is_not_used():
+    with pytest.raises(ValueError, match="goes with advantage 'grpo', got 'dr-grpo'"):
+        UpdateConfig(advantage="dr-grpo", deviation="sample")
+
+
+def test_a_tenth_and_two_are_three_and_a_small_difference_is_one():
+    assert (advantages([0.1 + 0.2, 0.3], [0, 0]) == 0.0).all()
+    np.testing.assert_allclose(advantages([0.3 + 1e-9, 0.3], [0, 0]), [1.0, -1.0])
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @LAW
 @given(case=grouped(), data=st.data())
@@ -218,6 +281,8 @@ def test_a_bad_reward_is_refused_with_its_place(case):
     ("call", "match"),
     [
         (lambda: advantages([0.0, 1.0], [0, 0], "grpo-"), "did you mean 'grpo'"),
+        (lambda: advantages([0.0, 1.0], [0, 0], "grpo", "samples"), "did you mean 'sample'"),
+        (lambda: advantages([0.0, 1.0], [0, 0], "rloo", "sample"), "goes with advantage 'grpo'"),
         (lambda: advantages([0.0], [0, 0]), "one entry per rollout"),
         (lambda: advantages([], np.zeros(0, dtype=int)), "non-empty"),
         (lambda: advantages([0.0, 1.0], [0.5, 0.5]), "whole numbers"),

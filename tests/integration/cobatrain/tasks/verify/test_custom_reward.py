@@ -21,11 +21,18 @@ def test_a_custom_reward_is_called_by_its_import_path():
     task.close()
 
 
+@pytest.mark.parametrize(("function", "value"), [("two", 2.0), ("minus", -1.5)])
+def test_any_finite_number_is_a_reward(function, value):
+    task = make_task(custom(function, workers=1), 0)
+    np.testing.assert_array_equal(task.score(task.train[:2], ["x"] * 2), value)
+    task.close()
+
+
 @pytest.mark.parametrize(
     ("function", "words"),
     [
         ("boom", "raised KeyError: 'missing thing'"),
-        ("two", "gave no reward: it returned 2.0"),
+        ("endless", "gave no reward: it returned inf"),
         ("nothing", "gave no reward: it returned NoneType"),
         ("exits", "raised SystemExit"),
         ("dies", "crashed its worker"),
