@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -120,17 +121,33 @@ def load_checkpoint(checkpoint: Path, model: torch.nn.Module) -> dict[str, Any]:
 
     Raises InputError if the weights belong to another model, or a file is damaged.
     """
-    from safetensors.torch import load_model
-
-    try:
-        load_model(model, str(checkpoint / MODEL))
+    load_weights(checkpoint, model)
+    with _readable(checkpoint):
         state = torch.load(checkpoint / STATE, weights_only=True, map_location="cpu")
-    except Exception as error:  # a damaged file can break a reader in any way
-        reason = " ".join(str(error).split())[:300]
-        raise InputError(f"{checkpoint} does not fit this model, or is damaged: {reason}") from None
     restored = _to_arrays(state)
     assert isinstance(restored, dict)
     return restored
+
+
+def load_weights(checkpoint: Path, model: torch.nn.Module) -> None:
+    """Load the weights of a checkpoint, without its state, into ``model``.
+
+    Raises InputError if they belong to another model, or the file is damaged.
+    """
+    from safetensors.torch import load_model
+
+    with _readable(checkpoint):
+        load_model(model, str(checkpoint / MODEL))
+
+
+@contextmanager
+def _readable(checkpoint: Path) -> Iterator[None]:
+    """InputError for whatever the block raises: a damaged file can break a reader in any way."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{checkpoint} does not fit this model, or is damaged: {reason}") from None
 
 
 def _to_tensors(value: Any) -> Any:

@@ -1,8 +1,12 @@
-"""The folder of a run: what it starts with, what may resume there, what is kept of a failure."""
+"""Folders: what a run starts with, what may resume there, what is kept of a failure."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +28,21 @@ def check_new(out: Path) -> None:
             f"{out} exists and is not empty; runs are never overwritten: choose another --out, "
             f"or resume it with `cobatrain resume {out}`"
         )
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to make and fill that gets the name ``path`` at the end of the block, or is removed.
+
+    Folders above it are made.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield aside
+        aside.rename(path)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def run_header(config: TrainConfig) -> RunHeader:
