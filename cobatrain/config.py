@@ -15,6 +15,7 @@ from cobasim.loop import LoopConfig
 from cobasim.records import HEADER_FILE, read_header
 from cobasim.settings import Frozen, changed, validated
 from cobatrain.engines import EngineConfig, SamplingConfig
+from cobatrain.lora import LoraConfig
 from cobatrain.pretrained import SOURCES
 from cobatrain.tasks import parse_task_config
 from cobatrain.tracking import TRACKERS
@@ -49,7 +50,8 @@ class ModelConfig(Frozen):
     pretrained: str | None = None  # a key of cobatrain.pretrained.SOURCES
     system: str | None = None  # system message of the chat template
     device: str = "auto"  # auto: cuda if available, else cpu
-    dtype: Literal["float32", "bfloat16"] = "float32"  # of the weights that are trained
+    dtype: Literal["float32", "bfloat16"] = "float32"  # of the weights; adapters are float32
+    lora: LoraConfig | None = None  # train low-rank adapters; None: all weights
 
     @model_validator(mode="after")
     def _made_one_way(self) -> ModelConfig:

@@ -26,16 +26,16 @@ COMPARED = frozenset({"model.path", "task", "task_seed"})
 """What was measured; ``predicted`` compares them with the file."""
 
 AS_MEASURED = frozenset({
-    "model.system", "model.dtype", "sampling.temperature", "sampling.top_p", "sampling.max_tokens",
-    "sampling.stop_token_ids", "sampling.stop", "update.constant_length",
+    "model.system", "model.dtype", "model.lora", "sampling.temperature", "sampling.top_p",
+    "sampling.max_tokens", "sampling.stop_token_ids", "sampling.stop", "update.constant_length",
 })  # fmt: skip
 """The gradients depend on them: they must be those of the measurement."""
 
 WITHOUT_EFFECT = frozenset({
     # how it is computed, seen and kept
-    "model.tiny", "model.device", "engine", "checkpoint", "parallel", "track", "recorded_samples",
-    "log_prob_bound", "evaluation.samples", "evaluation.prompts", "evaluation.exact",
-    "evaluation.pool", "update.micro_tokens", "update.skip_no_signal",
+    "model.tiny", "model.pretrained", "model.device", "engine", "checkpoint", "parallel", "track",
+    "recorded_samples", "log_prob_bound", "evaluation.samples", "evaluation.prompts",
+    "evaluation.exact", "evaluation.pool", "update.micro_tokens", "update.skip_no_signal",
     "update.gradient_checkpointing", "update.logit_chunk", "update.measure_parts",
     "update.measure_every", "update.bf16",
     # with one step an update, the policy is the one that sampled: all ratios are 1

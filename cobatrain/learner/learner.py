@@ -56,6 +56,7 @@ class LanguageModelLearner:
         config: the run.
         tokens: what ``prompt_tokens`` gave for the task; made here if not given.
         reference: the policy that the KL term holds on to; needed if ``update.kl_coef`` is above 0.
+            A model with LoRA adapters is its own: it is run with them off.
         parallel: the other ranks, each with its own learner and engine. The
             rollouts of a step are dealt to them whatever the budgets, and every method but
             ``generate`` is collective: all ranks must go through the same steps.

@@ -8,6 +8,7 @@ from pathlib import Path
 from cobasim.errors import InputError
 from cobatrain.config import TrainConfig
 from cobatrain.learner import load_policy
+from cobatrain.lora import merge_adapters
 from cobatrain.parallel import CheckpointError, load_weights
 from cobatrain.trainer.folder import whole_folder
 
@@ -21,9 +22,9 @@ _WEIGHTS = (
 def export(config: TrainConfig, checkpoint: Path, out: Path) -> None:
     """Write the model of a checkpoint to the new folder ``out``, completely or not at all.
 
-    The weights are the checkpoint's, in the type in which they were trained (``model.dtype``), and
-    config.json says so. All else is copied from the folder that training started from: tokenizer,
-    chat template, generation config, licence.
+    The weights are the checkpoint's in the type ``model.dtype``, which config.json then names; LoRA
+    adapters are merged into them. All else is copied from the folder that training started from:
+    tokenizer, chat template, generation config, licence.
 
     Raises InputError if ``out`` exists, the folder of the initial model is gone, or the checkpoint
     is not this model's; CheckpointError or OSError if the folder cannot be written.
@@ -36,6 +37,7 @@ def export(config: TrainConfig, checkpoint: Path, out: Path) -> None:
     here = config.model.model_copy(update={"device": "cpu"})
     model, _ = load_policy(config.model_copy(update={"model": here}))
     load_weights(checkpoint, model)
+    merge_adapters(model)
     source = Path(config.model.path)
     if (source / _GENERATION).is_file():
         model.generation_config = GenerationConfig()  # the file itself is copied below

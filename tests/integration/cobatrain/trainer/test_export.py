@@ -11,12 +11,14 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("transformers", reason="transformers is not installed")
 pytest.importorskip("yaml", reason="pyyaml is not installed")
 
+from adapted import LORA, adapted
 from checkpointed import run_with
 from engine_setup import BUDGETS, PROMPTS, SAMPLING, SEEDS, config_for, largest_difference, shake
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from cobatrain.config import load_config
 from cobatrain.engines import make_engine
+from cobatrain.engines.model_folder import stored_names
 
 
 @pytest.fixture
@@ -67,6 +69,24 @@ def test_what_is_exported_is_the_checkpoint(base, trained, tmp_path, cobatrain, 
         rollouts = engine.generate(PROMPTS, BUDGETS, SEEDS, SAMPLING)
     assert largest_difference(model, PROMPTS, rollouts) < 1e-4
     assert [path.name for path in out.parent.iterdir()] == ["exported"]
+
+
+@pytest.mark.parametrize("base", [False, True], indirect=True, ids=["untied", "tied"])
+def test_adapters_are_merged_into_what_is_exported(base, tmp_path, cobatrain):
+    pytest.importorskip("peft", reason="peft is not installed")
+    model = adapted(AutoModelForCausalLM.from_pretrained(base), learned=0.1)
+    lora = f"model.lora={LORA.model_dump_json()}"
+    config = load_config("tiny", [f"model.path={base}", lora])
+    run = run_with(tmp_path / "run", config, {5: model})
+    out = tmp_path / "exported"
+    answer = cobatrain("export", run, "--out", out)
+    assert answer.code == 0, answer.err
+    exported = AutoModelForCausalLM.from_pretrained(out)
+    ids = torch.tensor([PROMPTS[0]])
+    torch.testing.assert_close(exported(ids).logits, model(ids).logits, rtol=0, atol=1e-4)
+    original = AutoModelForCausalLM.from_pretrained(base)
+    assert (original(ids).logits - model(ids).logits).abs().max() > 1e-2  # can fail
+    assert stored_names(out) == stored_names(base)
 
 
 def test_what_cannot_be_exported_is_one_line(base, trained, tmp_path, cobatrain, monkeypatch):
