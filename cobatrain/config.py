@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,6 +22,7 @@ from cobatrain.tasks import parse_task_config
 from cobatrain.tracking import TRACKERS
 from cobatrain.update import UpdateConfig, check_weighting
 
+CHANGES_FILE = "changes.json"
 CONFIGS = Path(__file__).parent / "configs"
 SERVED = frozenset(
     {"beliefs", "parts", "randomness", "rounds"}
@@ -204,12 +206,42 @@ def load_config(source: str | Path, settings: Iterable[str] = (), **chosen: Any)
 
 
 def stored_config(run: Path) -> TrainConfig:
-    """The config that a run was started with. Raises InputError if it is not a training run."""
+    """The config of a run: what it was started with, and what ``resume`` changed since.
+
+    Raises InputError if it is not a training run, or the file of changes is damaged.
+    """
     header = read_header(run)
     if header.source != "train":
         kind = {"sim": "a simulated run", "import": "an imported log"}.get(header.source, "foreign")
         raise InputError(f"{run} is {kind}; give a run of cobatrain")
-    return validated(TrainConfig, dict(header.config))
+    settings = [
+        f"{name}={json.dumps(value)}"
+        for change in stored_changes(run)
+        for name, value in change.settings.items()
+    ]
+    return validated(TrainConfig, changed(header.config, settings))
+
+
+class Change(Frozen):
+    """Settings of a run that are other ones after a step, by dotted name."""
+
+    after_step: Annotated[int, Field(ge=0)]
+    settings: dict[str, Any]
+    before: dict[str, Any]
+
+
+def stored_changes(run: Path) -> list[Change]:
+    """What changed in a run, in order. Raises InputError if the file is damaged."""
+    file = run / CHANGES_FILE
+    if not file.is_file():
+        return []
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{file} is damaged: {error}") from None
+    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+        raise InputError(f"{file} is damaged: expected a list of changes")
+    return [validated(Change, value) for value in values]
 
 
 def difference(config: BaseModel, stored: Mapping[str, Any]) -> list[str]:

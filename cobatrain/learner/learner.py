@@ -35,7 +35,13 @@ from cobatrain.parallel import (
     whole,
 )
 from cobatrain.tasks import Prompt, Task, passed
-from cobatrain.update import PartsMeter, make_optimiser, make_schedule, update
+from cobatrain.update import (
+    PartsMeter,
+    make_optimiser,
+    make_schedule,
+    set_learning_rate,
+    update,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -236,10 +242,14 @@ class LanguageModelLearner:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore ``state_dict``; load the weights first. The engine gets them here."""
+        """Restore ``state_dict``; load the weights first. The engine gets them here.
+
+        The learning rate is the config's, which may be another one than before.
+        """
         self.step = int(state["step"])
         load_optimiser(self.optimiser, state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
+        set_learning_rate(self.optimiser, self.schedule, self.config.update.learning_rate)
         if self.meter is not None:
             self.meter.load_state_dict(state["parts"])
         self.pending = Pending()

@@ -16,6 +16,7 @@ from cobasim.errors import InputError
 from cobasim.records import RunHeader, write_atomically
 from cobatrain.config import TrainConfig, difference
 from cobatrain.parallel import read_meta
+from cobatrain.trainer.changing import check_may_change
 from cobatrain.update import NonFiniteError
 
 BAD_BATCH = "bad_batch.json"
@@ -62,13 +63,8 @@ def run_header(config: TrainConfig) -> RunHeader:
 
 
 def check_same_config(checkpoint: Path, config: TrainConfig) -> None:
-    """Raise InputError if a checkpoint was made with another config."""
-    changed = difference(config, read_meta(checkpoint).get("config", {}))
-    if changed:
-        raise InputError(
-            f"{checkpoint} belongs to another run: {', '.join(changed[:5])} differ; resume with "
-            "the stored config, or start a new run"
-        )
+    """Raise InputError if a checkpoint was made with another config, but for what may change."""
+    check_may_change(difference(config, read_meta(checkpoint).get("config", {})), checkpoint)
 
 
 def check_same_task(checkpoint: Path, fingerprint: str) -> None:
