@@ -13,7 +13,7 @@ from cobasim.allocation import check_needs, find_allocator, make_allocator
 from cobasim.data import RateOptions
 from cobasim.errors import InputError, unknown_name
 from cobasim.loop import LoopConfig
-from cobasim.records import HEADER_FILE, read_header
+from cobasim.records import CHANGES_FILE, HEADER_FILE, read_header
 from cobasim.settings import Frozen, changed, validated
 from cobatrain.engines import EngineConfig, SamplingConfig
 from cobatrain.lora import LoraConfig
@@ -22,7 +22,6 @@ from cobatrain.tasks import parse_task_config
 from cobatrain.tracking import TRACKERS
 from cobatrain.update import UpdateConfig, check_weighting
 
-CHANGES_FILE = "changes.json"
 CONFIGS = Path(__file__).parent / "configs"
 SERVED = frozenset(
     {"beliefs", "parts", "randomness", "rounds"}

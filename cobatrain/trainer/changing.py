@@ -8,15 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cobasim.errors import InputError
-from cobasim.records import read_run, write_atomically
-from cobatrain.config import (
-    CHANGES_FILE,
-    Change,
-    TrainConfig,
-    difference,
-    stored_changes,
-    stored_config,
-)
+from cobasim.records import CHANGES_FILE, read_run, write_atomically
+from cobatrain.config import Change, TrainConfig, difference, stored_changes, stored_config
 from cobatrain.parallel import read_meta
 
 MAY_CHANGE = ("loop.steps", "update.learning_rate", "evaluation", "checkpoint", "track")
