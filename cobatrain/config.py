@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,9 +13,10 @@ from cobasim.allocation import check_needs, find_allocator, make_allocator
 from cobasim.data import RateOptions
 from cobasim.errors import InputError, unknown_name
 from cobasim.loop import LoopConfig
-from cobasim.records import HEADER_FILE, read_header
+from cobasim.records import CHANGES_FILE, HEADER_FILE, read_header
 from cobasim.settings import Frozen, changed, validated
 from cobatrain.engines import EngineConfig, SamplingConfig
+from cobatrain.lora import LoraConfig
 from cobatrain.pretrained import SOURCES
 from cobatrain.tasks import check_template_kwargs, parse_task_config
 from cobatrain.tracking import TRACKERS
@@ -50,7 +52,8 @@ class ModelConfig(Frozen):
     system: str | None = None  # system message of the chat template
     chat_template_kwargs: dict[str, Any] = {}  # its variables, such as enable_thinking: false
     device: str = "auto"  # auto: cuda if available, else cpu
-    dtype: Literal["float32", "bfloat16"] = "float32"  # of the weights that are trained
+    dtype: Literal["float32", "bfloat16"] = "float32"  # of the weights; adapters are float32
+    lora: LoraConfig | None = None  # train low-rank adapters; None: all weights
 
     @model_validator(mode="after")
     def _made_one_way(self) -> ModelConfig:
@@ -206,12 +209,42 @@ def load_config(source: str | Path, settings: Iterable[str] = (), **chosen: Any)
 
 
 def stored_config(run: Path) -> TrainConfig:
-    """The config that a run was started with. Raises InputError if it is not a training run."""
+    """The config of a run: what it was started with, and what ``resume`` changed since.
+
+    Raises InputError if it is not a training run, or the file of changes is damaged.
+    """
     header = read_header(run)
     if header.source != "train":
         kind = {"sim": "a simulated run", "import": "an imported log"}.get(header.source, "foreign")
         raise InputError(f"{run} is {kind}; give a run of cobatrain")
-    return validated(TrainConfig, dict(header.config))
+    settings = [
+        f"{name}={json.dumps(value)}"
+        for change in stored_changes(run)
+        for name, value in change.settings.items()
+    ]
+    return validated(TrainConfig, changed(header.config, settings))
+
+
+class Change(Frozen):
+    """Settings of a run that are other ones after a step, by dotted name."""
+
+    after_step: Annotated[int, Field(ge=0)]
+    settings: dict[str, Any]
+    before: dict[str, Any]
+
+
+def stored_changes(run: Path) -> list[Change]:
+    """What changed in a run, in order. Raises InputError if the file is damaged."""
+    file = run / CHANGES_FILE
+    if not file.is_file():
+        return []
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{file} is damaged: {error}") from None
+    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+        raise InputError(f"{file} is damaged: expected a list of changes")
+    return [validated(Change, value) for value in values]
 
 
 def difference(config: BaseModel, stored: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from cobasim.records.bins import PASS_RATE_BINS, bin_counts
 from cobasim.records.header import FORMAT, RunHeader, own_versions
 from cobasim.records.old_names import rename
 from cobasim.records.run import (
+    CHANGES_FILE,
     HEADER_FILE,
     STEPS_FILE,
     Run,
@@ -25,6 +26,7 @@ from cobasim.records.step import StepRecord
 from cobasim.records.writer import RunExistsError, RunWriter
 
 __all__ = [
+    "CHANGES_FILE",
     "FORMAT",
     "HEADER_FILE",
     "PASS_RATE_BINS",

@@ -17,6 +17,8 @@ from cobasim.records.header import RunHeader
 from cobasim.records.step import NUMBERS, StepRecord
 
 HEADER_FILE: Final = "header.json"
+CHANGES_FILE: Final = "changes.json"
+"""Of a run whose settings were changed on the way: which, and after which step."""
 STEPS_FILE: Final = "steps.jsonl"
 
 

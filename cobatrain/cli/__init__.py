@@ -3,6 +3,7 @@
     cobatrain prepare CONFIG     make the model of a config, from nothing or from a download
     cobatrain train CONFIG       train; such a model is made first if it is missing
     cobatrain resume DIR         resume from the newest checkpoint
+    cobatrain export DIR         its model as a folder that transformers and vLLM load
     cobatrain evaluate CONFIG    held-out accuracy of a model, or of a run (give its folder)
     cobatrain measure CONFIG     its pass rates on all training prompts, next to a run's estimates
     cobatrain gradients CONFIG   what its gradients are made of, as a file for cobasim's worlds

@@ -94,7 +94,10 @@ def checkpoint_of(config: str, run: str | None, step: int | None = None) -> Path
         return None
     found = checkpoints(Path(folder))
     if not found:
-        raise InputError(f"{folder} has no checkpoint yet; train further, or give another run")
+        raise InputError(
+            f"{folder} has no checkpoint (yet, or any more: checkpoint.keep is 0 for runs that "
+            "keep none); train further, or give another run"
+        )
     if step is None:
         return found[-1]
     for checkpoint in found:

@@ -93,8 +93,8 @@ def _lines(made: Plan) -> list[str]:
     config, step, host, hardware = made.config, made.step, made.host, made.hardware
     steps, length = config.loop.steps, made.lengths
     return [
-        f"model: {made.shape.parameters:,} parameters, {made.shape.layers} layers; largest "
-        f"micro-batch {longest_micro_batch(config, hardware.gpus):,} tokens",
+        f"model: {made.shape.parameters:,} parameters, {_lora(made)}{made.shape.layers} layers; "
+        f"largest micro-batch {longest_micro_batch(config, hardware.gpus):,} tokens",
         f"activations of that: {made.activations['checkpointed'] / GIB:.2f} GiB with "
         f"gradient_checkpointing, {made.activations['kept'] / GIB:.2f} GiB without",
         f"engine: {config.engine.name}, weights {made.engine.weights / GIB:.2f} GiB, cache "
@@ -112,6 +112,11 @@ def _lines(made: Plan) -> list[str]:
         f"{hardware.bandwidth:g} TB/s, every response that long, none without signal; nothing of "
         f"this is measured",
     ]
+
+
+def _lora(made: Plan) -> str:
+    adapters = made.shape.adapters
+    return "" if adapters is None else f"{adapters.numbers:,} in adapters that are trained, "
 
 
 def _time(seconds: float) -> str:

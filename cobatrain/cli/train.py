@@ -44,12 +44,25 @@ def train(
     _run(chosen, folder, resume=False)
 
 
-def resume(run: Annotated[str, typer.Argument(help="Folder of a run.")]) -> None:
+def resume(
+    run: Annotated[str, typer.Argument(help="Folder of a run.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="a.b=value from here on: loop.steps, update.learning_rate, track, any of "
+            "evaluation or checkpoint. May be repeated.",
+        ),
+    ] = None,
+) -> None:
     """Resume from the newest whole checkpoint; the run then equals an uninterrupted one."""
-    from cobatrain.config import stored_config
+    from cobatrain.config import load_config, stored_config
 
     folder = Path(run)
-    _run(stored_config(folder), folder, resume=True)
+    config = stored_config(folder)
+    if settings:
+        config = load_config(folder, settings)
+    _run(config, folder, resume=True)
 
 
 def _run(config: TrainConfig, folder: Path, *, resume: bool) -> None:

@@ -26,9 +26,9 @@ COMPARED = frozenset({"model.path", "task", "task_seed"})
 """What was measured; ``predicted`` compares them with the file."""
 
 AS_MEASURED = frozenset({
-    "model.system", "model.chat_template_kwargs", "model.dtype", "sampling.temperature",
-    "sampling.top_p", "sampling.max_tokens", "sampling.stop_token_ids", "sampling.stop",
-    "update.constant_length",
+    "model.system", "model.chat_template_kwargs", "model.dtype", "model.lora",
+    "sampling.temperature", "sampling.top_p", "sampling.max_tokens", "sampling.stop_token_ids",
+    "sampling.stop", "update.constant_length",
 })  # fmt: skip
 """The gradients depend on them: they must be those of the measurement."""
 

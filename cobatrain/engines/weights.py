@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from cobatrain.engines.base import EngineError
+from cobatrain.lora import plain_parameters
 
 PART_BYTES = 2**30
 """Of weights on their way to another process: a file holds about so many."""
@@ -22,17 +23,16 @@ def named_weights(
     """Yield (checkpoint name, detached full tensor) in the order of the model's layers.
 
     Shared parameters (tied embeddings) appear once, under their first name. Names lose what
-    torch.compile and activation checkpointing add. A sharded parameter is gathered when its turn
-    comes, which is a collective: all ranks must run through the iterator. Floating-point tensors
-    are cast to `dtype` if one is given.
+    torch.compile and activation checkpointing add. LoRA adapters are merged into the weights that
+    are yielded, layer by layer; the model keeps them apart. A sharded parameter is gathered when
+    its turn comes, which is a collective: all ranks must run through the iterator. Floating-point
+    tensors are cast to `dtype` if one is given.
     """
-    pairs = model.items() if isinstance(model, Mapping) else model.named_parameters()
+    pairs = model.items() if isinstance(model, Mapping) else plain_parameters(model)
     for name, tensor in pairs:
         for prefix in _WRAPPER_PREFIXES:
             name = name.replace(prefix, "")
         full = tensor.detach()
-        if hasattr(full, "full_tensor"):
-            full = full.full_tensor()
         if dtype is not None and full.is_floating_point():
             full = full.to(dtype)
         yield name, full

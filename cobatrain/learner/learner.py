@@ -34,7 +34,14 @@ from cobatrain.parallel import (
     whole,
 )
 from cobatrain.tasks import Prompt, Task, passed
-from cobatrain.update import PartsMeter, make_optimiser, make_schedule, rehearse, update
+from cobatrain.update import (
+    PartsMeter,
+    make_optimiser,
+    make_schedule,
+    rehearse,
+    set_learning_rate,
+    update,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -55,6 +62,7 @@ class LanguageModelLearner:
         config: the run.
         tokens: what ``prompt_tokens`` gave for the task; made here if not given.
         reference: the policy that the KL term holds on to; needed if ``update.kl_coef`` is above 0.
+            A model with LoRA adapters is its own: it is run with them off.
         parallel: the other ranks, each with its own learner and engine. The
             rollouts of a step are dealt to them whatever the budgets, and every method but
             ``generate`` is collective: all ranks must go through the same steps.
@@ -250,10 +258,14 @@ class LanguageModelLearner:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore ``state_dict``; load the weights first. The engine gets them here."""
+        """Restore ``state_dict``; load the weights first. The engine gets them here.
+
+        The learning rate is the config's, which may be another one than before.
+        """
         self.step = int(state["step"])
         load_optimiser(self.optimiser, state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
+        set_learning_rate(self.optimiser, self.schedule, self.config.update.learning_rate)
         if self.meter is not None:
             self.meter.load_state_dict(state["parts"])
         self.pending = Pending()

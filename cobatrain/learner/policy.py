@@ -9,6 +9,7 @@ import torch
 
 from cobasim.errors import InputError
 from cobatrain.config import TrainConfig
+from cobatrain.lora import add_adapters
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -19,7 +20,9 @@ VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 def load_policy(config: TrainConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Model and tokenizer of a local folder, the model on its device and in eval mode.
 
-    Raises InputError if the folder lacks the config, weights or tokenizer.
+    With ``model.lora`` the model has adapters that change nothing yet, and all else is frozen.
+    Raises InputError if the folder lacks the config, weights or tokenizer, and for LoRA without
+    peft or for layers that the model does not have.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -43,5 +46,7 @@ def load_policy(config: TrainConfig) -> tuple[PreTrainedModel, PreTrainedTokeniz
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.nn.Module.to(model, device)  # in place
+    if config.model.lora is not None:
+        add_adapters(model, config.model.lora, config.seed)
     torch.nn.Module.train(model, False)
     return model, tokenizer

@@ -1,6 +1,7 @@
 """Checkpoints: all that a resumed run needs. Written aside, then renamed; old ones are removed.
 
-A checkpoint is a folder ``step-000010`` with ``model.safetensors``, ``state.pt`` (optimiser,
+A checkpoint is a folder ``step-000010`` with ``model.safetensors`` (with LoRA, of adapters only;
+the model's folder has the rest), ``state.pt`` (optimiser,
 schedule, counts, windows; tensors and plain values only, so that reading it runs no code) and
 ``meta.json`` (config, fingerprint of the task, step).
 """
@@ -10,7 +11,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -74,15 +76,28 @@ def save_checkpoint(
 def whole_weights(model: torch.nn.Module, keep: bool = True) -> dict[str, torch.Tensor]:
     """Parameters and persistent buffers by name, whole and on the CPU; shared ones once.
 
-    Collective for a sharded model. With ``keep`` false this rank takes part but keeps nothing.
+    Of a model of which a part is frozen (LoRA) only what is trained: the rest is in the folder that
+    it was loaded from. Collective for a sharded model. With ``keep`` false this rank takes part but
+    keeps nothing.
     """
-    shared = {name for name, _ in model.named_parameters(remove_duplicate=False)}
-    buffers = ((name, value) for name, value in model.state_dict().items() if name not in shared)
+    trained = _trained_part(model)
+    buffers: dict[str, torch.Tensor] = {}
+    if trained is None:
+        shared = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+        states = model.state_dict().items()
+        buffers = {name: value for name, value in states if name not in shared}
     weights = {}
-    for name, value in chain(full_parameters(model), buffers):
+    for name, value in chain(full_parameters(model, trained), buffers.items()):
         if keep:
             weights[name] = value.detach().cpu().contiguous()
     return weights
+
+
+def _trained_part(model: torch.nn.Module) -> dict[str, torch.nn.Parameter] | None:
+    """The parameters that are trained, by name; None if all are."""
+    known = dict(model.named_parameters())
+    trained = {name: one for name, one in known.items() if one.requires_grad}
+    return None if len(trained) == len(known) else trained
 
 
 def prune(run: Path, keep: int) -> None:
@@ -120,17 +135,49 @@ def load_checkpoint(checkpoint: Path, model: torch.nn.Module) -> dict[str, Any]:
 
     Raises InputError if the weights belong to another model, or a file is damaged.
     """
-    from safetensors.torch import load_model
-
-    try:
-        load_model(model, str(checkpoint / MODEL))
+    load_weights(checkpoint, model)
+    with _readable(checkpoint):
         state = torch.load(checkpoint / STATE, weights_only=True, map_location="cpu")
-    except Exception as error:  # a damaged file can break a reader in any way
-        reason = " ".join(str(error).split())[:300]
-        raise InputError(f"{checkpoint} does not fit this model, or is damaged: {reason}") from None
     restored = _to_arrays(state)
     assert isinstance(restored, dict)
     return restored
+
+
+def load_weights(checkpoint: Path, model: torch.nn.Module) -> None:
+    """Load the weights of a checkpoint, without its state, into ``model``.
+
+    Raises InputError if they belong to another model, or the file is damaged.
+    """
+    from safetensors.torch import load_file, load_model
+
+    trained = _trained_part(model)
+    with _readable(checkpoint):
+        if trained is None:
+            load_model(model, str(checkpoint / MODEL))
+            return
+        stored = load_file(checkpoint / MODEL)
+        shapes = [
+            {name: tuple(value.shape) for name, value in part.items()} for part in (trained, stored)
+        ]
+        wrong = sorted({name for name, _ in set(shapes[0].items()) ^ set(shapes[1].items())})
+        if wrong:
+            raise ValueError(
+                f"{len(wrong)} trained parameters are missing, unknown or of another shape, such "
+                f"as {wrong[0]}"
+            )
+        with torch.no_grad():
+            for name, parameter in trained.items():
+                parameter.copy_(stored[name])
+
+
+@contextmanager
+def _readable(checkpoint: Path) -> Iterator[None]:
+    """InputError for whatever the block raises: a damaged file can break a reader in any way."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{checkpoint} does not fit this model, or is damaged: {reason}") from None
 
 
 def _to_tensors(value: Any) -> Any:

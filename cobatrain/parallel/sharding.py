@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -67,12 +67,16 @@ def release_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def full_parameters(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """(name, whole tensor) of every parameter, one at a time: the input of an engine's weight sync.
+def full_parameters(
+    model: nn.Module, names: Container[str] | None = None
+) -> Iterator[tuple[str, Tensor]]:
+    """(name, whole tensor) of every parameter, or of those in ``names``, one at a time.
 
     Collective for a sharded model: every rank must go through all of them.
     """
     for name, parameter in model.named_parameters():
+        if names is not None and name not in names:
+            continue
         value = parameter.detach()
         yield name, value.full_tensor() if isinstance(value, DTensor) else value
 

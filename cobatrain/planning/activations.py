@@ -26,7 +26,9 @@ def layer_bytes(shape: ModelShape, width: Widths) -> int:
     - inputs of products: 2 c h; under autocast each product casts its own: 5 c h;
     - norms of queries and keys, where the model has them: (4 + c)(q + k) + 4 (a + k_heads);
     - attention: c (q + 2 k) + c q + 4 a;
-    - feed-forward: 4 c f: gate, its activation, up, their product.
+    - feed-forward: 4 c f: gate, its activation, up, their product;
+    - LoRA: c for each number between A and B; under bfloat16 weights the inputs of A in float32
+      beside. (Inputs of frozen products are kept by A where they are not kept any more.)
     """
     c = width.products
     h, q, k = shape.hidden, shape.query, shape.key
@@ -34,7 +36,11 @@ def layer_bytes(shape: ModelShape, width: Widths) -> int:
     inputs = (5 if width.autocast else 2) * c * h
     small = (_FLOAT32 + c) * (q + k) + _FLOAT32 * (shape.heads + shape.kv_heads)
     attention = c * (q + 2 * k) + c * q + _FLOAT32 * shape.heads
-    return norms + inputs + (small if shape.qk_norm else 0) + attention + 4 * c * shape.inner
+    extra = shape.layer_adapters
+    lora = max(c, width.adapters) * extra.ranks
+    if width.adapters > c:
+        lora += width.adapters * extra.inputs
+    return norms + inputs + (small if shape.qk_norm else 0) + attention + 4 * c * shape.inner + lora
 
 
 def norm_bytes(shape: ModelShape, width: Widths) -> int:

@@ -141,7 +141,8 @@ def _moments(
 ) -> list[Moment]:
     """Loading (the whole model, before it is sharded; no engine yet), generation, the update."""
     whole = BYTES[config.model.dtype] * shape.parameters
-    both = {"reference": whole} if config.update.kl_coef > 0 else {}
+    again = config.update.kl_coef > 0 and shape.adapters is None
+    both = {"reference": whole} if again else {}
     processes = PROCESS * (2 if config.engine.subprocess else 1)
     held = resident(config, shape, gpus)
     return [

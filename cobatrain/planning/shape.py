@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from cobasim.errors import InputError
+from cobatrain.lora import AdapterSize, LoraConfig, adapter_size
 from cobatrain.planning.known import KNOWN
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class ModelShape:
     """Counts of parameters and widths of a causal language model.
 
-    Shared parameters (tied embeddings) count once.
+    Shared parameters (tied embeddings) count once. Adapters are counted beside, not in them.
     """
 
     parameters: int
@@ -45,6 +46,15 @@ class ModelShape:
     """Whether queries and keys are normed (Qwen3)."""
     stored_bytes: int
     """Of one parameter in the checkpoint, by its config."""
+    adapters: AdapterSize | None = None
+    """LoRA's, of the whole model; None: all parameters are trained."""
+    layer_adapters: AdapterSize = field(default_factory=AdapterSize)
+    """Of the largest decoder layer."""
+
+    @property
+    def trained(self) -> int:
+        """Parameters that have gradients and moments."""
+        return self.parameters if self.adapters is None else self.adapters.numbers
 
     @property
     def query(self) -> int:
@@ -62,9 +72,9 @@ def model_shape(config: TrainConfig) -> ModelShape:
 
     Without the folder, that of a model which ``prepare`` would make or whose config.json is known
     here. Raises InputError if there is neither, or the folder's config is no causal language
-    model's, or one whose layers have experts.
+    model's, or one whose layers have experts, or without the layers that LoRA is to adapt.
     """
-    return shape_of(empty_model(model_settings(config)))
+    return shape_of(empty_model(model_settings(config)), config.model.lora)
 
 
 def model_settings(config: TrainConfig) -> dict[str, Any]:
@@ -123,8 +133,11 @@ def empty_model(settings: dict[str, Any]) -> torch.nn.Module:
     return model
 
 
-def shape_of(model: Any) -> ModelShape:
-    """The shape of a transformers model, on any device. Raises InputError for layers of experts."""
+def shape_of(model: Any, lora: LoraConfig | None = None) -> ModelShape:
+    """The shape of a plain transformers model, on any device, to be trained by ``lora`` if given.
+
+    Raises InputError for layers of experts, and for layers to adapt that the model does not have.
+    """
     settings = model.config.get_text_config()
     if getattr(settings, "num_experts", None) or getattr(settings, "num_local_experts", None):
         raise InputError(
@@ -139,6 +152,11 @@ def shape_of(model: Any) -> ModelShape:
     matrices = sum(p.numel() for p in model.parameters() if p.ndim > 1)
     heads = int(settings.num_attention_heads)
     hidden = int(settings.hidden_size)
+    adapters, in_layer = None, AdapterSize()
+    if lora is not None:
+        adapters = adapter_size(model, lora)
+        each = [adapter_size(model, lora, within=layer) for layer in layers[:1]]
+        in_layer = each[0] if each else in_layer
     return ModelShape(
         parameters=total,
         layer=max(sizes),
@@ -154,6 +172,8 @@ def shape_of(model: Any) -> ModelShape:
         vocabulary=int(head.shape[0]),
         qk_norm=any(name.endswith("q_norm") for name, _ in model.named_modules()),
         stored_bytes=(settings.dtype or torch.float32).itemsize,
+        adapters=adapters,
+        layer_adapters=in_layer,
     )
 
 

@@ -84,12 +84,13 @@ def forward_flops(shape: ModelShape, tokens: int) -> float:
 def forward_passes(config: TrainConfig) -> int:
     """What an update costs in forward passes.
 
-    Backward costs two; one more with checkpointing, for log-probs before the first of several
+    Backward costs two, with LoRA one (no gradients of the frozen weights; those of adapters are not
+    counted); one more with checkpointing, for log-probs before the first of several
     steps, and for a reference model.
     """
     update = config.update
     return (
-        3
+        (3 if config.model.lora is None else 2)
         + update.gradient_checkpointing
         + (update.old_log_probs == "recompute" and update.minibatches > 1)
         + (update.kl_coef > 0)

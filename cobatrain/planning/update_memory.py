@@ -50,13 +50,16 @@ GPUs or cast for autocast, gradients not yet summed over GPUs, and what Adam's s
 def resident(config: TrainConfig, shape: ModelShape, gpus: int) -> dict[str, int]:
     """Bytes that the trainer holds between updates: weights, Adam's two moments, the reference.
 
-    Signs of the sketch that ``measure_parts`` keeps count as the optimiser's.
+    Signs of the sketch that ``measure_parts`` keeps count as the optimiser's. Frozen weights have
+    no moments, and a model with adapters is its own reference.
     """
     width = widths(config, gpus)
     own = share(shape.parameters, gpus, width)
-    signs = own if config.measures_parts else 0
-    parts = {"weights": width.weights * own, "optimiser": 2 * width.weights * own + signs}
-    if config.update.kl_coef > 0:
+    trained = _trained_bytes(shape, gpus, width)
+    signs = share(shape.trained, gpus, width) if config.measures_parts else 0
+    weights = width.weights * own + (0 if shape.adapters is None else trained)
+    parts = {"weights": weights, "optimiser": 2 * trained + signs}
+    if config.update.kl_coef > 0 and shape.adapters is None:
         # the root of a sharded model that is never run backward stays gathered
         rest = width.products * shape.root if width.sharded else 0
         parts["reference"] = width.weights * own + rest
@@ -66,7 +69,15 @@ def resident(config: TrainConfig, shape: ModelShape, gpus: int) -> dict[str, int
 def certain_bytes(config: TrainConfig, shape: ModelShape, gpus: int) -> int:
     """Weights, gradients and Adam's two moments on one GPU: no update does without them."""
     width = widths(config, gpus)
-    return 4 * width.weights * share(shape.parameters, gpus, width)
+    trained = _trained_bytes(shape, gpus, width)
+    frozen = 0 if shape.adapters is None else width.weights * share(shape.parameters, gpus, width)
+    return frozen + 4 * trained
+
+
+def _trained_bytes(shape: ModelShape, gpus: int, width: Widths) -> int:
+    """Of the trained parameters on one GPU; their gradients, and each moment, have as many."""
+    each = width.weights if shape.adapters is None else _FLOAT32
+    return each * share(shape.trained, gpus, width)
 
 
 def share(parameters: int, gpus: int, width: Widths) -> int:
@@ -95,7 +106,7 @@ def update_moments(
     width = widths(config, gpus)
     count = longest_micro_batch(config, gpus) if tokens is None else tokens
     base = resident(config, shape, gpus)
-    base["gradients"] = base["weights"]
+    base["gradients"] = trained = _trained_bytes(shape, gpus, width)
     moments = [
         Moment("update: head", base | _head(config, shape, width, count)),
         Moment("update: layers", base | _layers(config, shape, width, count)),
@@ -103,7 +114,7 @@ def update_moments(
     if width.sharded:
         moments.append(Moment("update: root", base | _root(config, shape, width)))
     # torch's AdamW makes a copy of one moment while it steps (its default on GPUs, foreach)
-    moments.append(Moment("update: step", base | {"copies": base["weights"]}))
+    moments.append(Moment("update: step", base | {"copies": trained}))
     return moments
 
 
@@ -145,17 +156,20 @@ def _head(config: TrainConfig, shape: ModelShape, width: Widths, tokens: int) ->
     chunk = (width.products + copies * _FLOAT32) * logits
     parts = {"activations": tokens * kept, "logits": chunk + hidden}
     if width.sharded:
-        parts["copies"] = width.products * (shape.root + shape.layer + 2 * shape.head)
+        gradient = shape.head if shape.adapters is None else 0
+        parts["copies"] = width.products * (shape.root + shape.layer + shape.head + gradient)
     else:
         cast = width.products * shape.products if width.autocast else 0
-        reference = cast if config.update.kl_coef > 0 else 0
-        parts["copies"] = cast + reference + width.weights * shape.head
+        full = shape.adapters is None
+        reference = cast if config.update.kl_coef > 0 and full else 0
+        parts["copies"] = cast + reference + (width.weights * shape.head if full else 0)
     return parts
 
 
 def _layers(config: TrainConfig, shape: ModelShape, width: Widths, tokens: int) -> dict[str, int]:
     """A layer runs backward, the last one, when all others are kept still."""
     checkpointing = config.update.gradient_checkpointing
+    trained = shape.layer if shape.adapters is None else shape.layer_adapters.numbers
     kept = kept_bytes(shape, width, checkpointing=checkpointing) + working_bytes(shape, width)
     if checkpointing:
         kept += layer_bytes(shape, width)  # recomputed
@@ -163,15 +177,18 @@ def _layers(config: TrainConfig, shape: ModelShape, width: Widths, tokens: int) 
     if width.sharded:
         # this layer and the next gathered, this layer's gradient, and its sum over GPUs in float32
         reduced = _FLOAT32 if config.update.bf16 else width.weights
-        layer = (3 * width.products + reduced) * shape.layer
+        gradient = (width.products + reduced) * trained
+        layer = 2 * width.products * shape.layer + gradient
         parts["copies"] = width.products * (shape.root + shape.head) + layer
     elif width.autocast:
         layer = 2 * shape.layer if checkpointing else shape.products
-        parts["copies"] = width.products * layer + _FLOAT32 * shape.layer
+        parts["copies"] = width.products * layer + _FLOAT32 * trained
     return parts
 
 
 def _root(config: TrainConfig, shape: ModelShape, width: Widths) -> dict[str, int]:
     """The gradients of embeddings and head are summed over GPUs; no activation is left."""
+    if shape.adapters is not None:
+        return {"copies": width.products * shape.root}  # gathered; frozen
     reduced = _FLOAT32 if config.update.bf16 else width.weights
     return {"copies": (2 * width.products + reduced) * shape.root}

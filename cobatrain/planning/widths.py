@@ -21,6 +21,8 @@ class Widths:
     """Of the inputs and outputs of matrix products."""
     stream: int
     """Of what runs from layer to layer."""
+    adapters: int
+    """Of the inputs and outputs of LoRA's products: its weights are float32."""
     sharded: bool
     """Whether weights are sharded: they are then gathered in the width of products."""
 
@@ -35,4 +37,5 @@ def widths(config: TrainConfig, gpus: int) -> Widths:
     weights = BYTES[config.model.dtype]
     sharded = config.parallel == "shard" and gpus > 1
     products = 2 if config.update.bf16 else weights
-    return Widths(weights, products, products if sharded else weights, sharded)
+    adapters = 2 if config.update.bf16 else 4
+    return Widths(weights, products, products if sharded else weights, adapters, sharded)

@@ -6,6 +6,7 @@ Out: records, samples and checkpoints in the folder; prints nothing.
 
 from cobatrain.learner import SAMPLES, SampleFile
 from cobatrain.trainer.data_account import TASK_FILE, account_lines
+from cobatrain.trainer.exporting import export
 from cobatrain.trainer.folder import BAD_BATCH, check_new, run_header
 from cobatrain.trainer.opening import open_learner
 from cobatrain.trainer.preparation import prepare, prepare_if_missing
@@ -20,6 +21,7 @@ __all__ = [
     "Stopped",
     "account_lines",
     "check_new",
+    "export",
     "open_learner",
     "prepare",
     "prepare_if_missing",

@@ -1,8 +1,12 @@
-"""The folder of a run: what it starts with, what may resume there, what is kept of a failure."""
+"""Folders: what a run starts with, what may resume there, what is kept of a failure."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +16,7 @@ from cobasim.errors import InputError
 from cobasim.records import RunHeader, write_atomically
 from cobatrain.config import TrainConfig, difference
 from cobatrain.parallel import read_meta
+from cobatrain.trainer.changing import check_may_change
 from cobatrain.update import NonFiniteError
 
 BAD_BATCH = "bad_batch.json"
@@ -24,6 +29,21 @@ def check_new(out: Path) -> None:
             f"{out} exists and is not empty; runs are never overwritten: choose another --out, "
             f"or resume it with `cobatrain resume {out}`"
         )
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to make and fill that gets the name ``path`` at the end of the block, or is removed.
+
+    Folders above it are made.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield aside
+        aside.rename(path)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def run_header(config: TrainConfig) -> RunHeader:
@@ -43,13 +63,8 @@ def run_header(config: TrainConfig) -> RunHeader:
 
 
 def check_same_config(checkpoint: Path, config: TrainConfig) -> None:
-    """Raise InputError if a checkpoint was made with another config."""
-    changed = difference(config, read_meta(checkpoint).get("config", {}))
-    if changed:
-        raise InputError(
-            f"{checkpoint} belongs to another run: {', '.join(changed[:5])} differ; resume with "
-            "the stored config, or start a new run"
-        )
+    """Raise InputError if a checkpoint was made with another config, but for what may change."""
+    check_may_change(difference(config, read_meta(checkpoint).get("config", {})), checkpoint)
 
 
 def check_same_task(checkpoint: Path, fingerprint: str) -> None:

@@ -45,10 +45,13 @@ def open_learner(
     with ExitStack() as hold:
         loaded = together(ranks, lambda: _load(config, checkpoint, hold))
         if ranks.world > 1:
-            for policy in (loaded.model, loaded.reference):
-                if policy is not None and ranks.sharded:
+            policies = [loaded.model]
+            if loaded.reference is not None and loaded.reference is not loaded.model:
+                policies.append(loaded.reference)
+            for policy in policies:
+                if ranks.sharded:
                     shard(policy, bf16=config.update.bf16)
-                elif policy is not None:
+                else:
                     replicate(policy)
         release_memory()  # of whole weights: the engine takes its share next
         engine = together(
@@ -90,7 +93,9 @@ def _load(config: TrainConfig, checkpoint: Path | None, hold: ExitStack) -> _Loa
             f"loop.batch_size is {config.loop.batch_size}, but the task has only "
             f"{len(task.train)} prompts to train on"
         )
-    reference = load_policy(config)[0] if config.update.kl_coef > 0 else None
+    reference = None
+    if config.update.kl_coef > 0:  # LoRA: the model itself, which is run with its adapters off
+        reference = load_policy(config)[0] if config.model.lora is None else model
     state = None if checkpoint is None else load_checkpoint(checkpoint, model)
     return _Loaded(task, tokens, model, tokenizer, reference, state)
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +11,7 @@ from cobasim.errors import InputError
 from cobatrain.config import TinyConfig, TrainConfig
 from cobatrain.pretrained import SOURCES, make_folder
 from cobatrain.tasks import make_task
+from cobatrain.trainer.folder import whole_folder
 
 EXAMPLES = 17  # stream of the supervised examples
 PROBE = 256  # examples that the pass rate is measured on
@@ -33,7 +31,7 @@ def prepare(config: TrainConfig, *, say: Callable[[str], None] = lambda _: None)
         )
     if path.exists():
         raise InputError(f"{path} exists already; remove it, or give another model.path")
-    with _whole(path) as aside:
+    with whole_folder(path) as aside:
         if config.model.tiny is not None:
             made = _make_tiny(config, config.model.tiny, aside)
         else:
@@ -51,18 +49,6 @@ def prepare_if_missing(config: TrainConfig, *, say: Callable[[str], None]) -> No
     """``prepare`` for a config that says how its model is made, where its folder is missing."""
     if config.model.can_be_made and not Path(config.model.path).exists():
         prepare(config, say=say)
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A folder to fill that gets the name ``path`` at the end of the block, or is removed."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield aside
-        aside.rename(path)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _make_tiny(config: TrainConfig, tiny: TinyConfig, folder: Path) -> str:

@@ -17,6 +17,7 @@ from cobatrain.learner import SAMPLES, LanguageModelLearner, SampleFile
 from cobatrain.parallel import Parallel, joined, newest_checkpoint, on_first, together
 from cobatrain.planning import check_room
 from cobatrain.tasks import SelfCheck
+from cobatrain.trainer.changing import accept_changes
 from cobatrain.trainer.coarse_weights import warn_of_coarse_weights
 from cobatrain.trainer.data_account import question_task, store_account
 from cobatrain.trainer.first_beliefs import first_counts
@@ -49,7 +50,8 @@ def train(
     A model that ``prepare`` can make is made first if its folder is missing.
 
     Args:
-        config: the run; when resuming, the stored one (see ``stored_config``).
+        config: the run; when resuming, the stored one (see ``stored_config``), in which what
+            ``MAY_CHANGE`` names may be changed.
         out: a new folder, or the one to resume; rank 0's counts.
         resume: continue from the newest whole checkpoint, or from the start if there is none. The
             number of processes need not be the same.
@@ -78,7 +80,7 @@ def train(
             check_room(config, parallel.world, say)
             warn_of_coarse_weights(config, say)
             if resume:
-                return _resumable(config, out, hold)
+                return _resumable(config, out, hold, say)
             prepare_if_missing(config, say=say)
             return None
 
@@ -111,8 +113,10 @@ def train(
                     raise
 
 
-def _resumable(config: TrainConfig, out: Path, hold: ExitStack) -> Path | None:
-    """Lock the folder of a run; its newest checkpoint, if it has one."""
+def _resumable(
+    config: TrainConfig, out: Path, hold: ExitStack, say: Callable[[str], None]
+) -> Path | None:
+    """Lock the folder of a run and record what changes; its newest checkpoint, if it has one."""
     read_header(out)
     hold.enter_context(writing(out))
     checkpoint = newest_checkpoint(out)
@@ -123,6 +127,7 @@ def _resumable(config: TrainConfig, out: Path, hold: ExitStack) -> Path | None:
             f"{out} is finished and kept no checkpoint (checkpoint.keep is 0): there is nothing "
             "to resume"
         )
+    accept_changes(out, config, checkpoint, say=say)
     return checkpoint
 
 

@@ -28,7 +28,7 @@ from cobatrain.update.losses import (
     k3,
 )
 from cobatrain.update.meter import PartsMeter
-from cobatrain.update.optimiser import make_optimiser, make_schedule
+from cobatrain.update.optimiser import make_optimiser, make_schedule, set_learning_rate
 from cobatrain.update.rehearsal import rehearse
 from cobatrain.update.step import update
 from cobatrain.update.weighting import (
@@ -75,6 +75,7 @@ __all__ = [
     "rehearse",
     "rloo",
     "rollout_weights",
+    "set_learning_rate",
     "token_log_probs",
     "token_weights",
     "update",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from cobatrain.lora import adapters_off
 from cobatrain.update.batching import MicroBatch
 from cobatrain.update.config import UpdateConfig
 from cobatrain.update.log_probs import token_log_probs
@@ -74,7 +75,7 @@ class Objective:
         coefficient = self.config.kl_coef
         if coefficient == 0 or self.reference is None:
             return token_loss
-        with torch.no_grad():
+        with torch.no_grad(), adapters_off(self.reference):
             log_reference, _ = self.log_probs(self.reference, micro)
         divergence = k3(new, log_reference, micro.mask)
         self.sums.add(kl=divergence.detach().sum())

@@ -26,6 +26,18 @@ def make_optimiser(
     )
 
 
+def set_learning_rate(
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LambdaLR,
+    learning_rate: float,
+) -> None:
+    """Make this the rate that the schedule's factors apply to, from the present step on."""
+    schedule.base_lrs = [learning_rate] * len(optimiser.param_groups)
+    for group, factor in zip(optimiser.param_groups, schedule.lr_lambdas, strict=True):
+        group["initial_lr"] = learning_rate
+        group["lr"] = learning_rate * factor(schedule.last_epoch)
+
+
 def make_schedule(
     optimiser: torch.optim.Optimizer, warmup_steps: int
 ) -> torch.optim.lr_scheduler.LambdaLR:

@@ -56,7 +56,8 @@ def update(
             ``warmup_steps`` are those of the optimiser and the schedule, and not read here.
         weighting: a key of ``WEIGHTINGS``.
         schedule: is stepped once per optimiser step.
-        reference: the model of the KL term; needed if ``config.kl_coef`` is above 0.
+        reference: the model of the KL term; needed if ``config.kl_coef`` is above 0. It is run
+            without its LoRA adapters, if it has any: ``model`` itself may then be given.
         parallel: what ``replicate`` or ``shard`` of ``cobatrain.parallel`` gave. The call is then
             collective.
         rng: draws the mini-batches; without it they are interleaved.

@@ -60,6 +60,20 @@ def wait_for(path: Path, lines: int, process: subprocess.Popen) -> None:
         time.sleep(0.02)
 
 
+class Interrupted(Exception):
+    """Stands for a failure in the middle of a run."""
+
+
+def interrupted_at(last: int):
+    """An ``on_step`` that fails once step ``last`` is recorded."""
+
+    def on_step(record) -> None:
+        if record.step == last:
+            raise Interrupted
+
+    return on_step
+
+
 class Peers(Single):
     """Two ranks of which the other says what it is told to."""
 

@@ -12,7 +12,7 @@ import numpy as np
 from cobasim.arrays import FloatArray
 from cobasim.errors import InputError
 from cobasim.loop import LoopConfig
-from cobasim.records import Run, StepRecord
+from cobasim.records import CHANGES_FILE, Run, StepRecord
 from cobasim.runs import BASELINE
 from cobasim.scores import accuracy_curve, late_gradient_norm
 from cobasim.settings import validated
@@ -83,9 +83,9 @@ class RealRuns:
     def of(cls, runs: Sequence[Run]) -> RealRuns:
         """Group real runs.
 
-        Raises InputError for fewer than two seeds of uniform; if loops differ; if a run is not
-        finished or has fewer than two evaluations; if an adaptive run has another learning rate
-        than most, or no seed in common with uniform.
+        Raises InputError for fewer than two seeds of uniform; if loops differ; if a run was changed
+        on the way, is not finished or has fewer than two evaluations; if an adaptive run has
+        another learning rate than most, or no seed in common with uniform.
         """
         loop = _common_loop(runs)
         every_rate = [_learning_rate(run) for run in runs]
@@ -169,6 +169,8 @@ def _common_loop(runs: Sequence[Run]) -> LoopConfig:
 def _check_finished(run: Run, loop: LoopConfig) -> None:
     name = f"{run.header.allocator}, seed {run.header.seed}"
     last = run.steps[-1] if run.steps else None
+    if (run.path / CHANGES_FILE).is_file():
+        raise InputError(f"{name}: its settings were changed on the way ({CHANGES_FILE})")
     if last is None or not loop.finished(last.step, last.rollouts):
         raise InputError(f"{name}: the run is not finished; resume it, or leave it out")
     evaluations = accuracy_curve(run)[0].size

@@ -146,6 +146,10 @@ def test_what_cannot_be_calibrated_on_is_named(runs, tmp_path):
         RealRuns.of([*runs, made(steps=8)])
     with pytest.raises(InputError, match="not finished"):
         RealRuns.of([*runs[:3], replace(runs[3], steps=runs[3].steps[:5])])
+    (tmp_path / "changed").mkdir()
+    (tmp_path / "changed" / "changes.json").write_text("[]")
+    with pytest.raises(InputError, match=r"changed on the way \(changes\.json\)"):
+        RealRuns.of([*runs[:3], replace(runs[3], path=tmp_path / "changed")])
     with pytest.raises(InputError, match=r"expected a folder of runs"):
         read_runs([tmp_path / "nothing"])
     with pytest.raises(InputError, match="no runs found"):

@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed (docs/install-train.md)")
 pytest.importorskip("transformers", reason="transformers is not installed (docs/install-train.md)")
 
+from adapted import adapted
 from engine_setup import (
     BUDGETS,
     EOS,
@@ -64,6 +65,18 @@ def test_vllm_log_probs_equal_the_models_after_each_sync(tiny_folders, tied):
             assert more.tokens[:8] == [again[0][i] for i in at]
         assert torch.equal(torch.get_rng_state(), state)  # the trainer's randomness is its own
     assert tokens[True] == tokens[False]
+
+
+@needs_vllm
+def test_vllm_samples_from_merged_adapters(tiny_folders):
+    pytest.importorskip("peft", reason="peft is not installed")
+    model = adapted(load(tiny_folders[True]), learned=0.1)
+    with make_engine(config_for("vllm"), tiny_folders[True]) as engine:
+        rollouts = engine.generate(PROMPTS, BUDGETS, SEEDS, SAMPLING)
+        assert largest_difference(model, PROMPTS, rollouts) > 1e-2
+        engine.sync(model)
+        rollouts = engine.generate(PROMPTS, BUDGETS, SEEDS, SAMPLING)
+        assert largest_difference(model, PROMPTS, rollouts) < 1e-3
 
 
 @needs_vllm

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ from training import command, plain, started, wait_for, weights
 from cobasim.errors import InputError
 from cobasim.records import read_run
 from cobatrain import trainer
+from cobatrain.config import load_config
 from cobatrain.parallel import checkpoints
 
 
@@ -69,7 +71,7 @@ def test_what_cannot_be_resumed_is_refused(config, tmp_path):
     trainer.train(chosen, run)
     with pytest.raises(InputError, match=r"never overwritten|not empty|exists"):
         trainer.train(chosen, run)
-    with pytest.raises(InputError, match=r"allocator.* differ"):
+    with pytest.raises(InputError, match=r"allocator differs from"):
         trainer.train(config("loop.steps=4", allocator="knapsack"), run, resume=True)
     last = checkpoints(run)[-1]
     damaged = tmp_path / "damaged"
@@ -79,6 +81,54 @@ def test_what_cannot_be_resumed_is_refused(config, tmp_path):
         trainer.train(chosen, damaged, resume=True)
     (damaged / "checkpoints" / last.name / "meta.json").unlink()  # half-written: not counted
     assert last.name not in [path.name for path in checkpoints(damaged)]
+
+
+def test_what_may_change_changes_from_the_checkpoint_on(config, tmp_path, cobatrain):
+    """More steps are those of a run that had them from the start; all else is refused by name."""
+    chosen, run = config("loop.steps=4"), tmp_path / "run"
+    trainer.train(chosen, run)
+    trainer.train(config("loop.steps=8"), tmp_path / "whole")
+    header = (run / "header.json").read_bytes()
+
+    answer = cobatrain("resume", run, "--set", "loop.steps=8")
+    assert answer.code == 0, answer.err
+    assert "changed after step 4: loop.steps 4 -> 8" in answer.out
+    assert plain(run) == plain(tmp_path / "whole")
+    assert weights(run) == weights(tmp_path / "whole")
+    assert load_config(run) == config("loop.steps=8")
+
+    others = ("loop.steps=10", "update.learning_rate=1e-5", "evaluation.samples=2")
+    answer = cobatrain("resume", run, *(word for one in others for word in ("--set", one)))
+    assert answer.code == 0, answer.err
+    assert plain(run)[: len(plain(tmp_path / "whole"))] == plain(tmp_path / "whole")
+    rates = {step.step: step.learner.get("learning_rate") for step in read_run(run).steps}
+    assert rates.pop(0) is None
+    assert rates == {step: 2e-4 if step <= 8 else 1e-5 for step in range(1, 11)}
+    changes = json.loads((run / "changes.json").read_text())
+    assert [change["after_step"] for change in changes] == [4, 8]
+    assert changes[1]["before"] == {
+        "evaluation.samples": 4, "loop.steps": 8, "update.learning_rate": 2e-4
+    }  # fmt: skip
+    assert load_config(run) == config(*others)
+    assert (run / "header.json").read_bytes() == header
+
+    for setting, words in (
+        ("allocator=knapsack", "allocator differs from"),
+        ("update.clip_low=0.1", "update.clip_low differs from"),
+        ("loop.steps=10.5", "loop.steps"),
+        ("loop.steps=9", "has made 10 steps"),
+        ("evaluation.sample=3", "did you mean 'evaluation.samples'"),
+    ):
+        answer = cobatrain("resume", run, "--set", setting)
+        assert (answer.code, answer.out) == (2, "")
+        assert answer.err.startswith("error: ")
+        assert answer.err.count("\n") == 1
+        assert words in answer.err
+    assert json.loads((run / "changes.json").read_text()) == changes
+    (run / "changes.json").write_text("[1")
+    answer = cobatrain("resume", run)
+    assert answer.code == 2
+    assert "changes.json is damaged" in answer.err
 
 
 def test_an_engine_that_dies_is_one_line_and_the_run_goes_on_later(config, tmp_path):

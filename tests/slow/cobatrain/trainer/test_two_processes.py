@@ -29,6 +29,8 @@ from cobatrain.parallel import checkpoints
 UNEVEN = ("loop.steps=6", "loop.total_budget=199", "loop.batch_size=12", "loop.window=2",
           "checkpoint.every=2", "loop.eval_every=3", "task.train_size=36")  # fmt: skip
 
+ADAPTERS = ('model.lora={"rank": 4}', "update.kl_coef=0.05", "update.learning_rate=0.002")
+
 
 def launched(arguments: list[str]) -> subprocess.Popen:
     """The same command on two processes."""
@@ -81,9 +83,18 @@ def alone(model, tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("parallel", "further"),
-    [("replicate", ()), ("shard", ()), ("shard", ("update.kl_coef=0.05", "weighting=prompt"))],
+    [
+        ("replicate", ()),
+        ("shard", ()),
+        ("shard", ("update.kl_coef=0.05", "weighting=prompt")),
+        ("replicate", ADAPTERS),
+        ("shard", ADAPTERS),
+    ],
+    ids=["replicate", "shard", "shard-kl", "replicate-lora", "shard-lora"],
 )
 def test_two_processes_make_the_run_of_one(config, tmp_path, alone, parallel, further):
+    if further == ADAPTERS:
+        pytest.importorskip("peft", reason="peft is not installed")
     out = tmp_path / "run"
     finished(launched(started(config(*UNEVEN, f"parallel={parallel}", *further), out)))
     same_run(out, alone(*further))

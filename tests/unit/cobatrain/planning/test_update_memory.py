@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from planned_models import MODES, kept_for_backward, planned_config, small_model
 
 from cobatrain.config import load_config
+from cobatrain.lora import LoraConfig, add_adapters
 from cobatrain.planning import (
     activation_bytes,
     certain_bytes,
@@ -26,6 +27,10 @@ from cobatrain.planning.widths import widths
 
 QWEN = load_config("qwen3-1.7b")
 SHAPE = model_shape(QWEN)
+LORA = LoraConfig(rank=8)
+ADAPTED = model_shape(
+    QWEN.model_copy(update={"model": QWEN.model.model_copy(update={"lora": LORA})})
+)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -108,3 +113,48 @@ def test_what_is_certain_is_in_every_moment(setting, gpus):
     assert planned_update_bytes(config, SHAPE, gpus=gpus) >= planned_update_bytes(
         no_reference, SHAPE, gpus=gpus
     )
+
+
+@given(setting=settings, gpus=st.integers(1, 64), tokens=st.integers(1, 10**5))
+def test_adapters_take_less_than_the_weights(setting, gpus, tokens):
+    config = chosen(setting)
+    assert ADAPTED.parameters == SHAPE.parameters
+    assert ADAPTED.trained < SHAPE.trained == SHAPE.parameters
+    assert certain_bytes(config, ADAPTED, gpus) < certain_bytes(config, SHAPE, gpus)
+    for small, large in zip(
+        update_moments(config, ADAPTED, gpus, tokens),
+        update_moments(config, SHAPE, gpus, tokens),
+        strict=True,
+    ):
+        for part in ("gradients", "optimiser"):
+            assert small.parts[part] < large.parts[part] / 10
+        assert "reference" not in small.parts
+        assert small.total >= certain_bytes(config, ADAPTED, gpus)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_is_certain_of_adapters_is_what_torch_holds(mode):
+    pytest.importorskip("peft", reason="peft is not installed")
+    model = small_model("llama", mode)
+    planned = certain_bytes(planned_config(mode), shape_of(model, LORA), 1)
+    add_adapters(model, LORA, 0)
+    held = sum(p.numel() * p.element_size() for p in model.parameters())
+    trained = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
+    assert planned == held + 3 * trained
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", ["qwen3", "llama"])
+def test_a_layer_with_adapters_keeps_hardly_less_than_is_planned(kind, mode):
+    """An upper bound: inputs that frozen products do not keep any more are counted still."""
+    pytest.importorskip("peft", reason="peft is not installed")
+    kept = []
+    for layers in (2, 1):
+        model = small_model(kind, mode, num_hidden_layers=layers)
+        shape = shape_of(model, LORA)
+        add_adapters(model, LORA, 0)
+        few, many = (kept_for_backward(model, mode, tokens) for tokens in (256, 512))
+        kept.append(many - few)
+    per_token = (kept[0] - kept[1]) / 256
+    planned = layer_bytes(shape, widths(planned_config(mode), 1))
+    assert per_token <= planned <= 1.5 * per_token, (per_token, planned)

@@ -30,6 +30,7 @@ from cobatrain.update import (
     UpdateConfig,
     make_optimiser,
     make_schedule,
+    set_learning_rate,
     update,
 )
 
@@ -62,6 +63,22 @@ def test_warm_up_then_constant():
         for _ in range(3)
     ]
     assert rates == pytest.approx([0.05, 0.1, 0.1])
+
+
+@pytest.mark.parametrize("taken", [0, 1, 3, 6])
+def test_another_learning_rate_goes_on_with_the_same_schedule(taken):
+    rates = []
+    for first in (0.5, 0.1):
+        optimiser = make_optimiser(gpt2(), first)
+        schedule = make_schedule(optimiser, 4)
+        for step in range(8):
+            if step == taken:
+                set_learning_rate(optimiser, schedule, 0.1)
+            if step >= taken:
+                rates.append([group["lr"] for group in optimiser.param_groups])
+            optimiser.step()
+            schedule.step()
+    assert rates[: 8 - taken] == rates[8 - taken :]
 
 
 def test_weight_decay_spares_biases_and_norms():
