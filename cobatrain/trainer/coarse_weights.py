@@ -17,6 +17,8 @@ def warn_of_coarse_weights(config: TrainConfig, say: Callable[[str], None]) -> N
     change below 2^-9 of the weight leaves it as it was.
     """
     rate = config.update.learning_rate
+    if config.model.lora is not None:
+        return  # adapters are float32
     if config.model.dtype == "bfloat16" and rate < HALF_STEP * TYPICAL_WEIGHT:
         say(
             f"warning: weights are trained in bfloat16 (model.dtype), where a step of the learning "

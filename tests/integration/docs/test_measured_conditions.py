@@ -31,6 +31,10 @@ def conditions():
         ("after-the-runs.json", KNOWN, "| B: linear in tokens, nothing fitted |"),
         ("predictions-linear.json", BEFORE, "| A, before the runs |"),
         ("predictions-example.json", BEFORE, "| B, shipped, before the runs |"),
+        ("predictions-logistic.json", KNOWN + BEFORE, "| logistic, defaults |"),
+        ("predictions-skill-chain.json", KNOWN + BEFORE, "| skill-chain, defaults |"),
+        ("predictions-linear.json", KNOWN + BEFORE, "| measured, A |"),
+        ("predictions-example.json", KNOWN + BEFORE, "| measured, B, shipped |"),
     ],
 )
 def test_agreement_is_as_the_docs_say(conditions, file, names, row):
