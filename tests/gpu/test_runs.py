@@ -11,7 +11,7 @@ from training import plain
 
 from cobatrain import trainer
 from cobatrain.config import load_config
-from cobatrain.gradients import GradientOptions, measure_gradients
+from cobatrain.gradients import GradientOptions, decide, measure_gradients
 from cobatrain.parallel import checkpoints, load_checkpoint
 
 
@@ -86,7 +86,7 @@ def test_measured_gradients_are_those_of_a_cpu(tiny, method):
     for device in ("cuda", "cpu"):
         settings = [f"model.device={device}", "task.train_size=200", "task.heldout_size=40"]
         with trainer.open_learner(config_of(tiny, *settings)) as (learner, _):
-            overall[device] = measure_gradients(learner, options).parts.overall
+            overall[device] = measure_gradients(learner, decide(learner, options)).parts.overall
     for part in ("within", "own", "shared"):
         one, other = (getattr(overall[device], part).value for device in ("cuda", "cpu"))
         print(f"{method}: {part} {one:.4g} on the GPU, {other:.4g} on the CPU")

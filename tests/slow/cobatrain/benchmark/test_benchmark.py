@@ -40,7 +40,9 @@ def some_signal(monkeypatch):
     """An untrained model never solves anything: rewards are drawn instead."""
     rng = np.random.default_rng(0)
     monkeypatch.setattr(
-        Task, "score", lambda self, prompts, texts: rng.integers(2, size=len(texts)) * 1.0
+        Task,
+        "score",
+        lambda self, prompts, texts, finished=None: rng.integers(2, size=len(texts)) * 1.0,
     )
 
 
@@ -117,7 +119,9 @@ def test_command_prints_every_figure(settings, engine, cobatrain):
 
 
 def test_nothing_to_measure_is_refused(settings, monkeypatch):
-    monkeypatch.setattr(Task, "score", lambda self, prompts, texts: np.zeros(len(texts)))
+    monkeypatch.setattr(
+        Task, "score", lambda self, prompts, texts, finished=None: np.zeros(len(texts))
+    )
     with pytest.raises(InputError, match="no group was mixed"):
         measure(load_config("tiny", settings), steps=1, warm_up=1, pairs=1)
     with pytest.raises(InputError, match="at least 1"):

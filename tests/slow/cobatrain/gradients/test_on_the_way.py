@@ -15,7 +15,7 @@ from cobasim.gradients import RunningParts
 from cobasim.loop import Loop
 from cobatrain import trainer
 from cobatrain.config import load_config
-from cobatrain.gradients import GradientOptions, measure_gradients
+from cobatrain.gradients import GradientOptions, decide, measure_gradients
 
 OPTIONS = GradientOptions(
     prompts=300, groups=192, rollouts=16, dim=4096, rank=16, plain_rank=4, rest=0
@@ -31,7 +31,7 @@ def test_updates_find_the_parts_that_a_measurement_finds(tmp_path):
     config = load_config("tiny", settings)
     trainer.prepare(config)
     with trainer.open_learner(config) as (learner, _):
-        measured = measure_gradients(learner, OPTIONS).parts.overall
+        measured = measure_gradients(learner, decide(learner, OPTIONS)).parts.overall
         assert learner.meter is not None
         learner.meter.running = RunningParts(span=float("inf"))
         loop = Loop(learner, config.loop, seed=1)

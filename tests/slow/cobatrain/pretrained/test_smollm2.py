@@ -34,4 +34,4 @@ def test_smollm2_speaks_english_and_every_prompt_fits(tmp_path):
     assert len(tokenizer("12345")["input_ids"]) == 5  # as the model was trained
     task = make_task(config.task, config.task_seed)
     kept, _ = fitting_prompts(task, tokenizer, config)
-    assert len(kept.train) == 512
+    assert len(kept.train) == config.task["train_size"]
