@@ -101,7 +101,8 @@ def exact_answers(
         if len(answer) + 1 > sampling.max_tokens:
             raise InputError(
                 f"the answer of {prompt.text[:60]!r} has {len(answer)} tokens and its end: more "
-                f"than sampling.max_tokens = {sampling.max_tokens}, so it could never pass"
+                f"than sampling.max_tokens = {sampling.max_tokens}, so it could never finish, and "
+                "only finished responses count here"
             )
         rows += [(tokens[prompt.shown], [*answer, stop], number) for stop in stops]
     return ExactAnswers(

@@ -177,6 +177,15 @@ def read_measured_files(paths: str) -> list[MeasuredGradients]:
     return files
 
 
+def _reason(error: Exception) -> str:
+    """What is wrong with the file, in a few words of ours: numpy's speak of unsafe ways to read."""
+    if isinstance(error, zipfile.BadZipFile | EOFError):
+        return "cut short, or damaged"
+    if isinstance(error, OSError):
+        return " ".join(str(error).split())[:120]
+    return "not in numpy's npz format, or without the measurement's arrays"
+
+
 @lru_cache(maxsize=8)
 def _read(path: str, _changed: int, _size: int) -> MeasuredGradients:
     try:
@@ -186,7 +195,7 @@ def _read(path: str, _changed: int, _size: int) -> MeasuredGradients:
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         raise InputError(
             f"{path} is not a whole file of measured gradients, as `cobatrain gradients` writes "
-            f"them ({' '.join(str(error).split())[:120]})"
+            f"them ({_reason(error)})"
         ) from None
     if not isinstance(head, dict) or head.get("kind") != KIND:
         raise InputError(f"{path} holds something else than measured gradients")

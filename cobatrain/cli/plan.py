@@ -47,6 +47,7 @@ def plan(
     one_process("plan")
     hardware = planning.Hardware(gpus, gpu_gib, peak_tflops, efficiency, bandwidth)
     chosen = load_config(config, settings or [])
+    planning.check_engine(chosen, gpus)
     made = planning.make_plan(
         chosen,
         planning.model_shape(chosen),

@@ -54,6 +54,8 @@ def save_checkpoint(
         save_file(dict(weights), aside / MODEL)
         torch.save(_to_tensors(state), aside / STATE)
         (aside / META).write_text(json.dumps({**meta, "step": step}, indent=1) + "\n")
+        # safetensors writes for the owner alone, whatever the umask says
+        (aside / MODEL).chmod((aside / META).stat().st_mode)
         for name in (MODEL, STATE, META):
             _sync_to_disk(aside / name)
         if final.exists():

@@ -8,7 +8,7 @@ from cobatrain.planning.advice import Advice, advice_line, advise
 from cobatrain.planning.engine_memory import EngineMemory, engine_memory
 from cobatrain.planning.hardware import GIB, Hardware
 from cobatrain.planning.plan import Plan, make_plan
-from cobatrain.planning.refusal import check_room, refuse_hopeless
+from cobatrain.planning.refusal import check_engine, check_room, refuse_hopeless
 from cobatrain.planning.shape import ModelShape, model_shape, shape_of
 from cobatrain.planning.timing import Lengths, StepTime
 from cobatrain.planning.update_memory import (
@@ -36,6 +36,7 @@ __all__ = [
     "advice_line",
     "advise",
     "certain_bytes",
+    "check_engine",
     "check_room",
     "engine_memory",
     "longest_micro_batch",

@@ -57,3 +57,18 @@ def refuse_hopeless(plan: Plan) -> None:
         f"alone take {plan.certain / GIB:.1f} of {plan.hardware.gib:.1f} GiB of each GPU; "
         f"{advice_line(advise(plan))}; `cobatrain plan` shows all"
     )
+
+
+def check_engine(config: TrainConfig, world: int) -> None:
+    """Raise InputError for an engine that ``world`` processes cannot each have."""
+    engine = config.engine
+    if world > 1 and engine.name == "vllm" and not engine.subprocess:
+        raise InputError(
+            "engine.subprocess must be true with several processes: inside the trainer vLLM would "
+            "take over its process group"
+        )
+    if world > 1 and engine.tensor_parallel_size > 1:
+        raise InputError(
+            "engine.tensor_parallel_size must be 1 with several processes: every rank has its "
+            "own engine on its own GPU"
+        )

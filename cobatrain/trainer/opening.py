@@ -21,6 +21,7 @@ from cobatrain.parallel import (
     shard,
     together,
 )
+from cobatrain.planning import check_engine
 from cobatrain.tasks import Task, make_task
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def open_learner(
     engine fails; PeerError if another rank fails.
     """
     ranks = parallel or Single()
-    _check_engine(config, ranks.world)
+    check_engine(config, ranks.world)
     with ExitStack() as hold:
         loaded = together(ranks, lambda: _load(config, checkpoint, hold))
         if ranks.world > 1:
@@ -98,17 +99,3 @@ def _load(config: TrainConfig, checkpoint: Path | None, hold: ExitStack) -> _Loa
         reference = load_policy(config)[0] if config.model.lora is None else model
     state = None if checkpoint is None else load_checkpoint(checkpoint, model)
     return _Loaded(task, tokens, model, tokenizer, reference, state)
-
-
-def _check_engine(config: TrainConfig, world: int) -> None:
-    engine = config.engine
-    if world > 1 and engine.name == "vllm" and not engine.subprocess:
-        raise InputError(
-            "engine.subprocess must be true with several processes: inside the trainer vLLM would "
-            "take over its process group"
-        )
-    if world > 1 and engine.tensor_parallel_size > 1:
-        raise InputError(
-            "engine.tensor_parallel_size must be 1 with several processes: every rank has its "
-            "own engine on its own GPU"
-        )

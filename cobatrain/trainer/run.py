@@ -12,7 +12,7 @@ from cobasim.errors import InputError
 from cobasim.loop import Loop
 from cobasim.records import RunWriter, StepRecord, read_header, read_run
 from cobasim.runs import writing
-from cobatrain.config import TrainConfig
+from cobatrain.config import TrainConfig, stored_config
 from cobatrain.learner import SAMPLES, LanguageModelLearner, SampleFile
 from cobatrain.parallel import Parallel, joined, newest_checkpoint, on_first, together
 from cobatrain.planning import check_room
@@ -122,19 +122,33 @@ def _resumable(
     checkpoint = newest_checkpoint(out)
     if checkpoint is not None:
         check_same_config(checkpoint, config)
-    elif config.checkpoint.keep == 0 and _finished(out, config):
-        raise InputError(
-            f"{out} is finished and kept no checkpoint (checkpoint.keep is 0): there is nothing "
-            "to resume"
-        )
+    else:
+        _check_nothing_is_lost(out, say)
     accept_changes(out, config, checkpoint, say=say)
     return checkpoint
 
 
-def _finished(out: Path, config: TrainConfig) -> bool:
-    """Whether a run's records reach its end."""
+def _check_nothing_is_lost(out: Path, say: Callable[[str], None]) -> None:
+    """Raise InputError where starting over would overwrite more than a run's first steps.
+
+    Without a checkpoint a run starts over. That is right where it was stopped before its first one
+    was due.
+    """
     steps = read_run(out).steps
-    return bool(steps) and config.loop.finished(steps[-1].step, steps[-1].rollouts)
+    if not steps or steps[-1].step == 0:
+        return
+    last, stored = steps[-1], stored_config(out)
+    if stored.loop.finished(last.step, last.rollouts):
+        raise InputError(
+            f"{out} is finished and kept no checkpoint: there is nothing to resume; start a new run"
+        )
+    if last.step > stored.checkpoint.every:
+        raise InputError(
+            f"{out} has records of {last.step} steps and no checkpoint, although one is due every "
+            f"{stored.checkpoint.every}: resuming would start over and overwrite them; put the "
+            "checkpoints back, or start a new run"
+        )
+    say(f"{out} has no checkpoint yet: it starts over, and its {last.step} steps are made again")
 
 
 def _open_writer(

@@ -103,7 +103,7 @@ def test_where_there_are_no_exact_rates(config, tmp_path, cobatrain):
     common = ("measure", "tiny", "--set", f"model.path={model}", "--exact")
     for more, words in (
         (("--rollouts", 4), "--exact samples nothing"),
-        (("--set", "sampling.max_tokens=2"), "--exact: the answer of .* could never pass"),
+        (("--set", "sampling.max_tokens=2"), "--exact: the answer of .* could never finish"),
     ):
         answer = cobatrain(*common, *more)
         assert (answer.code, answer.out) == (2, "")

@@ -64,7 +64,7 @@ def test_evaluation_without_noise_in_a_run(config, tmp_path):
     ("settings", "words"),
     [
         (["evaluation.pool=true"], "evaluation.pool needs evaluation.exact"),
-        (["evaluation.exact=true", "sampling.max_tokens=2"], "could never pass"),
+        (["evaluation.exact=true", "sampling.max_tokens=2"], "could never finish"),
     ],
 )
 def test_settings_that_cannot_be(config, settings, words):

@@ -83,6 +83,29 @@ def test_what_cannot_be_resumed_is_refused(config, tmp_path):
     assert last.name not in [path.name for path in checkpoints(damaged)]
 
 
+def test_a_record_without_checkpoints_is_not_overwritten(config, tmp_path):
+    """Only a run that was stopped before its first checkpoint was due starts over."""
+    chosen, run = config("loop.steps=5"), tmp_path / "run"  # a checkpoint every 3 steps
+    trainer.train(chosen, run)
+    saved = checkpoints(run)[-1]
+    assert (saved / "model.safetensors").stat().st_mode == (saved / "meta.json").stat().st_mode
+    shutil.rmtree(run / "checkpoints")
+    whole = (run / "steps.jsonl").read_bytes()
+    for wanted in (chosen, config("loop.steps=9")):
+        with pytest.raises(InputError, match="is finished and kept no checkpoint"):
+            trainer.train(wanted, run, resume=True)
+    lines = whole.splitlines(keepends=True)
+    (run / "steps.jsonl").write_bytes(b"".join(lines[:5]))
+    with pytest.raises(InputError, match="records of 4 steps and no checkpoint"):
+        trainer.train(chosen, run, resume=True)
+    assert (run / "steps.jsonl").read_bytes() == b"".join(lines[:5])
+    (run / "steps.jsonl").write_bytes(b"".join(lines[:3]))
+    said = []
+    trainer.train(chosen, run, resume=True, say=said.append)
+    assert any("starts over, and its 2 steps are made again" in line for line in said)
+    assert len(plain(run)) == 6
+
+
 def test_what_may_change_changes_from_the_checkpoint_on(config, tmp_path, cobatrain):
     """More steps are those of a run that had them from the start; all else is refused by name."""
     chosen, run = config("loop.steps=4"), tmp_path / "run"
