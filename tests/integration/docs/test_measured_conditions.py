@@ -13,7 +13,7 @@ pytest.importorskip("yaml", reason="pyyaml is not installed")
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "docs" / "real" / "measured"
 KNOWN = ["base", "group-4"]
-BEFORE = ["visits-20", "rate-3", "dr-grpo"]  # predicted before they were run
+BEFORE = ["visits-20", "rate-3", "dr-grpo", "rate-0.3"]  # predicted before they were run
 
 
 @pytest.fixture(scope="module")

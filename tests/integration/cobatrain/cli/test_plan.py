@@ -55,6 +55,7 @@ def test_a_no_names_the_first_change(call):
     "arguments",
     [
         ("qwen3-1.7b", "--gpus", "0"),
+        ("qwen3-1.7b", "--gpus", "8", "--set", "engine.tensor_parallel_size=2"),
         ("qwen3-1.7b", "--gpu-gib", "-80"),
         ("qwen4",),
         ("qwen3-1.7b", "--set", "model.path=models/Nobody-9B"),
