@@ -14,10 +14,11 @@ from cobatrain.parallel.checkpoint import (
     prune,
     read_meta,
     save_checkpoint,
+    set_usual_permissions,
     whole_weights,
 )
 from cobatrain.parallel.dealing import balance, first_rollouts
-from cobatrain.parallel.process_group import joined, processes, start, stop
+from cobatrain.parallel.process_group import joined, processes, start, stop, usable_device
 from cobatrain.parallel.ranks import (
     BUCKET_ELEMENTS,
     Parallel,
@@ -62,10 +63,12 @@ __all__ = [
     "release_memory",
     "replicate",
     "save_checkpoint",
+    "set_usual_permissions",
     "shard",
     "start",
     "stop",
     "together",
+    "usable_device",
     "whole",
     "whole_weights",
 ]

@@ -54,8 +54,7 @@ def save_checkpoint(
         save_file(dict(weights), aside / MODEL)
         torch.save(_to_tensors(state), aside / STATE)
         (aside / META).write_text(json.dumps({**meta, "step": step}, indent=1) + "\n")
-        # safetensors writes for the owner alone, whatever the umask says
-        (aside / MODEL).chmod((aside / META).stat().st_mode)
+        set_usual_permissions(aside)
         for name in (MODEL, STATE, META):
             _sync_to_disk(aside / name)
         if final.exists():
@@ -73,6 +72,15 @@ def save_checkpoint(
         shutil.rmtree(aside, ignore_errors=True)
         raise
     return final
+
+
+def set_usual_permissions(folder: Path) -> None:
+    """Give the weights in a folder the permissions of other new files.
+
+    safetensors writes for the owner alone, whatever the umask says.
+    """
+    for path in folder.glob("*.safetensors"):
+        path.chmod(folder.stat().st_mode & 0o666)
 
 
 def whole_weights(model: torch.nn.Module, keep: bool = True) -> dict[str, torch.Tensor]:

@@ -19,6 +19,13 @@ def processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def usable_device(device: str = "auto") -> str:
+    """``device``, or for ``auto`` cuda where there is a GPU, else cpu."""
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 @contextmanager
 def joined(device: str, *, sharded: bool, timeout: float) -> Iterator[Parallel]:
     """The ranks that torchrun started, or ``Single``; leaves the group at the end of the block.
@@ -33,9 +40,7 @@ def joined(device: str, *, sharded: bool, timeout: float) -> Iterator[Parallel]:
     if processes() == 1:
         yield Single()
         return
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    start(device, timeout)
+    start(usable_device(device), timeout)
     try:
         yield Ranks(sharded)
     except RuntimeError as error:

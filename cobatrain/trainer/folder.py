@@ -15,7 +15,7 @@ import torch
 from cobasim.errors import InputError
 from cobasim.records import RunHeader, write_atomically
 from cobatrain.config import TrainConfig, difference
-from cobatrain.parallel import read_meta
+from cobatrain.parallel import read_meta, set_usual_permissions
 from cobatrain.trainer.changing import check_may_change
 from cobatrain.update import NonFiniteError
 
@@ -41,6 +41,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield aside
+        set_usual_permissions(aside)
         aside.rename(path)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

@@ -62,6 +62,8 @@ def test_what_is_exported_is_the_checkpoint(base, trained, tmp_path, cobatrain, 
     for name in ("chat_template.jinja", "LICENSE", "generation_config.json", "tokenizer.json"):
         assert (out / name).read_bytes() == (base / name).read_bytes()
     assert not (out / "pytorch_model.bin").exists()
+    modes = [(out / name).stat().st_mode for name in ("model.safetensors", "config.json")]
+    assert modes[0] == modes[1]  # not for its owner alone
     template = AutoTokenizer.from_pretrained(out).chat_template
     assert template == (base / "chat_template.jinja").read_text()
     with make_engine(config_for("transformers"), out) as engine:
