@@ -39,6 +39,11 @@ class TinyConfig(Frozen):
     max_steps: Annotated[int, Field(ge=1)] = 2000
     examples: Annotated[int, Field(ge=1)] = 100_000
 
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """Of the model, as ``cobatrain.tiny`` takes them."""
+        return self.model_dump(include={"hidden", "layers", "heads", "tied"})
+
 
 class ModelConfig(Frozen):
     """The policy: a folder in the Hugging Face format.

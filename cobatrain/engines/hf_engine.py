@@ -18,6 +18,7 @@ from cobatrain.engines.requests import Request
 from cobatrain.engines.rollouts import Rollouts
 from cobatrain.engines.sampling import sample
 from cobatrain.engines.weights import check_names, named_weights, read_weights
+from cobatrain.parallel import usable_device
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -38,10 +39,9 @@ class HfEngine(BaseEngine):
         self._path = Path(model_path)
         self.end_ids = end_token_ids(model_path)
         self._stored = stored_names(model_path)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
         auto: Any = AutoModelForCausalLM
         self._model = auto.from_pretrained(model_path, dtype=config.dtype, local_files_only=True)
-        self._model.to(device)
+        self._model.to(usable_device())
         self._model.eval().requires_grad_(False)
         self._tokenizer: PreTrainedTokenizerBase | None = None
 

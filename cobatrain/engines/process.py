@@ -92,7 +92,7 @@ class SubprocessEngine(BaseEngine):
         try:
             self.sync_from(folder)
         finally:
-            self.forget()
+            shutil.rmtree(folder, ignore_errors=True)
         return time.perf_counter() - start
 
     def write(
@@ -110,10 +110,6 @@ class SubprocessEngine(BaseEngine):
     def sync_from(self, folder: Path) -> None:
         """Overwrite the engine's weights with those that an engine of this machine wrote."""
         self._call("sync_from", (str(folder),))
-
-    def forget(self) -> None:
-        """Remove what ``write`` wrote."""
-        shutil.rmtree(self.exchange_folder / "weights", ignore_errors=True)
 
     def sleep(self) -> None:
         """See `Engine.sleep`."""

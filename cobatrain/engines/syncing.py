@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 
 from cobatrain.engines.base import Engine, Weights
@@ -25,5 +26,5 @@ def sync_engines(engine: Engine, model: Weights, parallel: Parallel) -> float:
         together(parallel, lambda: engine.sync_from(here))
     finally:
         if first:
-            engine.forget()
+            shutil.rmtree(here, ignore_errors=True)
     return time.perf_counter() - start

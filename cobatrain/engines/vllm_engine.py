@@ -13,8 +13,8 @@ import importlib.util
 import random
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ class VllmEngine(BaseEngine):
         self._stored = stored_names(model_path)
         self._asleep = False
         self._llm: Any = None
-        self._random = _OwnRandomState()
+        self._random: tuple[Any, ...] | None = None  # the engine's own states, once it has drawn
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             raise EngineError(
                 "torch.distributed is initialised in this process, so vLLM cannot run inside it; "
@@ -83,7 +83,7 @@ class VllmEngine(BaseEngine):
             arguments = llm_arguments(config, str(model_path), self._on_cpu)
             # vLLM compiles one helper even in eager mode: 14 s, and a C++ compiler, at first use
             self._eager = self._on_cpu and arguments["enforce_eager"]
-            with self._random, self.compilation():
+            with self._own_random_states(), self.compilation():
                 self._llm = vllm.LLM(**arguments)
         except Exception as error:
             raise EngineError(f"vLLM did not start: {_reason(error)}") from error
@@ -118,7 +118,7 @@ class VllmEngine(BaseEngine):
         prompts = [TokensPrompt(prompt_token_ids=list(request.prompt_tokens[i])) for i in asked]
         params = [self._sampling_params(request, i) for i in asked]
         try:
-            with self._random, self.compilation():
+            with self._own_random_states(), self.compilation():
                 outputs = llm.generate(prompts, params, use_tqdm=False) if prompts else []
         except Exception as error:
             raise EngineError(f"vLLM failed to generate: {_reason(error)}") from error
@@ -203,30 +203,25 @@ class VllmEngine(BaseEngine):
         gc.collect()
         cleanup_dist_env_and_memory()
 
+    @contextmanager
+    def _own_random_states(self) -> Iterator[None]:
+        """The global random states of this process are the engine's own in the block.
+
+        vLLM seeds and draws from them. Those of everyone else are put back afterwards; the engine's
+        go on where its last call left them, so that without seeds each call draws something new.
+        """
+        others = _random_states()
+        if self._random is not None:
+            _set_random_states(self._random)
+        try:
+            yield
+        finally:
+            self._random = _random_states()
+            _set_random_states(others)
+
     def compilation(self) -> AbstractContextManager[Any]:
         """A context in which torch compiles as the engine is set to: on a CPU not at all."""
         return torch.compiler.set_stance("force_eager") if self._eager else nullcontext()
-
-
-class _OwnRandomState:
-    """A context in which the global random states of this process are the engine's own.
-
-    vLLM seeds and draws from them. Those of everyone else are put back afterwards; the engine's
-    go on where its last call left them, so that without seeds each call draws something new.
-    """
-
-    def __init__(self) -> None:
-        self._own: tuple[Any, ...] | None = None
-        self._others: list[tuple[Any, ...]] = []
-
-    def __enter__(self) -> None:
-        self._others.append(_random_states())
-        if self._own is not None:
-            _set_random_states(self._own)
-
-    def __exit__(self, *_: object) -> None:
-        self._own = _random_states()
-        _set_random_states(self._others.pop())
 
 
 def _random_states() -> tuple[Any, ...]:

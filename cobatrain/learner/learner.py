@@ -224,13 +224,12 @@ class LanguageModelLearner:
         self.engine.sleep()
         response = self.config.sampling.max_tokens
         longest = max(len(tokens) for tokens in self._tokens.values()) + response
-        try:
-            return rehearse(
-                self.model, self._update_config, longest, response, reference=self.reference
-            )
-        finally:
-            release_memory()
-            sync_engines(self.engine, self.model, self.parallel)
+        tokens = rehearse(
+            self.model, self._update_config, longest, response, reference=self.reference
+        )
+        release_memory()
+        sync_engines(self.engine, self.model, self.parallel)
+        return tokens
 
     def gradient_parts(self) -> GradientParts | None:
         """What gradients are made of, from the last steps; None if it is not (yet) measured."""

@@ -10,6 +10,7 @@ import torch
 from cobasim.errors import InputError
 from cobatrain.config import TrainConfig
 from cobatrain.lora import add_adapters
+from cobatrain.parallel import usable_device
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -42,10 +43,7 @@ def load_policy(config: TrainConfig) -> tuple[PreTrainedModel, PreTrainedTokeniz
             f"{path} is not a folder with a causal language model and its tokenizer in the Hugging "
             f"Face format: {reason}"
         ) from None
-    device = config.model.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    torch.nn.Module.to(model, device)  # in place
+    torch.nn.Module.to(model, usable_device(config.model.device))  # in place
     if config.model.lora is not None:
         add_adapters(model, config.model.lora, config.seed)
     torch.nn.Module.train(model, False)

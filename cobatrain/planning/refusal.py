@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from cobasim.errors import InputError
+from cobatrain.parallel import usable_device
 from cobatrain.planning.advice import advice_line, advise
 from cobatrain.planning.hardware import GIB, Hardware
 from cobatrain.planning.plan import Plan, make_plan
 from cobatrain.planning.shape import model_shape
+from cobatrain.planning.update_memory import certain_bytes
 
 if TYPE_CHECKING:
     from cobatrain.config import TrainConfig
@@ -31,16 +33,13 @@ def check_room(
         shape = model_shape(config)
     except InputError:
         return  # what is wrong with the folder is said where it is read
-    device = config.model.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda"):
+    if usable_device(config.model.device).startswith("cuda"):
         place = int(os.environ.get("LOCAL_RANK", "0"))
         card = torch.cuda.get_device_properties(place).total_memory
         refuse_hopeless(make_plan(config, shape, Hardware(processes, card / GIB)))
         return
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    needed = processes * make_plan(config, shape, Hardware(processes, machine / GIB)).certain
+    needed = processes * certain_bytes(config, shape, processes)
     if needed > machine:
         say(
             f"warning: weights, gradients and Adam's moments take {needed / GIB:.1f} GiB, more "

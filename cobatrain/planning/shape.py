@@ -94,11 +94,8 @@ def model_settings(config: TrainConfig) -> dict[str, Any]:
     if config.model.tiny is not None:
         from cobatrain.tiny import tiny_config
 
-        tiny = config.model.tiny
         try:
-            made = tiny_config(
-                hidden=tiny.hidden, layers=tiny.layers, heads=tiny.heads, tied=tiny.tied
-            )
+            made = tiny_config(**config.model.tiny.sizes)
         except ValueError as error:
             raise InputError(f"model.tiny: {error}") from None
         settings: dict[str, Any] = made.to_dict()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -84,33 +84,19 @@ def tiny_config(
 
 
 def build_tiny(
-    path: str | Path,
-    seed: int,
-    hidden: int = 128,
-    layers: int = 4,
-    heads: int = 4,
-    intermediate: int = 512,
-    context: int = 128,
-    tied: bool = False,
+    path: str | Path, seed: int, **sizes: Any
 ) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
     """Make an untrained tiny model and its tokenizer, save both to `path`, and return them.
 
-    The defaults give 1.05M parameters. Float32. Initialised from `seed` alone; torch's global
-    random state is left unchanged.
+    `sizes` are those of `tiny_config`, whose defaults give 1.05M parameters. Float32. Initialised
+    from `seed` alone; torch's global random state is left unchanged.
 
     Raises:
         ValueError: hidden is not a multiple of heads, or its heads are of odd size.
     """
     from transformers import Qwen3ForCausalLM
 
-    config = tiny_config(
-        hidden=hidden,
-        layers=layers,
-        heads=heads,
-        intermediate=intermediate,
-        context=context,
-        tied=tied,
-    )
+    config = tiny_config(**sizes)
     tokenizer = tiny_tokenizer()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

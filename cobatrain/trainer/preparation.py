@@ -61,14 +61,7 @@ def _make_tiny(config: TrainConfig, tiny: TinyConfig, folder: Path) -> str:
     examples = task.supervised_examples(tiny.examples, rng)
     probe = task.supervised_examples(PROBE, rng)
     task.close()
-    model, tokenizer = build_tiny(
-        folder,
-        config.task_seed,
-        hidden=tiny.hidden,
-        layers=tiny.layers,
-        heads=tiny.heads,
-        tied=tiny.tied,
-    )
+    model, tokenizer = build_tiny(folder, config.task_seed, **tiny.sizes)
     settings = WarmUp(tiny.target_pass_rate, config.task_seed, max_steps=tiny.max_steps)
     rows = warm_up(model, tokenizer, examples, probe, settings)
     save(folder, model, tokenizer)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from cobasim.errors import InputError
-from cobatrain.update.batching import MicroBatch
+from cobatrain.update.batching import pad
 from cobatrain.update.config import UpdateConfig
 from cobatrain.update.log_probs import token_log_probs
+from cobatrain.update.mode import update_mode
 
 
 def rehearse(
@@ -40,7 +38,13 @@ def rehearse(
     rows = max(1, config.micro_tokens // longest)
     parameters = [p for p in model.parameters() if p.requires_grad]
     kept = [p.grad for p in parameters]
-    micro = _longest(rows, longest, response, parameters[0].device)
+    micro = pad(
+        [[0] * (longest - response)] * rows,
+        [[0] * response] * rows,
+        [[0.0] * response] * rows,
+        np.arange(rows),
+        parameters[0].device,
+    )
     moments: list[Tensor] = []
     try:
         with update_mode(model, config):
@@ -66,48 +70,6 @@ def rehearse(
         for parameter, gradient in zip(parameters, kept, strict=True):
             parameter.grad = gradient
     return rows * longest
-
-
-@contextmanager
-def update_mode(model: nn.Module, config: UpdateConfig) -> Iterator[None]:
-    """The model as an update runs it: without dropout, with checkpointing if it is on; then back.
-
-    Raises InputError for a model that has no gradient checkpointing.
-    """
-    training = model.training
-    try:
-        model.train(config.gradient_checkpointing)
-        if config.gradient_checkpointing:
-            _enable_checkpointing(model)
-        yield
-    finally:
-        model.train(training)
-
-
-def _enable_checkpointing(model: nn.Module) -> None:
-    enable = getattr(model, "gradient_checkpointing_enable", None)
-    if enable is None:
-        raise InputError(
-            f"{type(model).__name__} has no gradient checkpointing: set gradient_checkpointing "
-            "to false"
-        )
-    if not getattr(model, "is_gradient_checkpointing", False):
-        enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-
-
-def _longest(rows: int, longest: int, response: int, device: torch.device) -> MicroBatch:
-    """``rows`` rollouts of the same length."""
-    shape = (rows, longest - 1)
-    mask = torch.zeros(shape, dtype=torch.bool, device=device)
-    mask[:, -response:] = True
-    first = longest - response - 1
-    return MicroBatch(
-        rows=np.arange(rows),
-        first=first,
-        tokens=torch.zeros((rows, longest), dtype=torch.int64, device=device),
-        mask=mask[:, first:],
-        engine=torch.zeros((rows, response), dtype=torch.float64, device=device),
-    )
 
 
 def _first_line(error: Exception) -> str:

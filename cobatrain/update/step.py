@@ -24,9 +24,9 @@ from cobatrain.update.config import UpdateConfig
 from cobatrain.update.finite import NonFiniteError, check_log_probs
 from cobatrain.update.meter import PartsMeter
 from cobatrain.update.metrics import Sums, update_metrics
+from cobatrain.update.mode import update_mode
 from cobatrain.update.objective import Objective
 from cobatrain.update.plan import Plan, loss_terms, make_plan
-from cobatrain.update.rehearsal import update_mode
 
 Schedule = torch.optim.lr_scheduler.LRScheduler
 

@@ -14,6 +14,16 @@ from measured_files import made
 from cobasim.gradients import write_measured
 
 
+def wait_for_end(opened):
+    """Of the simulation that the page runs; it must end without an error."""
+    deadline = time.monotonic() + 90
+    while opened.get("progress") and "running" in str(opened.get("progress")[0].proto):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+        opened.run()
+    assert errors(opened) == ""
+
+
 def test_a_simulation_runs_to_its_end_and_is_saved(folder):
     opened = page("simulation")
     for key, value in (("steps", 20), ("seeds", 2), ("num", 512), ("batch", 32), ("budget", 256)):
@@ -21,12 +31,7 @@ def test_a_simulation_runs_to_its_end_and_is_saved(folder):
     opened.run()
     assert "--steps 20" in sound(opened).code[0].value
     opened.button(key="start").click().run()
-    deadline = time.monotonic() + 90
-    while opened.get("progress") and "running" in str(opened.get("progress")[0].proto):
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
-        opened.run()
-    assert errors(opened) == ""
+    wait_for_end(opened)
     table = opened.dataframe[0].value
     assert len(table) == 6
     opened.text_input(key="name").set_value("../escape")
@@ -96,12 +101,7 @@ def test_a_measured_simulation_runs_to_its_end(folder):
     opened = page("simulation", world="measured", measured="mine.npz")
     opened.number_input(key="seeds").set_value(1).run()
     opened.button(key="start").click().run()
-    deadline = time.monotonic() + 90
-    while opened.get("progress") and "running" in str(opened.get("progress")[0].proto):
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
-        opened.run()
-    assert errors(opened) == ""
+    wait_for_end(opened)
     assert len(opened.dataframe[0].value) == 6
 
 
