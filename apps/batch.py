@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from cobasim.allocation import Limits
@@ -65,7 +67,7 @@ def _answer(batch: Batch) -> None:
     if valued:
         _gains(valued, limits)
     st.download_button(
-        "Download budgets (CSV)", budgets_csv(obs, outcomes), "budgets.csv", "text/csv",
+        "Download budgets (CSV)", partial(budgets_csv, obs, outcomes), "budgets.csv", "text/csv",
         on_click="ignore",
     )  # fmt: skip
 

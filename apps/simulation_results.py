@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -80,12 +81,15 @@ def _keep(job: Job, rows: Sequence[Row]) -> None:
         save_form(job, "Save runs as", "explore", key="name")
     with middle:
         st.download_button(
-            "Download table (CSV)", comparison_csv(rows), "comparison.csv", on_click="ignore"
+            "Download table (CSV)",
+            partial(comparison_csv, rows),
+            "comparison.csv",
+            on_click="ignore",
         )
     report = job.out / REPORT
     with right:
         if report.exists():
             st.download_button(
-                "Download report (HTML)", report.read_bytes(), "report.html", "text/html",
+                "Download report (HTML)", report.read_bytes, "report.html", "text/html",
                 on_click="ignore",
             )  # fmt: skip

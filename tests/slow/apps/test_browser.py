@@ -78,6 +78,13 @@ def tab(browser, server):
     assert said == []
 
 
+def downloaded(page, button: str) -> str:
+    """What the button gives; its file is made when it is clicked, so no redraw can remove it."""
+    with page.expect_download() as given:
+        page.get_by_role("button", name=button).click()
+    return given.value.path().read_text()
+
+
 def test_a_slider_redraws_and_its_value_is_in_the_link(tab):
     page = tab("/")
     settled(page, 4)
@@ -114,6 +121,9 @@ def test_a_file_of_pass_rates_is_uploaded(tab, tmp_path):
     page.get_by_text("All 21 prompts of the file").wait_for()
     settled(page, 4)
     eventually(lambda: sum(drawn(page, "Budget of each prompt")[0]) == 21 * 16)
+    rows = [x.split(",") for x in downloaded(page, "Download budgets (CSV)").splitlines()]
+    assert rows[0][:2] == ["pass_rate", "attempts"], rows[0]
+    assert [float(row[0]) for row in rows[1:]] == [k / 20 for k in range(21)]
     bad = tmp_path / "bad.csv"
     bad.write_text("pass_rate\n0.5\n7\n")
     page.locator("input[type=file]").set_input_files(str(bad))
