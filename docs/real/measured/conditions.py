@@ -16,6 +16,7 @@ import gzip
 import hashlib
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,20 +51,45 @@ CONDITIONS: dict[str, list[str]] = {
     "dr-grpo": ["update.advantage=dr-grpo"],
     "easy": [EASY],
     "hard": [HARD],
+    "tau-1": ["parameters.tau=1"],
+    "tau-64": ["parameters.tau=64"],
+    "parts": [],
+    "ratio-3.5": ["parameters.ratio=3.5"],
 }
 """Settings that differ from the config, by the condition's name. Pools: 80 steps of M prompts visit
-2,048 prompts 2.5 times, unless said."""
+2,048 prompts 2.5 times, unless said. ``tau`` is CoBA's (8 unless said), ``ratio`` is that of
+``signal`` (0.3 unless said); 3.5 is what was measured at the start."""
+
+OWN = {"tau-1": "coba", "tau-64": "coba", "parts": "signal-parts", "ratio-3.5": "signal"}
+"""Conditions in which one allocator differs from ``base``: it alone is run, the other arms are
+those of ``base``, which would be the same runs."""
 
 Rows = dict[tuple[str, str], dict[int, tuple[float, float]]]
 """Weighting and allocator -> seed -> final held-out accuracy, gradient norm of the second half."""
 
 
+def settings_of(name: str, model: str) -> list[str]:
+    """What a condition sets in the config."""
+    settings = [*CONDITIONS[name], "evaluation.exact=true", f"model.path={model}"]
+    return settings + ([f"allocator={OWN[name]}"] if name in OWN else [])
+
+
 def plan_of(name: str, model: str, seeds: int) -> Plan:
     """The real comparison of a condition."""
-    config = load_config(
-        CONFIG, [*CONDITIONS[name], "evaluation.exact=true", f"model.path={model}"]
-    )
-    return Plan(config, ALLOCATORS, WEIGHTINGS, tuple(range(seeds)))
+    config = load_config(CONFIG, settings_of(name, model))
+    allocators = (OWN[name],) if name in OWN else ALLOCATORS
+    return Plan(config, allocators, WEIGHTINGS, tuple(range(seeds)))
+
+
+def arms(name: str) -> tuple[str, ...]:
+    """The allocators of a condition's table, uniform first."""
+    own = OWN.get(name, BASELINE)
+    return ALLOCATORS if own in ALLOCATORS else (*ALLOCATORS, own)
+
+
+def new(name: str, *compared: str) -> bool:
+    """Whether a comparison of arms says something that ``base`` does not say already."""
+    return name not in OWN or OWN[name] in compared
 
 
 def points(rows: Rows, weighting: str, name: str, other: str = BASELINE) -> np.ndarray:
@@ -84,7 +110,7 @@ def differences(rows: Rows) -> dict[str, dict[str, dict[str, float]]]:
     for weighting in WEIGHTINGS:
         uniform = rows[weighting, BASELINE]
         block = {BASELINE: {"heldout": 100 * float(np.mean([v for v, _ in uniform.values()]))}}
-        for name in ALLOCATORS[1:]:
+        for name in dict.fromkeys(arm for _, arm in rows if arm != BASELINE):
             gain = points(rows, weighting, name)
             norm = [rows[weighting, name][seed][1] / uniform[seed][1] for seed in uniform]
             block[name] = {
@@ -102,7 +128,7 @@ def predict(
     """Predictions of conditions, from files of measured gradients or by a usual world."""
     found = {}
     for name in names:
-        real = plan_of(name, model, seeds)
+        real = replace(plan_of(name, model, seeds), allocators=arms(name))
         if files is None:
             config = usual(real, seeds, world)
         else:
@@ -116,7 +142,8 @@ def predict(
             at = rows.setdefault((row["weighting"], row["allocator"]), {})
             at[row["seed"]] = row["final_heldout"], row["norm"]
         found[name] = differences(rows)
-        print(name, json.dumps(found[name]["rollout"]["coba"]), flush=True)
+        told = found[name]["rollout"][OWN.get(name, "coba")]
+        print(name, json.dumps(told), flush=True)
     digests = [
         hashlib.sha256(Path(file).read_bytes()).hexdigest()
         for file in ([] if files is None else files.split(","))
@@ -142,6 +169,7 @@ def usual(real: Plan, seeds: int, world: dict[str, Any]) -> CompareConfig:
         "quick",
         {
             **{name: loop[name] for name in loop if f"loop.{name}" in TAKEN_OVER},
+            **config.parameters,
             **world,
             "learning_rate": rate * rate_factor(real),
             "update": config.update.advantage,
@@ -171,7 +199,7 @@ def finished(folder: Path, name: str, model: str, seeds: int) -> dict[tuple[str,
 def archive(folder: Path, name: str, model: str, seeds: int) -> bool:
     """Keep a condition beside this file if all of its runs are whole."""
     runs = finished(folder, name, model, seeds)
-    if len(runs) < len(WEIGHTINGS) * len(ALLOCATORS) * seeds:
+    if len(runs) < len(list(plan_of(name, model, seeds).cells())):
         return False
     lines = []
     for weighting, allocator, seed in runs:
@@ -190,6 +218,8 @@ def archive(folder: Path, name: str, model: str, seeds: int) -> bool:
 def archived(name: str) -> Rows:
     """Final accuracies and norms of an archived condition."""
     rows: Rows = {}
+    if name in OWN:
+        rows = {at: v for at, v in archived("base").items() if at[1] != OWN[name]}
     for run in read_archive(HERE / f"{name}.jsonl.gz"):
         accuracy = final_accuracy(run)
         assert accuracy is not None
@@ -212,15 +242,17 @@ def agreement(names: list[str], predictions: Any) -> dict[str, float]:
         rows = archived(name)
         for weighting in WEIGHTINGS:
             ahead = predictions[name][weighting]
-            expected = {BASELINE: 0.0} | {a: ahead[a]["points"] for a in ALLOCATORS[1:]}
-            for i, one in enumerate(ALLOCATORS):
-                for other in ALLOCATORS[:i]:
+            expected = {BASELINE: 0.0} | {a: ahead[a]["points"] for a in arms(name)[1:]}
+            for i, one in enumerate(arms(name)):
+                for other in arms(name)[:i]:
+                    if not new(name, one, other):
+                        continue
                     gain = points(rows, weighting, one, other)
                     if abs(gain.mean()) > half(gain):
                         order.append(np.sign(gain.mean() * (expected[one] - expected[other])))
                         if other == BASELINE:
                             wrong += order[-1] < 0
-                if one != BASELINE:
+                if one != BASELINE and new(name, one):
                     real.append(points(rows, weighting, one).mean())
                     foretold.append(expected[one])
     x, y = np.array(foretold), np.array(real)
@@ -244,7 +276,7 @@ def show(names: list[str], predictions: Any) -> None:
             + "|---" * 5
             + "|"
         )
-        for arm in ALLOCATORS[1:]:
+        for arm in (arm for arm in arms(name)[1:] if new(name, arm)):
             for weighting in WEIGHTINGS:
                 a, b = ours[weighting][arm], theirs[weighting][arm]
                 bold = "**" if abs(a["points"]) > a["half"] else ""
@@ -278,10 +310,10 @@ def main() -> None:
         args.out.write_text(json.dumps(found, indent=1) + "\n")
     elif args.what == "commands":
         for name in names:
-            settings = [*CONDITIONS[name], "evaluation.exact=true", f"model.path={args.model}"]
-            parts = ["cobatrain", "compare", CONFIG, "--allocators", ",".join(ALLOCATORS)]
+            chosen = ",".join(plan_of(name, args.model, 1).allocators)
+            parts = ["cobatrain", "compare", CONFIG, "--allocators", chosen]
             parts += ["--weightings", ",".join(WEIGHTINGS), "--seeds", str(args.seeds or 4)]
-            parts += [x for setting in settings for x in ("--set", setting)]
+            parts += [x for setting in settings_of(name, args.model) for x in ("--set", setting)]
             print(shlex.join([*parts, "--jobs", "2", "--out", str(args.runs / name)]))
     elif args.what == "archive":
         for name in names:
