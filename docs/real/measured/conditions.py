@@ -61,8 +61,8 @@ CONDITIONS: dict[str, list[str]] = {
 ``signal`` (0.3 unless said); 3.5 is what was measured at the start."""
 
 OWN = {"tau-1": "coba", "tau-64": "coba", "parts": "signal-parts", "ratio-3.5": "signal"}
-"""Conditions in which one allocator differs from ``base``: it alone is run, the other arms are
-those of ``base``, which would be the same runs."""
+"""Conditions in which one allocator differs from ``base``: it alone is run. Uniform is that of
+``base``, which would be the same runs."""
 
 Rows = dict[tuple[str, str], dict[int, tuple[float, float]]]
 """Weighting and allocator -> seed -> final held-out accuracy, gradient norm of the second half."""
@@ -83,13 +83,7 @@ def plan_of(name: str, model: str, seeds: int) -> Plan:
 
 def arms(name: str) -> tuple[str, ...]:
     """The allocators of a condition's table, uniform first."""
-    own = OWN.get(name, BASELINE)
-    return ALLOCATORS if own in ALLOCATORS else (*ALLOCATORS, own)
-
-
-def new(name: str, *compared: str) -> bool:
-    """Whether a comparison of arms says something that ``base`` does not say already."""
-    return name not in OWN or OWN[name] in compared
+    return (BASELINE, OWN[name]) if name in OWN else ALLOCATORS
 
 
 def points(rows: Rows, weighting: str, name: str, other: str = BASELINE) -> np.ndarray:
@@ -219,7 +213,7 @@ def archived(name: str) -> Rows:
     """Final accuracies and norms of an archived condition."""
     rows: Rows = {}
     if name in OWN:
-        rows = {at: v for at, v in archived("base").items() if at[1] != OWN[name]}
+        rows = {at: v for at, v in archived("base").items() if at[1] == BASELINE}
     for run in read_archive(HERE / f"{name}.jsonl.gz"):
         accuracy = final_accuracy(run)
         assert accuracy is not None
@@ -245,14 +239,12 @@ def agreement(names: list[str], predictions: Any) -> dict[str, float]:
             expected = {BASELINE: 0.0} | {a: ahead[a]["points"] for a in arms(name)[1:]}
             for i, one in enumerate(arms(name)):
                 for other in arms(name)[:i]:
-                    if not new(name, one, other):
-                        continue
                     gain = points(rows, weighting, one, other)
                     if abs(gain.mean()) > half(gain):
                         order.append(np.sign(gain.mean() * (expected[one] - expected[other])))
                         if other == BASELINE:
                             wrong += order[-1] < 0
-                if one != BASELINE and new(name, one):
+                if one != BASELINE:
                     real.append(points(rows, weighting, one).mean())
                     foretold.append(expected[one])
     x, y = np.array(foretold), np.array(real)
@@ -276,7 +268,7 @@ def show(names: list[str], predictions: Any) -> None:
             + "|---" * 5
             + "|"
         )
-        for arm in (arm for arm in arms(name)[1:] if new(name, arm)):
+        for arm in arms(name)[1:]:
             for weighting in WEIGHTINGS:
                 a, b = ours[weighting][arm], theirs[weighting][arm]
                 bold = "**" if abs(a["points"]) > a["half"] else ""
