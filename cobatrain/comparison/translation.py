@@ -36,9 +36,9 @@ WITHOUT_EFFECT = frozenset({
     # how it is computed, seen and kept
     "model.tiny", "model.pretrained", "model.device", "engine", "checkpoint", "parallel", "track",
     "recorded_samples", "log_prob_bound", "evaluation.samples", "evaluation.prompts",
-    "evaluation.exact", "evaluation.pool", "update.micro_tokens", "update.skip_no_signal",
-    "update.gradient_checkpointing", "update.logit_chunk", "update.measure_parts",
-    "update.measure_every", "update.bf16",
+    "evaluation.exact", "evaluation.pool", "update.micro_tokens", "update.shared_prompts",
+    "update.skip_no_signal", "update.gradient_checkpointing", "update.logit_chunk",
+    "update.measure_parts", "update.measure_every", "update.bf16",
     # with one step an update, the policy is the one that sampled: all ratios are 1
     "update.loss", "update.clip_low", "update.clip_high", "update.tis_cap", "update.old_log_probs",
 })  # fmt: skip

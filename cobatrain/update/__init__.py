@@ -12,7 +12,6 @@ from cobatrain.update.batching import (
     micro_batches,
     mini_batches,
     pad,
-    padding_share,
 )
 from cobatrain.update.config import OLD_LOG_PROBS, UpdateConfig
 from cobatrain.update.cut_off import CUT_OFF, check_penalty, overlong_penalty
@@ -29,6 +28,7 @@ from cobatrain.update.losses import (
 )
 from cobatrain.update.meter import PartsMeter
 from cobatrain.update.optimiser import make_optimiser, make_schedule, set_learning_rate
+from cobatrain.update.packing import Piece, pack, pieces
 from cobatrain.update.rehearsal import rehearse
 from cobatrain.update.step import update
 from cobatrain.update.weighting import (
@@ -52,6 +52,7 @@ __all__ = [
     "MicroBatch",
     "NonFiniteError",
     "PartsMeter",
+    "Piece",
     "TokenLoss",
     "TokenRow",
     "UpdateConfig",
@@ -70,8 +71,9 @@ __all__ = [
     "micro_batches",
     "mini_batches",
     "overlong_penalty",
+    "pack",
     "pad",
-    "padding_share",
+    "pieces",
     "rehearse",
     "rloo",
     "rollout_weights",

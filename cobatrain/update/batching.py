@@ -47,14 +47,6 @@ def micro_batches(lengths: ArrayLike, max_tokens: int, slack: float = 0.1) -> li
     return plan
 
 
-def padding_share(lengths: ArrayLike, plan: Sequence[IntArray]) -> float:
-    """The share of padded positions in a plan of ``micro_batches``, 0 for an empty plan."""
-    tokens = np.asarray(lengths, dtype=np.int64)
-    padded = sum(len(rows) * int(tokens[rows].max()) for rows in plan)
-    real = sum(int(tokens[rows].sum()) for rows in plan)
-    return 1.0 - real / padded if padded else 0.0
-
-
 def mini_batches(n: int, parts: int, rng: np.random.Generator | None = None) -> list[IntArray]:
     """Split rollouts 0 .. n-1 into ``parts`` mini-batches whose sizes differ by at most 1.
 
@@ -68,12 +60,37 @@ def mini_batches(n: int, parts: int, rng: np.random.Generator | None = None) -> 
 
 
 @dataclass(frozen=True)
+class Packed:
+    """g rows of L tokens, each a prompt and several of its responses.
+
+    ``tokens`` and ``positions`` (g, L); ``segment`` (g, L) is 0 in the prompt, 1, 2, ... in the
+    responses and -1 in padding. ``source`` (s,) says where in the g L flat positions each sampled
+    token is predicted, in the order of ``MicroBatch.mask``.
+    """
+
+    tokens: Tensor
+    positions: Tensor
+    segment: Tensor
+    source: Tensor
+
+    @property
+    def attention(self) -> Tensor:
+        """Who sees whom, (g, 1, L, L): earlier tokens of the same response and of the prompt."""
+        seen = self.segment[:, None, None, :]
+        seeing = self.segment[:, None, :, None]
+        length = self.segment.shape[-1]
+        earlier = torch.ones(length, length, dtype=torch.bool, device=seen.device).tril()
+        return earlier & ((seen == seeing) | (seen == 0))
+
+
+@dataclass(frozen=True)
 class MicroBatch:
     """b rollouts, right-padded to T tokens; the t = T - 1 - first positions that matter.
 
     ``tokens`` (b, T); logits at positions first .. T-2 predict ``targets`` (b, t), of which
     ``mask`` (b, t) marks the sampled ones; ``engine`` (b, t) are the engine's log-probs, 0 at
-    padding. ``rows`` (b,) are the rollouts' places in the batch, empty for a filler.
+    padding. ``rows`` (b,) are the rollouts' places in the batch, empty for a filler. With
+    ``packed`` the model runs on that instead of on ``tokens``.
     """
 
     rows: IntArray
@@ -81,6 +98,7 @@ class MicroBatch:
     tokens: Tensor
     mask: Tensor
     engine: Tensor
+    packed: Packed | None = None
 
     @property
     def targets(self) -> Tensor:

@@ -43,24 +43,44 @@ def token_log_probs(
     autocast: AbstractContextManager[object] = (
         torch.autocast(micro.tokens.device.type, dtype=torch.bfloat16) if bf16 else nullcontext()
     )
-    keep = micro.tokens.shape[1] - micro.first
     targets = micro.targets[micro.mask]
+    inputs, predicting = _inputs(model, micro)
 
     def select(states: Tensor, logits_of: Callable[[Tensor], Tensor], entries: int) -> Tensor:
-        kept = states[:, -keep:-1][micro.mask]  # (sampled tokens, ...)
+        kept = predicting(states)  # (sampled tokens, ...)
         return _by_chunks(kept, targets, logits_of, temperature, max(1, logit_chunk // entries))
 
     with autocast:
         found = None
         head = output_layer(model)
         if head is not None:
-            found = _through(model, head, micro.tokens, keep, select)
+            found = _through(model, head, inputs, select)
         if found is None:
-            logits = _forward(model, micro.tokens, keep)
+            logits = _forward(model, inputs)
             found = select(logits, lambda rows: rows, logits.shape[-1])
     places = micro.mask[..., None].expand(*micro.mask.shape, 2)
     both = found.new_zeros(places.shape).masked_scatter(places, found)
     return both[..., 0], both[..., 1].detach()
+
+
+def _inputs(
+    model: nn.Module, micro: MicroBatch
+) -> tuple[dict[str, Any], Callable[[Tensor], Tensor]]:
+    """What the model is called with, and which of its states predict the sampled tokens."""
+    packed = micro.packed
+    if packed is not None:
+        inputs = {
+            "input_ids": packed.tokens,
+            "position_ids": packed.positions,
+            "attention_mask": packed.attention,
+        }
+        return inputs, lambda states: states.flatten(0, 1)[packed.source]
+    keep = micro.tokens.shape[1] - micro.first
+    options = {"logits_to_keep": keep} if _keeps_logits(model) else {}
+    return (
+        {"input_ids": micro.tokens, **options},
+        lambda states: states[:, -keep:-1][micro.mask],
+    )
 
 
 def output_layer(model: nn.Module) -> nn.Module | None:
@@ -73,7 +93,7 @@ def output_layer(model: nn.Module) -> nn.Module | None:
 
 
 def _through(
-    model: nn.Module, head: nn.Module, tokens: Tensor, keep: int, select: _Select
+    model: nn.Module, head: nn.Module, inputs: dict[str, Any], select: _Select
 ) -> Tensor | None:
     """What ``select`` makes of the output layer's input; None if its output is not the logits."""
     plain: Callable[[Tensor], Tensor] = head.forward
@@ -88,17 +108,15 @@ def _through(
         return found
 
     with _replaced(head, instead):
-        found = _forward(model, tokens, keep)
+        found = _forward(model, inputs)
     if len(given) == 1 and found is given[0][0] and found._version == given[0][1]:
         return found
     _changes_logits.add(model)
     return None
 
 
-def _forward(model: nn.Module, tokens: Tensor, keep: int) -> Tensor:
-    """The model's logits at the last ``keep`` positions, or at all, where it cannot choose."""
-    options = {"logits_to_keep": keep} if _keeps_logits(model) else {}
-    logits: Tensor = model(input_ids=tokens, use_cache=False, **options).logits
+def _forward(model: nn.Module, inputs: dict[str, Any]) -> Tensor:
+    logits: Tensor = model(**inputs, use_cache=False).logits
     return logits
 
 

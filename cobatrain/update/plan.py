@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,9 +12,10 @@ from cobasim.gradients import QUARTERS
 from cobatrain.parallel import Parallel
 from cobatrain.update.advantage import advantages
 from cobatrain.update.batch import Batch
-from cobatrain.update.batching import micro_batches, mini_batches, padding_share
+from cobatrain.update.batching import mini_batches
 from cobatrain.update.config import UpdateConfig
 from cobatrain.update.cut_off import overlong_penalty
+from cobatrain.update.packing import Piece, pieces
 from cobatrain.update.weighting import token_weights
 
 
@@ -92,9 +93,9 @@ def loss_terms(batch: Batch, config: UpdateConfig, weighting: str, parallel: Par
 class Plan:
     """The micro-batches of each mini-batch, on this rank."""
 
-    rows: list[list[list[IntArray]]]
-    """Rollouts of each micro-batch of each section of each mini-batch. A mini-batch is one section;
-    or four, whose gradients are looked at one by one: the quarters of ``PartsMeter``."""
+    pieces: list[list[list[Piece]]]
+    """The micro-batches of each section of each mini-batch. A mini-batch is one section; or four,
+    whose gradients are looked at one by one: the quarters of ``PartsMeter``."""
     fillers: list[list[int]]
     """Micro-batches of zero weight added to each section to keep sharded ranks in step."""
     micro_batches: int
@@ -110,39 +111,51 @@ def make_plan(
     parallel: Parallel,
     rng: np.random.Generator | None,
     quarter: IntArray | None = None,
+    longest: int = 0,
 ) -> Plan:
     """Split this rank's rollouts into mini-batches, these into micro-batches. Collective.
 
     ``rng`` draws the mini-batches; without it they are interleaved. ``quarter`` (n,), 0 .. 3, or -1
-    for rollouts without signal, makes a section of each quarter.
+    for rollouts without signal, makes a section of each quarter. Rows of several rollouts have
+    ``longest`` tokens at most; with 0 every rollout has its own.
     """
-    lengths = batch.prompt_lengths + batch.lengths
+    prompts, responses, group = batch.prompt_lengths, batch.lengths, np.asarray(batch.group)
     used = (
         terms.advantage != 0
         if config.skip_no_signal and config.kl_coef == 0
         else terms.weight > 0  # all but those that were dropped
     )
-    rows = []
+    divided = []
     for part in mini_batches(len(batch), config.minibatches, rng):
         kept = part[used[part]]
         sections = [kept] if quarter is None else _sections(kept, quarter)
-        rows.append(
+        divided.append(
             [
-                [section[micro] for micro in micro_batches(lengths[section], config.micro_tokens)]
+                [
+                    replace(piece, rows=section[piece.rows])
+                    for piece in pieces(
+                        prompts[section],
+                        responses[section],
+                        group[section],
+                        config.micro_tokens,
+                        longest,
+                        always=config.shared_prompts is True,
+                    )
+                ]
                 for section in sections
             ]
         )
     counts = np.array(  # (world, minibatches, sections)
-        parallel.gather([[len(section) for section in part] for part in rows])
+        parallel.gather([[len(section) for section in part] for part in divided])
     )
     missing = counts.max(axis=0) - counts[parallel.rank]
+    every = [piece for part in divided for section in part for piece in section]
+    positions = sum(piece.positions for piece in every)
     return Plan(
-        rows=rows,
+        pieces=divided,
         fillers=(missing if parallel.sharded else 0 * missing).tolist(),
         micro_batches=int(counts.sum(axis=(1, 2)).max()),
-        padding_share=padding_share(
-            lengths, [micro for part in rows for section in part for micro in section]
-        ),
+        padding_share=1.0 - sum(piece.tokens for piece in every) / positions if every else 0.0,
     )
 
 

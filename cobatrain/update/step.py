@@ -19,13 +19,14 @@ from torch.distributed.tensor import DTensor
 from cobasim.errors import InputError
 from cobatrain.parallel import Parallel, Single
 from cobatrain.update.batch import Batch
-from cobatrain.update.batching import MicroBatch, filler, pad
+from cobatrain.update.batching import MicroBatch, filler
 from cobatrain.update.config import UpdateConfig
 from cobatrain.update.finite import NonFiniteError, check_log_probs
 from cobatrain.update.meter import PartsMeter
 from cobatrain.update.metrics import Sums, update_metrics
 from cobatrain.update.mode import update_mode
 from cobatrain.update.objective import Objective
+from cobatrain.update.packing import longest_row, pack
 from cobatrain.update.plan import Plan, loss_terms, make_plan
 
 Schedule = torch.optim.lr_scheduler.LRScheduler
@@ -91,7 +92,8 @@ def update(
     device = next(model.parameters()).device
     check_log_probs(batch, parallel, device)
     quarter = None if meter is None else meter.deal(batch, terms, config, weighting, parallel)
-    plan = make_plan(batch, terms, config, parallel, rng, quarter)
+    longest = longest_row(model, config.shared_prompts)
+    plan = make_plan(batch, terms, config, parallel, rng, quarter, longest)
     sums = Sums(device)
     objective = Objective(model, reference, config, batch.temperature, terms, sums)
     with update_mode(model, config):
@@ -126,14 +128,14 @@ class _Steps:
             [
                 [
                     *(
-                        pad(batch.prompts, batch.responses, batch.log_probs, rows, self._device)
-                        for rows in section
+                        pack(batch.prompts, batch.responses, batch.log_probs, piece, self._device)
+                        for piece in section
                     ),
                     *(filler(self._device) for _ in range(gap)),
                 ]
                 for section, gap in zip(sections, gaps, strict=True)
             ]
-            for sections, gaps in zip(plan.rows, plan.fillers, strict=True)
+            for sections, gaps in zip(plan.pieces, plan.fillers, strict=True)
         ]
         parts = [[micro for section in sections for micro in section] for sections in divided]
         norms, learning_rate = [], 0.0

@@ -71,7 +71,9 @@ Rows = dict[tuple[str, str], dict[int, tuple[float, float]]]
 def settings_of(name: str, model: str) -> list[str]:
     """What a condition sets in the config."""
     settings = [*CONDITIONS[name], "evaluation.exact=true", f"model.path={model}"]
-    return settings + ([f"allocator={OWN[name]}"] if name in OWN else [])
+    if name in OWN:  # base's uniform runs are older than shared prompts, which round otherwise
+        settings += [f"allocator={OWN[name]}", "update.shared_prompts=false"]
+    return settings
 
 
 def plan_of(name: str, model: str, seeds: int) -> Plan:

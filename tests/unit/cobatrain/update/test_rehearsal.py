@@ -25,15 +25,19 @@ def seen_shapes(model, run) -> list:
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
-@pytest.mark.parametrize(("micro_tokens", "rows"), [(100, 5), (20, 1), (7, 1)])
-def test_the_largest_micro_batch_is_run_and_nothing_is_changed(checkpointing, micro_tokens, rows):
+@pytest.mark.parametrize(
+    ("micro_tokens", "rows", "packed"), [(100, 5, (2, 47)), (20, 1, (1, 19)), (7, 1, (1, 19))]
+)
+def test_the_largest_micro_batch_is_run_and_nothing_is_changed(
+    checkpointing, micro_tokens, rows, packed
+):
     model = qwen3().train()
     config = UpdateConfig(micro_tokens=micro_tokens, gradient_checkpointing=checkpointing)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     model.lm_head.weight.grad = torch.ones_like(model.lm_head.weight)
     state = torch.get_rng_state()
     shapes = seen_shapes(model, lambda: rehearse(model, config, 20, 8))
-    assert set(shapes) == {(rows, 20)}
+    assert set(shapes) == {(rows, 20), packed}  # rows of 12 + 5 * 7 tokens, or one rollout
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert torch.equal(model.lm_head.weight.grad, torch.ones_like(model.lm_head.weight))
