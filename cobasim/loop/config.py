@@ -28,7 +28,7 @@ class LoopConfig(Frozen):
     total_budget: Annotated[int, Field(ge=1)] = 8192  # B_total, rollouts per step
     # response tokens per step, converted to rollouts (TokenBudget); total_budget is then that of
     # steps before any length is known. In a simulated world the unit is the mean response.
-    token_budget: Annotated[float, Field(gt=0.0)] | None = None
+    token_budget: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] | None = None
     low: Annotated[int, Field(ge=0)] = 2
     high: Annotated[int, Field(ge=1)] = 128
     window: Annotated[int, Field(ge=1)] = 3  # k, steps in the moving average of the failure rate
