@@ -6,8 +6,9 @@
 Only the learner differs: a simulated policy, or a language model with vLLM and GRPO.
 
 An allocator may spend in rounds, skip or replace prompts, and train on a part of its rollouts;
-then steps cost different amounts. Runs are compared at equal rollouts: a run ends with the step
-that brings it to steps x total rollouts, so one that spends less makes more updates.
+then steps cost different amounts. Runs are compared at equal rollouts, or at equal tokens with a
+budget of tokens: a run ends with the step that brings it to steps x the total of a step, so one
+that spends less makes more updates.
 """
 
 from __future__ import annotations
