@@ -24,7 +24,7 @@ from cobatrain.update import UpdateConfig, check_penalty, check_weighting
 
 CONFIGS = Path(__file__).parent / "configs"
 SERVED = frozenset(
-    {"beliefs", "parts", "randomness", "rounds"}
+    {"beliefs", "lengths", "parts", "randomness", "rounds"}
 )  # what LanguageModelLearner can serve
 
 

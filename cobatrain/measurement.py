@@ -33,6 +33,8 @@ class Measured:
         rollouts: fresh rollouts of each prompt; None: rates are exact, computed from log-probs.
         estimate: (m,) the run's estimate at that point, nan if unseen; None without a run.
         attempts: (m,) rollouts behind each estimate; None without a run.
+        lengths: (m,) tokens of a response as the run believes them, nan where it has none of the
+            prompt; None without a run.
     """
 
     texts: tuple[str, ...]
@@ -41,6 +43,7 @@ class Measured:
     rollouts: int | None
     estimate: FloatArray | None = None
     attempts: FloatArray | None = None
+    lengths: FloatArray | None = None
 
     def to_csv(self) -> str:
         """One row a prompt; the column ``pass_rate`` is what cobasim's ``--pass-rates`` reads.
@@ -57,6 +60,7 @@ class Measured:
                 "pass_rate",
                 "exact" if self.rollouts is None else "rollouts",
                 *(["estimate", "estimate_attempts"] if known else []),
+                *([] if self.lengths is None else ["length"]),
             ]
         )
         for i, rate in enumerate(self.pass_rate):
@@ -69,6 +73,9 @@ class Measured:
             if self.estimate is not None and self.attempts is not None:
                 seen = self.attempts[i] > 0
                 row += [f"{self.estimate[i]:.6g}" if seen else "", f"{self.attempts[i]:g}"]
+            if self.lengths is not None:
+                length = self.lengths[i]
+                row.append("" if np.isnan(length) else f"{length:.6g}")
             writer.writerow(row)
         return text.getvalue()
 
@@ -134,13 +141,14 @@ def measure(
     config: TrainConfig = learner.config
     prompts = learner.task.train
     pool = np.arange(len(prompts))
-    estimate = attempts = None
+    estimate = attempts = lengths = None
     if state is not None:
         loop = Loop(learner, config.loop, seed=config.seed, estimator=config.estimator)
         loop.load_state_dict(state)
         belief = loop.estimator.estimate(pool)
         estimate = np.where(belief.attempts > 0, belief.pass_rate, np.nan)
         attempts = belief.attempts
+        lengths = np.full(pool.size, np.nan) if loop.lengths is None else loop.lengths.own(pool)
     rates = []
     for chosen in np.array_split(pool, max(1, -(-pool.size * (rollouts or 1) // CHUNK))):
         if rollouts is None:
@@ -157,6 +165,7 @@ def measure(
         rollouts=rollouts,
         estimate=estimate,
         attempts=attempts,
+        lengths=lengths,
     )
 
 

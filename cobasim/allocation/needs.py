@@ -36,7 +36,7 @@ NEEDS = Registry(
         "features": Need(
             "reads a feature vector of every prompt", "prompt_features", required=True
         ),
-        "lengths": Need("reads response lengths", "prompt_lengths"),
+        "lengths": Need("reads response lengths", "response_tokens"),
         "gradient_norms": Need("reads gradient norms of prompts", "gradient_norms"),
         "parts": Need("reads what gradients are made of", "gradient_parts"),
     },

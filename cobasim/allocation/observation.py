@@ -31,8 +31,8 @@ class Observation:
             where it does not say.
         prompts: (m,) indices into the pool, by which memory is kept; None outside a loop.
         features: (m, d) what the learner knows of the prompts (an embedding), where it does.
-        lengths: (m,) mean response lengths, where the learner knows them and the allocator reads
-            them; in any one unit.
+        lengths: (m,) believed mean response lengths, where the learner counts tokens and the
+            allocator reads them, in any one unit; None before the first response.
         gradient_norms: (m,) norms of the gradients of prompts' logits, likewise.
         parts: what the policy's gradients are made of, likewise; None until it is measured.
         batch: (m,) which of the batches drawn for the step each prompt is from; None: all of one.

@@ -6,6 +6,7 @@ In: a learner, an allocator, sizes and bounds. Out: one record a step.
 from cobasim.loop.account import Coverage, step_numbers
 from cobasim.loop.config import LONGEST, LoopConfig, MixStep
 from cobasim.loop.learner import (
+    CountsTokens,
     KnowsFeatures,
     KnowsGradients,
     KnowsLengths,
@@ -18,12 +19,14 @@ from cobasim.loop.learner import (
 )
 from cobasim.loop.loop import Loop, run
 from cobasim.loop.order import BatchOrder
+from cobasim.loop.token_budget import TokenBudget
 from cobasim.loop.truth import TRUTH, TrueRates, build_estimator
 
 __all__ = [
     "LONGEST",
     "TRUTH",
     "BatchOrder",
+    "CountsTokens",
     "Coverage",
     "KnowsFeatures",
     "KnowsGradients",
@@ -35,6 +38,7 @@ __all__ = [
     "LoopConfig",
     "MixStep",
     "SamplesInRounds",
+    "TokenBudget",
     "TrainsOnPart",
     "TrueRates",
     "WeighsAsTold",

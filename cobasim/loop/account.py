@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cobasim.allocation import Observation
-from cobasim.arrays import IntArray
+from cobasim.arrays import FloatArray, IntArray
 from cobasim.records import bin_counts
 
 
@@ -30,10 +30,17 @@ class Coverage:
         return float(1.0 - np.count_nonzero(self.ever_mixed) / np.count_nonzero(self.visited))
 
 
-def step_numbers(obs: Observation, budgets: IntArray, passes: IntArray) -> dict[str, Any]:
-    """Fields of ``StepRecord`` that follow from a step's m prompts, budgets and passes (m,)."""
+def step_numbers(
+    obs: Observation, budgets: IntArray, passes: IntArray, tokens: FloatArray | None = None
+) -> dict[str, Any]:
+    """Fields of ``StepRecord`` that follow from a step's m prompts, budgets and passes (m,).
+
+    ``tokens`` (m,): of all responses of each group, if they are counted.
+    """
     mixed = (passes > 0) & (passes < budgets)
     counts = np.bincount(budgets)
+    tried = budgets > 0
+    lengths = None if tokens is None else tokens[tried] / budgets[tried]
     return {
         "prompts": int(budgets.size),
         "smoothed_failure_rate": obs.failure_rate,
@@ -41,7 +48,17 @@ def step_numbers(obs: Observation, budgets: IntArray, passes: IntArray) -> dict[
         "budget_min": int(budgets.min()),
         "budget_max": counts.size - 1,
         "budget_gini": gini(counts),
-        "bins": bin_counts(obs.pass_rate, obs.seen, budgets, mixed, obs.attempts),
+        "bins": bin_counts(obs.pass_rate, obs.seen, budgets, mixed, obs.attempts, tokens),
+        **({} if lengths is None else length_numbers(lengths)),
+    }
+
+
+def length_numbers(lengths: FloatArray) -> dict[str, float]:
+    """Least, median and largest of the groups' mean response lengths (g,), g >= 1."""
+    return {
+        "length_min": float(lengths.min()),
+        "length_median": float(np.median(lengths)),
+        "length_max": float(lengths.max()),
     }
 
 

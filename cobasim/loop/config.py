@@ -26,6 +26,9 @@ class LoopConfig(Frozen):
     steps: Annotated[int, Field(ge=1)] = 200
     batch_size: Annotated[int, Field(ge=1)] = 512  # M, prompts per step
     total_budget: Annotated[int, Field(ge=1)] = 8192  # B_total, rollouts per step
+    # response tokens per step, converted to rollouts (TokenBudget); total_budget is then that of
+    # steps before any length is known. In a simulated world the unit is the mean response.
+    token_budget: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] | None = None
     low: Annotated[int, Field(ge=0)] = 2
     high: Annotated[int, Field(ge=1)] = 128
     window: Annotated[int, Field(ge=1)] = 3  # k, steps in the moving average of the failure rate
@@ -48,10 +51,17 @@ class LoopConfig(Frozen):
         """Total and bounds of a step."""
         return Limits(self.total_budget, self.low, self.high)
 
-    def finished(self, step: int, rollouts: int) -> bool:
-        """Whether a run that made ``step`` updates with ``rollouts`` rollouts is at its end.
+    def share_spent(self, rollouts: int, tokens: float | None = None) -> float:
+        """Share of what a run may spend, steps x rollouts or tokens of a step; 1 or more: all."""
+        if self.token_budget is not None:
+            return (tokens or 0.0) / (self.steps * self.token_budget)
+        return rollouts / (self.steps * self.total_budget)
 
-        All runs spend steps x total rollouts: an allocator that spends less a step makes more
-        updates (at most LONGEST times the steps), one that spends more makes fewer.
+    def finished(self, step: int, rollouts: int, tokens: float | None = None) -> bool:
+        """Whether a run that made ``step`` updates is at its end, by what it spent.
+
+        All runs spend steps x total rollouts, or steps x the tokens of a step where there is a
+        budget of tokens: an allocator that spends less a step makes more updates (at most LONGEST
+        times the steps), one that spends more makes fewer.
         """
-        return rollouts >= self.steps * self.total_budget or step >= LONGEST * self.steps
+        return self.share_spent(rollouts, tokens) >= 1.0 or step >= LONGEST * self.steps

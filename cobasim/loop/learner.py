@@ -71,11 +71,27 @@ class KnowsFeatures(Protocol):
 
 
 @runtime_checkable
+class CountsTokens(Protocol):
+    """A learner that counts the tokens of its responses, if ``counts_tokens`` is true.
+
+    It is false where all responses are equally long, so that there is nothing to learn.
+    """
+
+    counts_tokens: bool
+
+    def response_tokens(self, prompts: IntArray) -> FloatArray:
+        """Tokens (m,) of all responses to prompts since the last update, in any one unit.
+
+        Changes nothing.
+        """
+
+
+@runtime_checkable
 class KnowsLengths(Protocol):
-    """A learner that knows how long the responses to a prompt are."""
+    """A learner whose true response lengths can be asked for: a simulation."""
 
     def prompt_lengths(self, prompts: IntArray) -> FloatArray:
-        """Mean response lengths (m,), in any one unit."""
+        """Mean response lengths (m,), in the unit of the tokens. Changes nothing."""
 
 
 @runtime_checkable

@@ -6,8 +6,9 @@
 Only the learner differs: a simulated policy, or a language model with vLLM and GRPO.
 
 An allocator may spend in rounds, skip or replace prompts, and train on a part of its rollouts;
-then steps cost different amounts. Runs are compared at equal rollouts: a run ends with the step
-that brings it to steps x total rollouts, so one that spends less makes more updates.
+then steps cost different amounts. Runs are compared at equal rollouts, or at equal tokens with a
+budget of tokens: a run ends with the step that brings it to steps x the total of a step, so one
+that spends less makes more updates.
 """
 
 from __future__ import annotations
@@ -21,20 +22,21 @@ from numpy.typing import NDArray
 from cobasim.allocation import (
     Allocator,
     CapabilityWindow,
+    Limits,
     Observation,
     PassRateEstimator,
     check_needs,
     measured_failure_rate,
     served_by,
 )
-from cobasim.arrays import IntArray
+from cobasim.arrays import FloatArray, IntArray
 from cobasim.errors import InputError
 from cobasim.loop.account import Coverage, step_numbers
 from cobasim.loop.config import LoopConfig
 from cobasim.loop.learner import (
+    CountsTokens,
     KnowsFeatures,
     KnowsGradients,
-    KnowsLengths,
     KnowsParts,
     Learner,
     TrainsOnPart,
@@ -42,7 +44,8 @@ from cobasim.loop.learner import (
 )
 from cobasim.loop.order import BatchOrder
 from cobasim.loop.spending import Spent, spend
-from cobasim.loop.truth import build_estimator
+from cobasim.loop.token_budget import TokenBudget
+from cobasim.loop.truth import build_estimator, build_lengths
 from cobasim.records import StepRecord
 from cobasim.streams import ALLOCATION, stream
 
@@ -75,13 +78,15 @@ class Loop:
                 f"weigh_as needs a learner with a method weigh, which {type(learner).__name__} "
                 "has not (the simulated worlds have it)"
             )
-        self.learner, self.config, self.limits = learner, config, config.limits
+        self.learner, self.config, self._limits = learner, config, config.limits
         self.seed, self.weigh_as = seed, weigh_as
         size = learner.num_prompts
         self.estimator = build_estimator(estimator, learner, config)
         if counts is not None:
             self.estimator.start(*counts)
         self.capability = CapabilityWindow(config.window)
+        self.lengths = build_lengths(estimator, learner)
+        self.token_budget = self._token_budget()
         self.weighting: str | None = getattr(learner, "weighting", None)
         clusters = getattr(learner, "cluster", None)
         self.order = BatchOrder(
@@ -92,6 +97,7 @@ class Loop:
             clusters=None if clusters is None else clusters[:size],
         )
         self.step, self.rollouts = 0, 0
+        self.tokens = 0.0  # of responses, if the learner counts them
         self.drawn = 0  # batches drawn so far beyond one a step
         self.memory: dict[str, NDArray[Any]] | None = None  # the allocator's
         self._memory_of: Allocator | None = None
@@ -100,7 +106,36 @@ class Loop:
     @property
     def done(self) -> bool:
         """Whether the run is at its end; see ``LoopConfig.finished``."""
-        return self.config.finished(self.step, self.rollouts)
+        return self.config.finished(self.step, self.rollouts, self.tokens)
+
+    @property
+    def limits(self) -> Limits:
+        """Total and bounds of the next step.
+
+        With a budget of tokens the total is what they buy on the next batch, within the bounds;
+        before any length is known it is that of the config.
+        """
+        if self.token_budget is None or self.lengths is None:
+            return self._limits
+        batch = self.order.batch(self.step, self.drawn)
+        lengths = self.lengths.estimate(batch)
+        if lengths is None:
+            return self._limits
+        low, high = self._limits.low, self._limits.high
+        total = self.token_budget.rollouts(lengths)
+        return Limits(min(max(total, batch.size * low, 1), batch.size * high), low, high)
+
+    def _token_budget(self) -> TokenBudget | None:
+        tokens = self.config.token_budget
+        if tokens is None:
+            return None
+        if self.lengths is None:
+            raise InputError(
+                f"token_budget={tokens:g} needs a learner that counts tokens, and "
+                f"{type(self.learner).__name__} does not: leave it out, or give responses lengths "
+                "(in a simulated world length_spread above 0)"
+            )
+        return TokenBudget(tokens)
 
     def start(self) -> StepRecord:
         """The record of step 0: the evaluation before any update."""
@@ -112,21 +147,22 @@ class Loop:
         Raises InputError if the learner cannot serve the allocator, or if the allocator spends
         nothing, or not what it says it spends (``Allocator.exact``).
         """
-        obs = self.observe(allocator)
+        obs, limits = self.observe(allocator), self.limits
         shape = allocator.shape(obs)
-        spent = spend(self.learner, allocator, obs, self.limits)
+        spent = spend(self.learner, allocator, obs, limits)
+        spent.tokens = self._count_tokens(obs)
         trained = self._select(allocator, obs, spent)
         if self.weigh_as is not None:
             assert obs.prompts is not None
             assert isinstance(self.learner, WeighsAsTold)
-            self.learner.weigh(obs.prompts, self.weigh_as(obs, self.limits))
+            self.learner.weigh(obs.prompts, self.weigh_as(obs, limits))
         numbers: dict[str, Any] = {"learner": self._update(obs)}
         if allocator.needs & {"rounds", "part"}:
             numbers |= {"rounds": spent.rounds, "trained_rollouts": trained}
-        allocator.learn(obs, self.limits, spent.budgets, spent.passes)
+        allocator.learn(obs, limits, spent.budgets, spent.passes)
         obs, spent = self._used(allocator, obs, spent)
         numbers["allocate_ms"] = 1e3 * spent.seconds
-        return self._finish(obs, spent.budgets, spent.passes, shape, numbers)
+        return self._finish(obs, spent, shape, numbers)
 
     def act(
         self,
@@ -142,7 +178,16 @@ class Loop:
         assert obs.prompts is not None
         passes = self.learner.rollout(obs.prompts, budgets)
         on_passes(passes)
-        return self._finish(obs, budgets, passes, shape, {"learner": self._update(obs)})
+        spent = Spent(budgets, passes, self._count_tokens(obs))
+        return self._finish(obs, spent, shape, {"learner": self._update(obs)})
+
+    def _count_tokens(self, obs: Observation) -> FloatArray | None:
+        """Tokens (m,) of the responses of the step under way; None: not counted."""
+        if self.lengths is None:
+            return None
+        assert obs.prompts is not None
+        assert isinstance(self.learner, CountsTokens)
+        return self.learner.response_tokens(obs.prompts)
 
     def _update(self, obs: Observation) -> dict[str, float]:
         """One policy update; its numbers, and the parts that the allocator saw."""
@@ -197,7 +242,7 @@ class Loop:
             pass_rate=belief.pass_rate,
             attempts=belief.attempts,
             failure_rate=self.capability.mean,
-            progress=min(self.rollouts / (self.config.steps * self.limits.total), 1.0),
+            progress=min(self.config.share_spent(self.rollouts, self.tokens), 1.0),
             posterior=belief.posterior,
             weighting=self.weighting,
             prompts=prompts,
@@ -215,8 +260,8 @@ class Loop:
         if "features" in needs:
             assert isinstance(learner, KnowsFeatures)
             served["features"] = learner.prompt_features(prompts)
-        if "lengths" in needs and isinstance(learner, KnowsLengths):
-            served["lengths"] = learner.prompt_lengths(prompts)
+        if "lengths" in needs and self.lengths is not None:
+            served["lengths"] = self.lengths.estimate(prompts)
         if "gradient_norms" in needs and isinstance(learner, KnowsGradients):
             served["gradient_norms"] = learner.gradient_norms(prompts)
         if "parts" in needs and isinstance(learner, KnowsParts):
@@ -262,23 +307,23 @@ class Loop:
             return obs, spent
         self.drawn += int(obs.batches[spent.budgets > 0].max())  # batches up to the last one used
         used = (obs.batches == 0) | (spent.budgets > 0)
-        part = Spent(spent.budgets[used], spent.passes[used], spent.rounds, spent.seconds)
-        return obs.take(used), part
+        return obs.take(used), spent.take(used)
 
     def _finish(
         self,
         obs: Observation,
-        budgets: IntArray,
-        passes: IntArray,
+        spent: Spent,
         shape: tuple[float, float] | None,
         numbers: dict[str, Any],
     ) -> StepRecord:
         """Update the beliefs with the step's outcomes (m,), evaluate if due, and record."""
         assert obs.prompts is not None
+        budgets, passes = spent.budgets, spent.passes
         failure_rate = measured_failure_rate(passes, budgets)
         self.estimator.update(obs.prompts, budgets, passes)
         if failure_rate is not None:
             self.capability.append(failure_rate)
+        self._count_lengths(obs.prompts, spent)
         self.coverage.add(obs.prompts, budgets, passes)
         self.step += 1
         self.rollouts += int(budgets.sum())
@@ -292,9 +337,21 @@ class Loop:
             failure_rate=failure_rate,
             never_mixed=self.coverage.never_mixed,
             evaluation=self.learner.evaluate() if due else None,
-            **step_numbers(obs, budgets, passes),
+            tokens=None if spent.tokens is None else self.tokens,
+            **step_numbers(obs, budgets, passes, spent.tokens),
             **numbers,
         )
+
+    def _count_lengths(self, prompts: IntArray, spent: Spent) -> None:
+        """Update the beliefs of lengths, and the price of a rollout, with a step's tokens."""
+        if self.lengths is None or spent.tokens is None:
+            return
+        tokens = float(spent.tokens.sum())
+        self.tokens += tokens
+        believed = self.lengths.estimate(prompts)
+        if self.token_budget is not None and believed is not None:
+            self.token_budget.update(believed, int(spent.budgets.sum()), tokens)
+        self.lengths.update(prompts, spent.budgets, spent.tokens)
 
     # -- checkpoints ----------------------------------------------------------------------------
 
@@ -310,6 +367,13 @@ class Loop:
             "estimator": self.estimator.state_dict(),
             "capability": self.capability.state_dict(),
             "learner": self.learner.state_dict(),
+            "tokens": self.tokens,
+            **({} if self.lengths is None else {"lengths": self.lengths.state_dict()}),
+            **(
+                {}
+                if self.token_budget is None
+                else {"token_budget": self.token_budget.state_dict()}
+            ),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -324,6 +388,12 @@ class Loop:
         self.estimator.load_state_dict(state["estimator"])
         self.capability.load_state_dict(state["capability"])
         self.learner.load_state_dict(state["learner"])
+        # an older checkpoint has no tokens: what was spent before it is not known
+        self.tokens = float(state.get("tokens", np.nan))
+        for name in ("lengths", "token_budget"):
+            part = getattr(self, name)
+            if part is not None and name in state:
+                part.load_state_dict(state[name])
 
 
 def run(

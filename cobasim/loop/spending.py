@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cobasim.allocation import Allocator, Limits, Observation
-from cobasim.arrays import IntArray
+from cobasim.arrays import BoolArray, FloatArray, IntArray
 from cobasim.errors import InputError
 from cobasim.loop.learner import Learner, SamplesInRounds
 
@@ -19,14 +19,21 @@ class Spent:
 
     Attributes:
         budgets, passes: (m,) rollouts and how many of them passed, over all rounds.
+        tokens: (m,) of their responses; None: not counted.
         rounds: rounds that sampled anything.
         seconds: spent in the allocator.
     """
 
     budgets: IntArray
     passes: IntArray
+    tokens: FloatArray | None = None
     rounds: int = 0
     seconds: float = 0.0
+
+    def take(self, index: BoolArray) -> Spent:
+        """The same of a part of the candidates (``index``: boolean mask, (m,))."""
+        tokens = None if self.tokens is None else self.tokens[index]
+        return replace(self, budgets=self.budgets[index], passes=self.passes[index], tokens=tokens)
 
 
 def spend(learner: Learner, allocator: Allocator, obs: Observation, limits: Limits) -> Spent:

@@ -29,14 +29,15 @@ def bin_counts(
     budgets: ArrayLike,
     mixed: ArrayLike,
     attempts: ArrayLike | None = None,
+    tokens: ArrayLike | None = None,
 ) -> dict[str, list[int]]:
     """Count prompts, rollouts and mixed groups by the pass rate that the allocator saw.
 
     pass_rate: (m,) estimates in [0, 1] (ignored, NaN allowed, where unseen); seen: (m,) bool;
     budgets: (m,) rollouts; mixed: (m,) bool, true where the group had both outcomes; attempts: (m,)
-    past rollouts behind the estimates; None: not known.
-    Returns ``{"prompts": [13], "rollouts": [13], "mixed": [13], "attempts": [13]}`` (sums, rounded;
-    the last if they are known), bins as in PASS_RATE_BINS.
+    past rollouts behind the estimates; tokens: (m,) of the step's responses; None: not known.
+    Returns ``{"prompts": [13], "rollouts": [13], "mixed": [13], "attempts": [13], "tokens": [13]}``
+    (sums, rounded; the last two if they are known), bins as in PASS_RATE_BINS.
     """
     index = np.where(seen, np.searchsorted(_BIN_EDGES, pass_rate), _UNSEEN)
     size = len(PASS_RATE_BINS)
@@ -48,7 +49,8 @@ def bin_counts(
         "rollouts": rollouts.astype(np.int64).tolist(),
         "mixed": mixed_groups.tolist(),
     }
-    if attempts is not None:
-        behind = np.bincount(index, weights=np.asarray(attempts), minlength=size)
-        counts["attempts"] = np.rint(behind).astype(np.int64).tolist()
+    for name, values in (("attempts", attempts), ("tokens", tokens)):
+        if values is not None:
+            total = np.bincount(index, weights=np.asarray(values), minlength=size)
+            counts[name] = np.rint(total).astype(np.int64).tolist()
     return counts

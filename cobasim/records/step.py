@@ -50,6 +50,13 @@ class StepRecord:
     """Rounds in which this step sampled; None for allocators that sample once."""
     trained_rollouts: int | None = None
     """Rollouts that the update got; None for allocators that train on all of them."""
+    tokens: float | None = None
+    """Response tokens sampled so far in the whole run, evaluation not counted; None: not counted.
+    In a simulated world the unit is the pool's mean response."""
+    length_min: float | None = None
+    """Shortest mean response of a group of this step."""
+    length_median: float | None = None
+    length_max: float | None = None
     learner: dict[str, float] = field(default_factory=dict)
     """The learner's own numbers, such as grad_norm; non-finite ones are read back as NaN."""
     evaluation: dict[str, Any] | None = None
@@ -119,6 +126,10 @@ NUMBERS: Final = (
     "allocate_ms",
     "rounds",
     "trained_rollouts",
+    "tokens",
+    "length_min",
+    "length_median",
+    "length_max",
 )
 _NUMBER_OR_NONE: Final = frozenset((int, float, type(None)))
 _INTEGERS: Final = frozenset((int,))
@@ -126,8 +137,9 @@ _INTEGERS: Final = frozenset((int,))
 
 def _check_bins(bins: Any) -> None:
     size = len(PASS_RATE_BINS)
-    known = type(bins) is dict and bins.get("attempts") is not None
-    for name in ("prompts", "rollouts", "mixed", *(("attempts",) if known else ())):
+    optional = ("attempts", "tokens") if type(bins) is dict else ()
+    known = [name for name in optional if bins.get(name) is not None]
+    for name in ("prompts", "rollouts", "mixed", *known):
         counts = bins.get(name) if type(bins) is dict else None
         if (
             type(counts) is not list

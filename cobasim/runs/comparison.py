@@ -66,7 +66,9 @@ class Comparison:
         others = [f"{name} ({rule})" for name, rule in rules.items() if rule != usual]
         free = [name for name in rules if not find_allocator(name.removeprefix(ORACLE)).exact]
         equal = "Equal rollouts in every step"
-        if free:
+        if self.config.loop.token_budget is not None:
+            equal = "Equal response tokens in every run, up to its last step"
+        elif free:
             equal = (
                 "Equal rollouts in every run, up to its last step; steps of "
                 f"{', '.join(free)} differ in cost"

@@ -36,6 +36,8 @@ class RunScores:
     """Gini coefficient of the budgets (0 = all equal), mean over steps."""
     allocate_ms: float | None
     """Milliseconds per step spent allocating, mean over steps."""
+    tokens: float | None = None
+    """Response tokens of a run with a budget of tokens; None: it had one of rollouts."""
 
 
 def summarise(run: Run, rollouts: float | None = None) -> RunScores:
@@ -58,7 +60,14 @@ def summarise(run: Run, rollouts: float | None = None) -> RunScores:
         never_mixed=never_mixed[-1] if never_mixed else None,
         budget_gini=mean_of_known(step.budget_gini for step in run.steps),
         allocate_ms=mean_of_known(step.allocate_ms for step in run.steps),
+        tokens=_budgeted_tokens(run),
     )
+
+
+def _budgeted_tokens(run: Run) -> float | None:
+    loop = run.header.config.get("loop")
+    budget = loop.get("token_budget") if isinstance(loop, dict) else None
+    return None if budget is None or not run.steps else run.steps[-1].tokens
 
 
 def mean_of_known(values: Iterable[float | None]) -> float | None:

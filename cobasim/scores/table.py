@@ -52,6 +52,8 @@ class Row:
     allocate_ms: float | None
     rollouts: float
     """Rollouts of a run, mean over seeds."""
+    tokens: float | None = None
+    """Response tokens of a run, likewise, where runs had a budget of tokens."""
 
 
 def comparison_table(runs: Iterable[Run], baseline: str = "uniform") -> list[Row]:
@@ -152,4 +154,5 @@ def _row(own: Mapping[int, _Scored], reference: Mapping[int, _Scored], *, is_bas
         budget_gini=mean_of_known(score.budget_gini for score in scores),
         allocate_ms=mean_of_known(score.allocate_ms for score in scores),
         rollouts=float(np.mean([score.rollouts for score in scores])),
+        tokens=mean_of_known(score.tokens for score in scores),
     )

@@ -81,7 +81,7 @@ def _sentence(rows: Sequence[Row]) -> str:
             f"({level}, {seeds} seeds), but {_listed(close)} {'is' if len(close) == 1 else 'are'} "
             "not significantly different from it (paired t-tests, Holm-corrected, 5 %)."
         )
-    spent = [row.rollouts for row in contenders]
+    spent = [row.rollouts if row.tokens is None else row.tokens for row in contenders]
     if max(spent) > 1.01 * min(spent):
         text += (
             " Careful: the runs are not of equal length, so their final accuracies differ in cost."

@@ -165,8 +165,7 @@ class SimulatedPolicy(ABC):
         rng = stream(self.seed, ROLLOUTS, self.step)
         noise = rng.standard_normal(self.optimiser.moment.size)
         passes = rng.binomial(budgets, view.pass_rate)
-        tokens = float(budgets @ self.lengths[prompts])
-        self._pending = Pending(view, budgets, passes, noise, rng, tokens)
+        self._pending = Pending(view, budgets, passes, noise, rng, [(prompts, budgets)])
         return passes
 
     def rollout_more(self, prompts: IntArray, budgets: IntArray) -> IntArray:
@@ -176,7 +175,7 @@ class SimulatedPolicy(ABC):
         before = (pending.view.prompts, pending.budgets, pending.passes)
         joint, pending.budgets, pending.passes = join_groups(before, (prompts, budgets, passes))
         pending.view = self.view(joint)
-        pending.tokens += float(budgets @ self.lengths[prompts])
+        pending.sampled.append((prompts, budgets))
         return passes
 
     def keep(self, prompts: IntArray, kept: Kept) -> None:
@@ -193,6 +192,21 @@ class SimulatedPolicy(ABC):
         table = np.zeros(self.num_prompts, dtype=np.int64)
         table[prompts] = budgets
         pending.loss_budgets = table[pending.view.prompts]
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether responses differ in length."""
+        return self.config.length_spread > 0.0
+
+    def response_tokens(self, prompts: IntArray) -> FloatArray:
+        """Tokens (m,) of all responses to prompts that wait for the update.
+
+        In units of the pool's mean response. Responses to a prompt are equally long.
+        """
+        table = np.zeros(self.num_prompts)
+        for sampled, budgets in self._waiting("response_tokens").sampled:
+            table[sampled] += budgets
+        return np.asarray(table[prompts] * self.lengths[prompts])
 
     def prompt_lengths(self, prompts: IntArray) -> FloatArray:
         """Mean response lengths (m,) of prompts, in units of the pool's mean."""
@@ -227,7 +241,9 @@ class SimulatedPolicy(ABC):
         self._forget()
         self._drift()
         numbers = {"grad_norm": norm}
-        return numbers if config.length_spread == 0.0 else numbers | {"tokens": pending.tokens}
+        if self.counts_tokens:
+            numbers["tokens"] = float(sum(n @ self.lengths[at] for at, n in pending.sampled))
+        return numbers
 
     @property
     def pace(self) -> float:

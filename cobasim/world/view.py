@@ -63,7 +63,7 @@ class Pending:
         budgets, passes: (m,) rollouts of each group, and how many passed.
         noise: (d,) standard normals of the update's noise; the same whatever the budgets are.
         rng: draws the outcomes of further rounds.
-        tokens: generated so far, in units of the pool's mean response.
+        sampled: prompts and rollouts of each round so far, whatever part is kept.
         baseline: (m,) baselines of the advantages; None: made from the group.
         loss_budgets: (m,) rollouts by which the loss weighs the groups; None: ``budgets``.
     """
@@ -73,6 +73,6 @@ class Pending:
     passes: IntArray
     noise: FloatArray
     rng: np.random.Generator
-    tokens: float
+    sampled: list[tuple[IntArray, IntArray]]
     baseline: FloatArray | None = None
     loss_budgets: IntArray | None = None

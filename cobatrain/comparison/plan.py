@@ -53,10 +53,11 @@ class Plan:
 
         With groups of one size, per rollout and per prompt are the same loss, so uniform runs
         once for both. Per token is another loss, and so is every weighting when the total does
-        not divide by the number of prompts.
+        not divide by the number of prompts, as under a budget of tokens.
         """
         loop = self.config.loop
-        equal = allocator == BASELINE and loop.total_budget % loop.batch_size == 0
+        even = loop.token_budget is None and loop.total_budget % loop.batch_size == 0
+        equal = allocator == BASELINE and even
         shared = [name for name in self.weightings if name in ALIKE]
         return shared[0] if equal and weighting in ALIKE else weighting
 

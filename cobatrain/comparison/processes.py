@@ -113,6 +113,7 @@ class _Processes:
             steps = read_run(folder).steps
         except InputError as error:
             raise RunFailed(str(error)) from error
-        if steps and self._plan.config.loop.finished(steps[-1].step, steps[-1].rollouts):
+        loop, last = self._plan.config.loop, steps[-1] if steps else None
+        if last is not None and loop.finished(last.step, last.rollouts, last.tokens):
             return None
         return ["resume", str(folder)]

@@ -46,6 +46,7 @@ WITHOUT_EFFECT = frozenset({
 
 ONLY: Mapping[str, Any] = {
     "loop.first_beliefs": "unseen",
+    "loop.token_budget": None,
     "loop.mix": (),
     "pass_rates": None,
     "update.deviation": "population",

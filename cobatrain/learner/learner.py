@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cobasim.arrays import IntArray
+from cobasim.arrays import FloatArray, IntArray
 from cobasim.gradients import GradientParts
 from cobatrain.config import TrainConfig
 from cobatrain.engines import Engine, Rollouts, end_token_ids, sync_engines
@@ -76,6 +76,8 @@ class LanguageModelLearner:
     failed.
     """
 
+    counts_tokens = True
+
     def __init__(
         self,
         model: PreTrainedModel,
@@ -128,13 +130,17 @@ class LanguageModelLearner:
         first_round = self.pending.batch is None
         request = self._request(prompts, budgets, ROLLOUTS, self.pending.counts(prompts))
         sampled = self._sampler.sample(request)
-        owner, rewards = self._sampler.everywhere(sampled)
-        sampling = self.config.sampling
-        self.pending = self.pending.joined(sampled, prompts, budgets, rewards, sampling)
+        outcomes = self._sampler.everywhere(sampled)
+        self.pending = self.pending.joined(sampled, prompts, outcomes, self.config.sampling)
         if first_round and self.on_samples is not None:
             self.on_samples(self._samples(request, sampled))
-        passes = np.bincount(owner, weights=passed(rewards), minlength=len(prompts))
+        weights = passed(outcomes.rewards)
+        passes = np.bincount(outcomes.prompt, weights=weights, minlength=len(prompts))
         return passes.astype(np.int64)
+
+    def response_tokens(self, prompts: IntArray) -> FloatArray:
+        """Sampled tokens (m,) of all responses to prompts since the last update, of all ranks."""
+        return self.pending.tokens_of(prompts)
 
     def generate(
         self, prompts: IntArray, budgets: IntArray, before: IntArray | None = None

@@ -57,6 +57,18 @@ class Sampled:
     seconds_reward: float
 
 
+@dataclass(frozen=True)
+class Outcomes:
+    """What n completions of all ranks came to."""
+
+    prompt: IntArray
+    """(n,) places of their prompts in the request, non-decreasing."""
+    rewards: FloatArray
+    """(n,)"""
+    lengths: IntArray
+    """(n,) in sampled tokens."""
+
+
 class Sampler:
     """An engine, a tokenizer and a task that answer requests; each rank has its own."""
 
@@ -102,24 +114,23 @@ class Sampler:
             seconds_reward=time.perf_counter() - generated,
         )
 
-    def everywhere(self, sampled: Sampled) -> tuple[IntArray, FloatArray]:
-        """Prompt (n,) and reward (n,) of all ranks' completions, by prompt, then by completion.
-
-        Prompts are places in the request. Collective.
-        """
+    def everywhere(self, sampled: Sampled) -> Outcomes:
+        """The outcomes of all ranks' completions, by prompt, then by completion. Collective."""
+        rollouts = sampled.rollouts
+        own = rollouts.prompt, sampled.rewards, rollouts.lengths
         if self._parallel.world == 1:
-            return sampled.rollouts.prompt, sampled.rewards
-        parts = self._parallel.gather((sampled.rollouts.prompt, sampled.rewards))
-        prompt, rewards = (np.concatenate([part[k] for part in parts]) for k in range(2))
+            return Outcomes(*own)
+        parts = self._parallel.gather(own)
+        prompt, rewards, lengths = (np.concatenate([part[k] for part in parts]) for k in range(3))
         order = np.argsort(prompt, kind="stable")
-        return prompt[order], rewards[order]
+        return Outcomes(prompt[order], rewards[order], lengths[order])
 
     def rewards(self, request: SampleRequest) -> FloatArray:
         """Rewards (m, samples) of a request with ``samples`` completions of every prompt.
 
         From all ranks. Collective.
         """
-        _, rewards = self.everywhere(self.sample(request))
+        rewards = self.everywhere(self.sample(request)).rewards
         return rewards.reshape(len(request.prompts), -1)
 
     def _seed_of(self, request: SampleRequest, number: int) -> int:

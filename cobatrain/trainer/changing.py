@@ -46,8 +46,8 @@ def accept_changes(
     check_may_change(names, run)
     step = 0 if checkpoint is None else int(read_meta(checkpoint)["step"])
     if "loop.steps" in names:
-        made = [one.rollouts for one in read_run(run).steps if one.step == step]
-        if step > 0 and made and config.loop.finished(step, made[0]):
+        made = [(one.rollouts, one.tokens) for one in read_run(run).steps if one.step == step]
+        if step > 0 and made and config.loop.finished(step, *made[0]):
             raise InputError(
                 f"loop.steps is {config.loop.steps}, and {run} has made {step} steps: give more, "
                 "or a new run"

@@ -138,7 +138,7 @@ def _check_nothing_is_lost(out: Path, say: Callable[[str], None]) -> None:
     if not steps or steps[-1].step == 0:
         return
     last, stored = steps[-1], stored_config(out)
-    if stored.loop.finished(last.step, last.rollouts):
+    if stored.loop.finished(last.step, last.rollouts, last.tokens):
         raise InputError(
             f"{out} is finished and kept no checkpoint: there is nothing to resume; start a new run"
         )

@@ -33,6 +33,8 @@ LOOP = {"steps": 12, "batch_size": 16, "total_budget": 128, "eval_every": 4}
 WORLD = {"num_prompts": 96, "num_heldout": 64, "learning_rate": 0.02}
 ALLOCATORS = ("uniform", "coba", "knapsack", "signal", "signal-skip", "dapo", "reinforce-ada")
 
+NEW = ("tokens", "length_min", "length_median", "length_max")
+
 CASES: dict[str, dict] = {
     f"{world}, {weighting}, {allocator}": {
         "allocator": allocator,
@@ -85,8 +87,10 @@ def lines(case: dict) -> list[str]:
         records = run(loop, make_allocator(config.base_allocator, **config.parameters))
     written = [json.loads(record.to_json()) for record in records]
     for line in written:
-        (line["bins"] or {}).pop("attempts", None)  # recorded since 0.2
-    return [json.dumps(one | {"allocate_ms": None}) for one in written]
+        for name in ("attempts", "tokens"):  # recorded since 0.2, as are NEW
+            (line["bins"] or {}).pop(name, None)
+    unsaid = dict.fromkeys(("allocate_ms", *NEW))
+    return [json.dumps(one | unsaid) for one in written]
 
 
 def digest(text: list[str]) -> str:

@@ -1,6 +1,7 @@
-"""What is believed: pass rates of prompts, and the capability of the policy.
+"""What is believed: pass rates and response lengths of prompts, and the capability of the policy.
 
-In: budgets and passes of past steps. Out: estimates with their evidence, the smoothed failure rate.
+In: budgets, passes and tokens of past steps. Out: estimates with their evidence, mean lengths, the
+smoothed failure rate.
 """
 
 from cobasim.allocation.beliefs.capability import (
@@ -9,6 +10,8 @@ from cobasim.allocation.beliefs.capability import (
     measured_failure_rate,
     transformed_failure_rate,
 )
+from cobasim.allocation.beliefs.evidence import Evidence
+from cobasim.allocation.beliefs.lengths import ResponseLengths
 from cobasim.allocation.beliefs.pass_rates import (
     ESTIMATORS,
     UNSEEN,
@@ -22,7 +25,9 @@ __all__ = [
     "UNSEEN",
     "CapabilityWindow",
     "Estimate",
+    "Evidence",
     "PassRateEstimator",
+    "ResponseLengths",
     "beta_shape",
     "make_estimator",
     "measured_failure_rate",

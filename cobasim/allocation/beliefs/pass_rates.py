@@ -10,10 +10,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from cobasim.allocation.beliefs.evidence import Evidence
 from cobasim.arrays import FloatArray, IntArray
 from cobasim.errors import InputError, unknown_name
 
@@ -29,7 +29,7 @@ class Estimate:
     posterior: tuple[FloatArray, FloatArray] | None = None
 
 
-class PassRateEstimator(ABC):
+class PassRateEstimator(Evidence, ABC):
     """Counts for a pool of prompts, and the estimate that is made of them."""
 
     @abstractmethod
@@ -49,26 +49,6 @@ class PassRateEstimator(ABC):
         Prompts with 0 attempts stay unseen.
         """
         self.update(np.arange(attempts.size), attempts, passes)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The counts as numpy arrays, for a checkpoint."""
-        return {k: v.copy() for k, v in vars(self).items() if isinstance(v, np.ndarray)}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore ``state_dict``.
-
-        Raises InputError, and changes nothing, when it belongs to another pool or estimator.
-        """
-        own = self.state_dict()
-        for name, array in own.items():
-            shape = np.shape(state[name]) if name in state else None
-            if shape != array.shape:
-                raise InputError(
-                    f"pass-rate counts of another pool or estimator: {name} has shape {shape}, "
-                    f"expected {array.shape}; resume with the same prompts and estimator"
-                )
-        for name in own:
-            getattr(self, name)[...] = state[name]
 
 
 def _pooled(passes: IntArray, rollouts: IntArray) -> Estimate:

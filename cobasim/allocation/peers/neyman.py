@@ -66,10 +66,11 @@ class Neyman(ValueAllocator):
 class Duet(ValueAllocator):
     """DUET: rollouts in proportion to s / sqrt(L), predicted signal over root of length.
 
-    s = sqrt(p (1-p)); L is the prompt's response length where the learner knows it (else 1), times
-    1 + longer (1-p), failures being longer by that share. Departures: the paper spends a budget of
-    tokens and learns to predict s and L; here the total is one of rollouts (what they come to in
-    tokens is recorded), and lengths are known. In a world of equal lengths this is ``neyman``.
+    s = sqrt(p (1-p)); L is the prompt's believed response length where tokens are counted (else 1),
+    times 1 + longer (1-p), failures being longer by that share. Departures: the paper learns to
+    predict s and L; here both are beliefs from the prompt's own rollouts. It spends a budget of
+    tokens; here the total is one of rollouts, which the loop's ``token_budget`` makes from tokens.
+    With equal lengths this is exactly ``neyman``.
     """
 
     source: ClassVar[str] = "DUET, arXiv 2605.08441"
@@ -80,5 +81,5 @@ class Duet(ValueAllocator):
     def value(self, obs: Observation) -> ValueFunction:
         """See ``NeymanValue``, with weight s^2 / L."""
         p = obs.pass_rate
-        length = 1.0 if obs.lengths is None else obs.lengths
+        length = 1.0 if obs.lengths is None else obs.lengths / obs.lengths.max()  # of any unit
         return NeymanValue(p, p * (1.0 - p) / (length * (1.0 + self.longer * (1.0 - p))))

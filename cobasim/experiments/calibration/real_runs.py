@@ -171,7 +171,7 @@ def _check_finished(run: Run, loop: LoopConfig) -> None:
     last = run.steps[-1] if run.steps else None
     if (run.path / CHANGES_FILE).is_file():
         raise InputError(f"{name}: its settings were changed on the way ({CHANGES_FILE})")
-    if last is None or not loop.finished(last.step, last.rollouts):
+    if last is None or not loop.finished(last.step, last.rollouts, last.tokens):
         raise InputError(f"{name}: the run is not finished; resume it, or leave it out")
     evaluations = accuracy_curve(run)[0].size
     if evaluations < 2:

@@ -93,7 +93,7 @@ def test_exact_rates_are_those_that_sampling_finds(config, tmp_path, monkeypatch
     assert "300 prompts, exact: mean pass rate" in " ".join(answer.out.split())
     assert "unseen" in answer.out  # beside the run's estimates, as sampled ones
     header, first = out.read_text().splitlines()[:2]
-    assert header == "prompt,level,pass_rate,exact,estimate,estimate_attempts"
+    assert header == "prompt,level,pass_rate,exact,estimate,estimate_attempts,length"
     assert first.split(",")[-3] == "yes"
     assert read_pass_rates(str(out)) == pytest.approx(rates, rel=1e-4)
 

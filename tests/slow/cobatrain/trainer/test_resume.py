@@ -25,9 +25,11 @@ from cobatrain.config import load_config
 from cobatrain.parallel import checkpoints
 
 
-@pytest.mark.parametrize("allocator", ["coba", "knapsack", "greso", "signal-parts"])
+@pytest.mark.parametrize("allocator", ["coba", "duet", "greso", "signal-parts"])
 def test_after_kill_9_a_resumed_run_equals_an_uninterrupted_one(config, tmp_path, allocator):
-    settings = ("loop.steps=10", "loop.estimator=posterior", "update.measure_every=2")
+    settings = ["loop.steps=10", "loop.estimator=posterior", "update.measure_every=2"]
+    if allocator == "duet":
+        settings.append("loop.token_budget=500")
     chosen = config(*settings, allocator=allocator)
     trainer.train(chosen, tmp_path / "whole")
     killed = tmp_path / "killed"

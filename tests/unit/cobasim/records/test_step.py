@@ -87,14 +87,16 @@ def test_what_json_cannot_hold_is_refused():
 )
 def test_bins_hold_each_prompt_once_and_where_its_ratio_says(rows):
     ratios, seen, budgets, mixed = zip(*rows, strict=True)
-    result = bin_counts([k / n for k, n in ratios], seen, budgets, mixed)
-    expected = {name: [0] * 13 for name in ("prompts", "rollouts", "mixed")}
+    tokens = [7.0 * budget for budget in budgets]
+    result = bin_counts([k / n for k, n in ratios], seen, budgets, mixed, tokens=tokens)
+    expected = {name: [0] * 13 for name in ("prompts", "rollouts", "mixed", "tokens")}
     for (k, n), known, budget, both in rows:
         # exact arithmetic: bin j holds (j - 1) n < 10 k <= j n
         index = 12 if not known else 0 if k == 0 else 11 if k == n else -(-10 * k // n)
         expected["prompts"][index] += 1
         expected["rollouts"][index] += budget
         expected["mixed"][index] += both
+        expected["tokens"][index] += 7 * budget
     assert result == expected
     assert len(PASS_RATE_BINS) == 13
 

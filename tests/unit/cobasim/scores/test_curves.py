@@ -61,7 +61,7 @@ def test_a_run_that_measured_nothing_scores_none_not_zero(tmp_path):
     scores = asdict(summarise(empty))
     assert {key for key, value in scores.items() if value is None} == {
         "first_heldout", "final_heldout", "best_heldout", "final_hard", "auc", "mixed_share",
-        "never_mixed", "budget_gini", "allocate_ms",
+        "never_mixed", "budget_gini", "allocate_ms", "tokens",
     }  # fmt: skip
     one = curve_run(tmp_path, [(0, 0.5)])
     assert (final_accuracy(one), area_under_curve(one)) == (0.5, None)

@@ -1,7 +1,7 @@
 """The table of a comparison: paired by seed, and a winner only beyond the noise."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -96,6 +96,17 @@ def test_runs_of_unequal_length_are_marked(tmp_path):
     assert "not of equal length" in verdict(rows)["rollout"]
     uniform, coba = rows
     assert coba.auc.mean < uniform.auc.mean  # at equal rollouts the slower one is behind
+    budgeted = [
+        replace(
+            run,
+            header=replace(run.header, config={"loop": {"token_budget": 70.0}}),
+            steps=(*run.steps[:-1], replace(run.steps[-1], tokens=7000.0)),
+        )
+        for run in runs
+    ]
+    rows = comparison_table(budgeted)  # their length is that in tokens
+    assert [row.tokens for row in rows] == [7000.0, 7000.0]
+    assert "not of equal length" not in verdict(rows)["rollout"]
 
 
 def test_pure_noise_names_a_winner_almost_never(tmp_path):

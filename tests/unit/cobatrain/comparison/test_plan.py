@@ -27,6 +27,7 @@ def test_uniform_runs_once_only_where_weightings_cannot_differ():
     # 500 rollouts over 64 prompts: groups of 7 and 8
     uneven = {(weighting, "uniform", 0) for weighting in both}
     assert runs(both, "loop.total_budget=500") == coba | uneven
+    assert runs(both, "loop.token_budget=4000") == coba | uneven
     # per token, long responses weigh more
     token = {("token", name, 0) for name in ("uniform", "coba")}
     assert runs((*both, "token")) == coba | {("rollout", "uniform", 0)} | token

@@ -135,3 +135,16 @@ def test_duet_gives_long_prompts_less_by_the_root_of_their_length():
     found = make_allocator("duet")(observe(p, lengths=lengths), limits)
     wanted = 1 / np.sqrt(lengths)
     np.testing.assert_allclose(found / 6000, wanted / wanted.sum(), atol=2e-3)
+
+
+@laws
+@given(
+    st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9, 1.0]), min_size=2, max_size=12),
+    st.floats(0.3, 1e5),
+    st.integers(0, 60),
+)
+def test_with_equal_lengths_duet_is_what_it_is_without(rates, length, more):
+    limits = Limits(2 * len(rates) + more, 2, 128)
+    lengths = np.full(len(rates), length)
+    found = make_allocator("duet")(observe(rates, lengths=lengths), limits)
+    np.testing.assert_array_equal(found, make_allocator("duet")(observe(rates), limits))

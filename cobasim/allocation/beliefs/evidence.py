@@ -1,0 +1,33 @@
+"""Evidence of a pool of prompts as arrays: stored in checkpoints, and restored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cobasim.errors import InputError
+
+
+class Evidence:
+    """Something whose numpy arrays are all that changes in a run."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The counts as numpy arrays, for a checkpoint."""
+        return {k: v.copy() for k, v in vars(self).items() if isinstance(v, np.ndarray)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore ``state_dict``.
+
+        Raises InputError, and changes nothing, when it belongs to another pool or estimator.
+        """
+        own = self.state_dict()
+        for name, array in own.items():
+            shape = np.shape(state[name]) if name in state else None
+            if shape != array.shape:
+                raise InputError(
+                    f"counts of another pool or estimator: {name} has shape {shape}, expected "
+                    f"{array.shape}; resume with the same prompts and estimator"
+                )
+        for name in own:
+            getattr(self, name)[...] = state[name]
