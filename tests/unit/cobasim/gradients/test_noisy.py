@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cobasim.errors import InputError
@@ -62,6 +62,7 @@ def made(seed: int, *, size=200, noise=4000.0, shared=100.0, spread=1000.0, rank
     return Case(true, halves, weights, features.finish())
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.sampled_from([20, 100, 200]))
 def test_the_mean_inner_product_of_different_prompts_is_exactly_that_of_the_means(seed, most):
     case = made(seed, most=most, dim=300, size=60, shared=400.0, spread=300.0)

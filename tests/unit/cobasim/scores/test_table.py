@@ -111,7 +111,7 @@ def test_runs_of_unequal_length_are_marked(tmp_path):
 
 def test_pure_noise_names_a_winner_almost_never(tmp_path):
     rng = np.random.default_rng([2602, 1])
-    trials, named = 300, 0
+    trials, named = 150, 0
     for _ in range(trials):
         seeds = 0.4 + 0.02 * rng.normal(size=6)
         finals = {
