@@ -119,10 +119,14 @@ class Ranks:
     def mesh(self, device: str) -> DeviceMesh:
         """The ranks as FSDP2 is to see them: those of a model, or models by their ranks."""
         if self._mesh is None:
-            shape, names = (self.world,), ("shard",)
-            if self.shards < self.world:
-                shape, names = (self.world // self.shards, self.shards), ("replicate", "shard")
-            self._mesh = init_device_mesh(device, shape, mesh_dim_names=names)
+            copies = self.world // self.shards
+            self._mesh = (
+                init_device_mesh(device, (self.world,), mesh_dim_names=("shard",))
+                if copies == 1
+                else init_device_mesh(
+                    device, (copies, self.shards), mesh_dim_names=("replicate", "shard")
+                )
+            )
         return self._mesh
 
     def gather(self, value: Any) -> list[Any]:
