@@ -17,6 +17,7 @@ from cobasim.records import CHANGES_FILE, HEADER_FILE, read_header
 from cobasim.settings import Frozen, changed, validated
 from cobatrain.engines import EngineConfig, SamplingConfig
 from cobatrain.lora import LoraConfig
+from cobatrain.parallel import Layout
 from cobatrain.pretrained import SOURCES
 from cobatrain.tasks import check_template_kwargs, parse_task_config
 from cobatrain.tracking import TRACKERS
@@ -137,7 +138,7 @@ class TrainConfig(Frozen):
     update: UpdateConfig = UpdateConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
-    parallel: Literal["replicate", "shard"] = "replicate"  # of the model, under torchrun
+    parallel: Layout = "replicate"  # of the model, under torchrun; hybrid: sharded in each machine
     seed: Annotated[int, Field(ge=0)] = 0  # order of prompts and outcomes of rollouts
     task_seed: Annotated[int, Field(ge=0)] = 0  # prompts, and which of them are held out
     log_prob_bound: Annotated[float, Field(gt=0)] = 0.05  # nats, mean over tokens

@@ -128,7 +128,7 @@ def _measured(
     from cobatrain.gradients import Ledger, decide, identity, measure_gradients, plan_steps
     from cobatrain.parallel import joined, on_first, processes
 
-    if config.parallel == "shard" and processes() > 1:
+    if config.parallel != "replicate" and processes() > 1:
         raise InputError(
             "gradients needs the whole model in each process: give --set parallel=replicate"
         )
@@ -143,7 +143,7 @@ def _measured(
         trainer.prepare_if_missing(config, say=say)
 
     timeout = config.engine.call_timeout + config.engine.start_timeout
-    with joined(config.model.device, sharded=False, timeout=timeout) as parallel:
+    with joined(config.model.device, layout="replicate", timeout=timeout) as parallel:
         first = parallel.rank == 0
         on_first(parallel, prepared)
         opened = trainer.open_learner(config, checkpoint=checkpoint, parallel=parallel)

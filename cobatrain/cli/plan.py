@@ -21,7 +21,8 @@ HOUR = 3600
 
 def plan(
     config: Config,
-    gpus: Annotated[int, typer.Option(help="GPUs, one process each.")] = 1,
+    gpus: Annotated[int, typer.Option(help="GPUs in all, one process each.")] = 1,
+    nodes: Annotated[int, typer.Option(help="Machines with equally many of these.")] = 1,
     gpu_gib: Annotated[float, typer.Option(help="Memory of a GPU, GiB.")] = 80.0,
     settings: Settings = None,
     prompt_tokens: Annotated[
@@ -45,7 +46,7 @@ def plan(
     from cobatrain.config import load_config
 
     one_process("plan")
-    hardware = planning.Hardware(gpus, gpu_gib, peak_tflops, efficiency, bandwidth)
+    hardware = planning.Hardware(gpus, gpu_gib, peak_tflops, efficiency, bandwidth, nodes)
     chosen = load_config(config, settings or [])
     planning.check_engine(chosen, gpus)
     made = planning.make_plan(
@@ -73,6 +74,7 @@ def _memory(made: Plan) -> Table:
 
     hardware = made.hardware
     cards = f"{hardware.gpus} x {hardware.gib:g} GiB"
+    cards += f" in {hardware.nodes} machines" if hardware.nodes > 1 else ""
     title = f"{made.config.model.path}, {cards}: GiB on each GPU"
     table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
@@ -93,6 +95,7 @@ def _lines(made: Plan) -> list[str]:
 
     config, step, host, hardware = made.config, made.step, made.host, made.hardware
     steps, length = config.loop.steps, made.lengths
+    where = " of rank 0's machine" if hardware.nodes > 1 else ""
     return [
         f"model: {made.shape.parameters:,} parameters, {_lora(made)}{made.shape.layers} layers; "
         f"largest micro-batch {longest_micro_batch(config, hardware.gpus):,} tokens",
@@ -100,7 +103,7 @@ def _lines(made: Plan) -> list[str]:
         f"gradient_checkpointing, {made.activations['kept'] / GIB:.2f} GiB without",
         f"engine: {config.engine.name}, weights {made.engine.weights / GIB:.2f} GiB, cache "
         f"{max(0, made.engine.cache) / GIB:.2f} GiB = {made.engine.cache_tokens:,} tokens",
-        f"main memory, all processes: {host['peak'] / GIB:.1f} GiB (loading "
+        f"main memory, all processes{where}: {host['peak'] / GIB:.1f} GiB (loading "
         f"{host['loading'] / GIB:.1f}; sleeping engines {host['sleep'] / GIB:.1f}, with weight "
         f"sync {host['sync'] / GIB:.1f} or a checkpoint {host['checkpoint'] / GIB:.1f})",
         f"a step: {step.rollouts:,} rollouts of {length.prompt:,} + {length.response:,} tokens, "

@@ -6,7 +6,7 @@ Out: passes of each prompt, metrics of each update, held-out accuracies. Knows n
 
 from cobatrain.learner.heldout import evaluated
 from cobatrain.learner.learner import LanguageModelLearner, SyncError
-from cobatrain.learner.policy import load_policy
+from cobatrain.learner.policy import load_policy, load_reference
 from cobatrain.learner.sampler import Sampled, Sampler, SampleRequest
 from cobatrain.learner.samples import SAMPLES, Sample, SampleFile
 from cobatrain.learner.tokens import fitting_prompts, prompt_tokens
@@ -23,5 +23,6 @@ __all__ = [
     "evaluated",
     "fitting_prompts",
     "load_policy",
+    "load_reference",
     "prompt_tokens",
 ]

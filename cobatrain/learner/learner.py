@@ -265,10 +265,11 @@ class LanguageModelLearner:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore ``state_dict``; load the weights first. The engine gets them here.
 
+        The optimiser's tensors are rank 0's (see ``load_state`` of ``cobatrain.parallel``).
         The learning rate is the config's, which may be another one than before.
         """
         self.step = int(state["step"])
-        load_optimiser(self.optimiser, state["optimiser"])
+        load_optimiser(self.optimiser, state["optimiser"], self.parallel)
         self.schedule.load_state_dict(state["schedule"])
         set_learning_rate(self.optimiser, self.schedule, self.config.update.learning_rate)
         if self.meter is not None:

@@ -9,6 +9,7 @@ from cobatrain.parallel.checkpoint import (
     CheckpointError,
     checkpoints,
     load_checkpoint,
+    load_state,
     load_weights,
     newest_checkpoint,
     prune,
@@ -21,6 +22,7 @@ from cobatrain.parallel.dealing import balance, first_rollouts
 from cobatrain.parallel.process_group import joined, processes, start, stop, usable_device
 from cobatrain.parallel.ranks import (
     BUCKET_ELEMENTS,
+    Layout,
     Parallel,
     PeerError,
     Ranks,
@@ -42,6 +44,7 @@ __all__ = [
     "BUCKET_ELEMENTS",
     "FOLDER",
     "CheckpointError",
+    "Layout",
     "Parallel",
     "PeerError",
     "Ranks",
@@ -54,6 +57,7 @@ __all__ = [
     "joined",
     "load_checkpoint",
     "load_optimiser",
+    "load_state",
     "load_weights",
     "newest_checkpoint",
     "on_first",

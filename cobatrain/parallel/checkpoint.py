@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from cobasim.errors import InputError
+from cobatrain.parallel.ranks import Parallel, Single, together
 from cobatrain.parallel.sharding import full_parameters
 
 FOLDER = "checkpoints"
@@ -141,16 +142,47 @@ def read_meta(checkpoint: Path) -> dict[str, Any]:
 
 
 def load_checkpoint(checkpoint: Path, model: torch.nn.Module) -> dict[str, Any]:
-    """Load the weights into ``model`` and return the state.
+    """Load the weights into ``model`` and return the state, in one process.
 
     Raises InputError if the weights belong to another model, or a file is damaged.
     """
     load_weights(checkpoint, model)
-    with _readable(checkpoint):
-        state = torch.load(checkpoint / STATE, weights_only=True, map_location="cpu")
-    restored = _to_arrays(state)
-    assert isinstance(restored, dict)
-    return restored
+    return load_state(checkpoint, Single())
+
+
+def load_state(checkpoint: Path, parallel: Parallel) -> dict[str, Any]:
+    """The state of a checkpoint, on every rank, without its weights. Collective.
+
+    Rank 0 alone reads the file, and its tensors stay there until they are used; those of the other
+    ranks (on torch's meta device) only say shape and type. ``load_optimiser`` hands out the values.
+    Raises InputError, or PeerError on the other ranks, if the file is damaged.
+    """
+
+    def read() -> dict[str, Any] | None:
+        if parallel.rank > 0:
+            return None
+        with _readable(checkpoint):
+            state = torch.load(
+                str(checkpoint / STATE), weights_only=True, map_location="cpu", mmap=True
+            )
+            restored = _to_arrays(state)
+            assert isinstance(restored, dict)
+            return restored
+
+    state = together(parallel, read)
+    told = parallel.gather(None if state is None else _outline(state))[0]
+    return told if state is None else state
+
+
+def _outline(value: Any) -> Any:
+    """A state in which tensors, but for single numbers, only say shape and type."""
+    if isinstance(value, torch.Tensor):
+        return value if value.ndim == 0 else value.to("meta")
+    if isinstance(value, dict):
+        return {key: _outline(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_outline(item) for item in value]
+    return value
 
 
 def load_weights(checkpoint: Path, model: torch.nn.Module) -> None:

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 
 from cobasim.errors import InputError
-from cobatrain.parallel.ranks import Parallel, PeerError, Ranks, Single
+from cobatrain.parallel.ranks import Layout, Parallel, PeerError, Ranks, Single
 
 
 def processes() -> int:
@@ -27,12 +27,12 @@ def usable_device(device: str = "auto") -> str:
 
 
 @contextmanager
-def joined(device: str, *, sharded: bool, timeout: float) -> Iterator[Parallel]:
+def joined(device: str, *, layout: Layout, timeout: float) -> Iterator[Parallel]:
     """The ranks that torchrun started, or ``Single``; leaves the group at the end of the block.
 
     Args:
         device: ``cpu``, ``cuda`` or ``auto``.
-        sharded: whether parameters will be sharded.
+        layout: how the model will lie on the ranks; see ``Ranks``.
         timeout: seconds that a rank waits for the others before it gives up.
 
     Raises PeerError if the connection to another rank is lost.
@@ -42,7 +42,7 @@ def joined(device: str, *, sharded: bool, timeout: float) -> Iterator[Parallel]:
         return
     start(usable_device(device), timeout)
     try:
-        yield Ranks(sharded)
+        yield Ranks(layout)
     except RuntimeError as error:
         # no stop() here: leaving the group waits for the other ranks, which may be gone
         if isinstance(error, dist.DistError) or "gloo" in str(error):

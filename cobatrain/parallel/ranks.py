@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from cobasim.errors import InputError
 
 Result = TypeVar("Result")
+Layout: TypeAlias = Literal["replicate", "shard", "hybrid"]
 
 BUCKET_ELEMENTS = 2**24
 """Gradients are all-reduced in buckets of about this many numbers."""
@@ -33,6 +35,9 @@ class Parallel(Protocol):
     """Number of ranks."""
     sharded: bool
     """Whether forward and backward communicate, so that ranks must run equally many of them."""
+    shards: int
+    """How many ranks hold one model together: 1, all, or those of a machine. They follow each
+    other, and every such group has the same model."""
 
     def gather(self, value: Any) -> list[Any]:
         """Every rank's value, in rank order, on every rank."""
@@ -54,6 +59,7 @@ class Single:
     local_rank = 0
     world = 1
     sharded = False
+    shards = 1
 
     def gather(self, value: Any) -> list[Any]:
         """``[value]``."""
@@ -72,9 +78,14 @@ class Single:
 
 
 class Ranks:
-    """The ranks of the default process group, with replicated or FSDP2-sharded parameters."""
+    """The ranks of the default process group, with replicated or FSDP2-sharded parameters.
 
-    def __init__(self, sharded: bool) -> None:
+    ``layout`` is ``replicate``, ``shard`` (over all ranks) or ``hybrid``: sharded over the ranks of
+    a machine, replicated over machines (HSDP). Raises InputError without a process group, and for
+    ``hybrid`` on machines that do not have equally many ranks. Collective.
+    """
+
+    def __init__(self, layout: Layout = "replicate") -> None:
         if not dist.is_initialized():
             raise InputError(
                 "no process group: start the program with torchrun and call "
@@ -83,7 +94,40 @@ class Ranks:
         self.rank = dist.get_rank()
         self.local_rank = int(os.environ.get("LOCAL_RANK", self.rank))
         self.world = dist.get_world_size()
-        self.sharded = sharded
+        self.sharded = layout != "replicate"
+        self.shards = self.world if self.sharded else 1
+        if layout == "hybrid":
+            self.shards = self._of_a_machine()
+        self._mesh: DeviceMesh | None = None
+
+    def _of_a_machine(self) -> int:
+        """How many ranks each machine has."""
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", self.world))
+        found = self.gather((here, self.rank - self.local_rank))
+
+        def check() -> None:
+            if self.rank == 0 and found != [(here, r - r % here) for r in range(self.world)]:
+                counts = ", ".join(str(count) for count, _ in dict.fromkeys(found))
+                raise InputError(
+                    f"parallel: hybrid needs equally many processes on every machine, got {counts}:"
+                    " give torchrun the same --nproc-per-node everywhere, or set parallel: shard"
+                )
+
+        together(self, check)
+        return here
+
+    def mesh(self, device: str) -> DeviceMesh:
+        """The ranks as FSDP2 is to see them: those of a model, or models by their ranks."""
+        if self._mesh is None:
+            copies = self.world // self.shards
+            self._mesh = (
+                init_device_mesh(device, (self.world,), mesh_dim_names=("shard",))
+                if copies == 1
+                else init_device_mesh(
+                    device, (copies, self.shards), mesh_dim_names=("replicate", "shard")
+                )
+            )
+        return self._mesh
 
     def gather(self, value: Any) -> list[Any]:
         """Every rank's value (pickled), in rank order, on every rank."""

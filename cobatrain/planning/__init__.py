@@ -18,6 +18,7 @@ from cobatrain.planning.update_memory import (
     certain_bytes,
     longest_micro_batch,
     planned_update_bytes,
+    resident,
     update_moments,
 )
 
@@ -44,6 +45,7 @@ __all__ = [
     "model_shape",
     "planned_update_bytes",
     "refuse_hopeless",
+    "resident",
     "shape_of",
     "update_moments",
 ]

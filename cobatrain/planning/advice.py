@@ -105,6 +105,9 @@ def _sleep(config: TrainConfig, hardware: Hardware) -> Iterator[Change]:
 
 
 def _shard(config: TrainConfig, hardware: Hardware) -> Iterator[Change]:
+    within = hardware.gpus // hardware.nodes
+    if config.parallel == "replicate" and hardware.nodes > 1 and within > 1:
+        yield "parallel=hybrid", {"": {"parallel": "hybrid"}}
     if hardware.gpus > 1 and config.parallel != "shard":
         yield "parallel=shard", {"": {"parallel": "shard"}}
 

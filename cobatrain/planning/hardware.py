@@ -11,7 +11,7 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Hardware:
-    """``gpus`` equal cards in one machine, one process a card.
+    """``gpus`` equal cards in ``nodes`` equal machines, one process a card.
 
     Raises InputError for a value that no machine has.
     """
@@ -25,10 +25,17 @@ class Hardware:
     """Share of that peak which training reaches: an assumption."""
     bandwidth: float = 3.35
     """Of a card's memory, TB a second; the default is an H100 SXM's."""
+    nodes: int = 1
+    """Machines."""
 
     def __post_init__(self) -> None:
         if self.gpus < 1:
             raise InputError(f"--gpus is {self.gpus}: a plan needs at least one GPU")
+        if self.nodes < 1 or self.gpus % self.nodes:
+            raise InputError(
+                f"--nodes is {self.nodes}: expected machines among which --gpus {self.gpus} can be "
+                "divided evenly"
+            )
         for name, value in (
             ("--gpu-gib", self.gib),
             ("--peak-tflops", self.tflops),

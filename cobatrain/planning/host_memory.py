@@ -1,4 +1,4 @@
-"""Main memory of a machine, all processes together."""
+"""Main memory of the machine of rank 0, all its processes together."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _FLOAT32 = 4
 
 
 def host_memory(config: TrainConfig, shape: ModelShape, gpus: int) -> dict[str, int]:
-    """Bytes by what takes them; ``peak`` is the most that is there at once.
+    """Bytes by what takes them, with ``gpus`` processes here; ``peak`` is the most at once.
 
-    - ``loading``: every process reads the whole model before it moves to its GPU;
+    - ``loading``: rank 0 reads the whole model, and the reference after it;
     - ``sync``: engine processes read the weights, in their own type, from files in shared memory
       that one trainer process writes, about 1 GiB at a time;
     - ``sleep``: the engines' weights at ``engine.sleep_level`` 1;
-    - ``checkpoint``: what is trained and Adam's two moments, whole, on the first process.
+    - ``checkpoint``: what is trained and Adam's two moments, whole, on rank 0.
     """
     whole = BYTES[config.model.dtype] * shape.parameters
     full = shape.adapters is None
@@ -31,7 +31,7 @@ def host_memory(config: TrainConfig, shape: ModelShape, gpus: int) -> dict[str, 
     sent = engine_width(config, shape) * shape.parameters
     asleep = engine.name == "vllm" and engine.sleep_level == 1
     parts = {
-        "loading": gpus * whole * (2 if config.update.kl_coef > 0 and full else 1),
+        "loading": whole,
         "sync": (sent + min(sent, PART_BYTES)) if engine.subprocess else 0,
         "sleep": gpus * sent if asleep else 0,
         "checkpoint": 3 * (whole if full else _FLOAT32 * shape.trained),

@@ -15,10 +15,10 @@ from cobatrain.planning.update_memory import (
     Moment,
     activation_bytes,
     certain_bytes,
+    loading_bytes,
     resident,
     update_moments,
 )
-from cobatrain.planning.widths import BYTES
 
 if TYPE_CHECKING:
     from cobatrain.config import TrainConfig
@@ -111,7 +111,7 @@ def make_plan(
     ``prompt_tokens`` and ``response_tokens`` are mean lengths, for time only (see ``lengths``).
     Raises InputError for lengths that cannot be, and an engine that needs more GPUs than there are.
     """
-    gpus = hardware.gpus
+    gpus, nodes = hardware.gpus, hardware.nodes
     if config.engine.tensor_parallel_size > gpus:
         raise InputError(
             f"engine.tensor_parallel_size is {config.engine.tensor_parallel_size}, but the plan "
@@ -124,32 +124,31 @@ def make_plan(
         shape=shape,
         hardware=hardware,
         lengths=length,
-        moments=tuple(_moments(config, shape, gpus, engine)),
+        moments=tuple(_moments(config, shape, hardware, engine)),
         engine=engine,
-        host=host_memory(config, shape, gpus),
+        host=host_memory(config, shape, gpus // nodes),
         step=step_time(config, shape, engine, hardware, length),
         activations={
-            "checkpointed": activation_bytes(config, shape, gpus, checkpointing=True),
-            "kept": activation_bytes(config, shape, gpus, checkpointing=False),
+            name: activation_bytes(config, shape, gpus, checkpointing=flag, nodes=nodes)
+            for name, flag in (("checkpointed", True), ("kept", False))
         },
-        certain=certain_bytes(config, shape, gpus),
+        certain=certain_bytes(config, shape, gpus, nodes),
     )
 
 
 def _moments(
-    config: TrainConfig, shape: ModelShape, gpus: int, engine: EngineMemory
+    config: TrainConfig, shape: ModelShape, hardware: Hardware, engine: EngineMemory
 ) -> list[Moment]:
-    """Loading (the whole model, before it is sharded; no engine yet), generation, the update."""
-    whole = BYTES[config.model.dtype] * shape.parameters
-    again = config.update.kl_coef > 0 and shape.adapters is None
-    both = {"reference": whole} if again else {}
+    """Loading (no engine yet), generation, the update."""
+    gpus, nodes = hardware.gpus, hardware.nodes
     processes = PROCESS * (2 if config.engine.subprocess else 1)
-    held = resident(config, shape, gpus)
+    held = resident(config, shape, gpus, nodes)
+    loading = loading_bytes(config, shape, gpus, nodes)
     return [
-        Moment("loading", {"weights": whole, **both, "overhead": PROCESS}),
+        Moment("loading", {**loading, "overhead": PROCESS}),
         Moment("generation", {**held, "engine": engine.awake, "overhead": processes}),
         *(
             Moment(moment.name, {**moment.parts, "engine": engine.asleep, "overhead": processes})
-            for moment in update_moments(config, shape, gpus)
+            for moment in update_moments(config, shape, gpus, nodes=nodes)
         ),
     ]

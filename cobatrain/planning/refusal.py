@@ -26,20 +26,24 @@ def check_room(
     """Raise InputError if the model cannot be trained on this process's GPU.
 
     Only what is certain counts: weights, gradients and Adam's moments against the card's whole
-    memory. On a CPU all processes' together are compared with the machine's memory, and ``say``
+    memory. On a CPU all processes of this machine are compared with its memory, and ``say``
     gets a warning. A model whose shape is not known yet is let through.
     """
     try:
         shape = model_shape(config)
     except InputError:
         return  # what is wrong with the folder is said where it is read
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
+    if processes % here:
+        here = processes  # unequal machines; ``hybrid`` refuses them
     if usable_device(config.model.device).startswith("cuda"):
         place = int(os.environ.get("LOCAL_RANK", "0"))
         card = torch.cuda.get_device_properties(place).total_memory
-        refuse_hopeless(make_plan(config, shape, Hardware(processes, card / GIB)))
+        hardware = Hardware(processes, card / GIB, nodes=processes // here)
+        refuse_hopeless(make_plan(config, shape, hardware))
         return
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    needed = processes * certain_bytes(config, shape, processes)
+    needed = here * certain_bytes(config, shape, processes, processes // here)
     if needed > machine:
         say(
             f"warning: weights, gradients and Adam's moments take {needed / GIB:.1f} GiB, more "
@@ -68,6 +72,7 @@ def check_engine(config: TrainConfig, world: int) -> None:
         )
     if world > 1 and engine.tensor_parallel_size > 1:
         raise InputError(
-            "engine.tensor_parallel_size must be 1 with several processes: every rank has its "
-            "own engine on its own GPU"
+            f"engine.tensor_parallel_size is {engine.tensor_parallel_size}, but must be 1 with "
+            "several processes: every rank has its own engine on its own GPU; parallel=shard cuts "
+            "the trainer's model only (docs/gpu.md)"
         )

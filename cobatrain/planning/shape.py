@@ -12,6 +12,7 @@ import torch
 from cobasim.errors import InputError
 from cobatrain.lora import AdapterSize, LoraConfig, adapter_size
 from cobatrain.planning.known import KNOWN
+from cobatrain.update import rounded_layers
 
 if TYPE_CHECKING:
     from cobatrain.config import TrainConfig
@@ -34,6 +35,8 @@ class ModelShape:
     """Of the output head, shared or not."""
     products: int
     """Those that a token is multiplied by: all but norms and an embedding that is not the head."""
+    linear: int
+    """Weights of linear layers, but for a head that is the embeddings too."""
     layers: int
     hidden: int
     inner: int
@@ -160,6 +163,7 @@ def shape_of(model: Any, lora: LoraConfig | None = None) -> ModelShape:
         root=total - sum(sizes),
         head=head.numel(),
         products=matrices - (0 if embedding is head else embedding.numel()),
+        linear=sum(layer.weight.numel() for layer in rounded_layers(model)),
         layers=int(settings.num_hidden_layers),
         hidden=hidden,
         inner=int(getattr(settings, "intermediate_size", None) or 4 * hidden),

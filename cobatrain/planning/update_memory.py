@@ -47,42 +47,43 @@ PARTS = (
 GPUs or cast for autocast, gradients not yet summed over GPUs, and what Adam's step works with."""
 
 
-def resident(config: TrainConfig, shape: ModelShape, gpus: int) -> dict[str, int]:
+def resident(config: TrainConfig, shape: ModelShape, gpus: int, nodes: int = 1) -> dict[str, int]:
     """Bytes that the trainer holds between updates: weights, Adam's two moments, the reference.
 
     Signs of the sketch that ``measure_parts`` keeps count as the optimiser's. Frozen weights have
     no moments, and a model with adapters is its own reference.
     """
-    width = widths(config, gpus)
-    own = share(shape.parameters, gpus, width)
-    trained = _trained_bytes(shape, gpus, width)
-    signs = share(shape.trained, gpus, width) if config.measures_parts else 0
+    width = widths(config, gpus, nodes)
+    own = _share(shape.parameters, width)
+    trained = _trained_bytes(shape, width)
+    signs = _share(shape.trained, width) if config.measures_parts else 0
     weights = width.weights * own + (0 if shape.adapters is None else trained)
     parts = {"weights": weights, "optimiser": 2 * trained + signs}
     if config.update.kl_coef > 0 and shape.adapters is None:
-        # the root of a sharded model that is never run backward stays gathered
-        rest = width.products * shape.root if width.sharded else 0
-        parts["reference"] = width.weights * own + rest
+        # under bf16 what is cast before every use anyway is kept so: see ``load_reference``
+        kept = width.products if width.sharded else width.weights
+        saved = (width.weights - width.products) * shape.linear if width.autocast else 0
+        parts["reference"] = kept * own - saved
     return parts
 
 
-def certain_bytes(config: TrainConfig, shape: ModelShape, gpus: int) -> int:
+def certain_bytes(config: TrainConfig, shape: ModelShape, gpus: int, nodes: int = 1) -> int:
     """Weights, gradients and Adam's two moments on one GPU: no update does without them."""
-    width = widths(config, gpus)
-    trained = _trained_bytes(shape, gpus, width)
-    frozen = 0 if shape.adapters is None else width.weights * share(shape.parameters, gpus, width)
+    width = widths(config, gpus, nodes)
+    trained = _trained_bytes(shape, width)
+    frozen = 0 if shape.adapters is None else width.weights * _share(shape.parameters, width)
     return frozen + 4 * trained
 
 
-def _trained_bytes(shape: ModelShape, gpus: int, width: Widths) -> int:
+def _trained_bytes(shape: ModelShape, width: Widths) -> int:
     """Of the trained parameters on one GPU; their gradients, and each moment, have as many."""
     each = width.weights if shape.adapters is None else _FLOAT32
-    return each * share(shape.trained, gpus, width)
+    return each * _share(shape.trained, width)
 
 
-def share(parameters: int, gpus: int, width: Widths) -> int:
+def _share(parameters: int, width: Widths) -> int:
     """How many of so many parameters one GPU holds."""
-    return -(-parameters // gpus) if width.sharded else parameters
+    return -(-parameters // width.shards)
 
 
 def longest_micro_batch(config: TrainConfig, gpus: int) -> int:
@@ -97,16 +98,16 @@ def longest_micro_batch(config: TrainConfig, gpus: int) -> int:
 
 
 def update_moments(
-    config: TrainConfig, shape: ModelShape, gpus: int, tokens: int | None = None
+    config: TrainConfig, shape: ModelShape, gpus: int, tokens: int | None = None, nodes: int = 1
 ) -> list[Moment]:
     """The moments of an update: at the head, inside a layer, at the root, in the optimiser's step.
 
     ``tokens`` of the micro-batch; None: ``longest_micro_batch``. Without engine and overhead.
     """
-    width = widths(config, gpus)
+    width = widths(config, gpus, nodes)
     count = longest_micro_batch(config, gpus) if tokens is None else tokens
-    base = resident(config, shape, gpus)
-    base["gradients"] = trained = _trained_bytes(shape, gpus, width)
+    base = resident(config, shape, gpus, nodes)
+    base["gradients"] = trained = _trained_bytes(shape, width)
     moments = [
         Moment("update: head", base | _head(config, shape, width, count)),
         Moment("update: layers", base | _layers(config, shape, width, count)),
@@ -119,17 +120,22 @@ def update_moments(
 
 
 def activation_bytes(
-    config: TrainConfig, shape: ModelShape, gpus: int, *, checkpointing: bool
+    config: TrainConfig, shape: ModelShape, gpus: int, *, checkpointing: bool, nodes: int = 1
 ) -> int:
     """Bytes of the activations of the largest micro-batch, if checkpointing were on or off."""
     update = config.update.model_copy(update={"gradient_checkpointing": checkpointing})
     chosen = config.model_copy(update={"update": update})
-    moments = update_moments(chosen, shape, gpus)
+    moments = update_moments(chosen, shape, gpus, nodes=nodes)
     return max(moment.parts.get("activations", 0) for moment in moments)
 
 
 def planned_update_bytes(
-    config: TrainConfig, shape: ModelShape, *, gpus: int = 1, tokens: int | None = None
+    config: TrainConfig,
+    shape: ModelShape,
+    *,
+    gpus: int = 1,
+    tokens: int | None = None,
+    nodes: int = 1,
 ) -> int:
     """Bytes that the trainer's tensors take at the peak of an update on one GPU.
 
@@ -142,8 +148,24 @@ def planned_update_bytes(
         gpus: processes, one a GPU.
         tokens: of the largest micro-batch, padding included; None: the largest that the config
             allows.
+        nodes: machines that these GPUs are in, equally many in each.
     """
-    return max(moment.total for moment in update_moments(config, shape, gpus, tokens))
+    return max(moment.total for moment in update_moments(config, shape, gpus, tokens, nodes))
+
+
+def loading_bytes(
+    config: TrainConfig, shape: ModelShape, gpus: int, nodes: int = 1
+) -> dict[str, int]:
+    """Bytes while the model, and the reference after it, come to this GPU: parts by name.
+
+    Sharded, one layer at a time is whole, or all that is outside them.
+    """
+    width = widths(config, gpus, nodes)
+    parts = resident(config, shape, gpus, nodes)
+    del parts["optimiser"]
+    if width.sharded:
+        parts["copies"] = width.weights * max(shape.layer, shape.root)
+    return parts
 
 
 def _head(config: TrainConfig, shape: ModelShape, width: Widths, tokens: int) -> dict[str, int]:
@@ -155,13 +177,16 @@ def _head(config: TrainConfig, shape: ModelShape, width: Widths, tokens: int) ->
     copies = 1 if width.products == _FLOAT32 else 2  # in float32: scaled, and their probabilities
     chunk = (width.products + copies * _FLOAT32) * logits
     parts = {"activations": tokens * kept, "logits": chunk + hidden}
+    full = shape.adapters is None
     if width.sharded:
-        gradient = shape.head if shape.adapters is None else 0
-        parts["copies"] = width.products * (shape.root + shape.layer + shape.head + gradient)
+        gradient = shape.head if full else 0
+        again = shape.root if full and config.update.kl_coef > 0 else 0  # while the reference runs
+        gathered = shape.root + shape.layer + shape.head + gradient + again
+        parts["copies"] = width.products * gathered
     else:
         cast = width.products * shape.products if width.autocast else 0
-        full = shape.adapters is None
-        reference = cast if config.update.kl_coef > 0 and full else 0
+        other = width.products * (shape.products - shape.linear) if width.autocast else 0
+        reference = other if config.update.kl_coef > 0 and full else 0
         parts["copies"] = cast + reference + (width.weights * shape.head if full else 0)
     return parts
 

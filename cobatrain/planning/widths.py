@@ -25,6 +25,8 @@ class Widths:
     """Of the inputs and outputs of LoRA's products: its weights are float32."""
     sharded: bool
     """Whether weights are sharded: they are then gathered in the width of products."""
+    shards: int = 1
+    """How many GPUs hold one model together."""
 
     @property
     def autocast(self) -> bool:
@@ -32,10 +34,15 @@ class Widths:
         return self.products < self.stream
 
 
-def widths(config: TrainConfig, gpus: int) -> Widths:
-    """The widths of a config's updates on so many GPUs, as ``update`` and ``shard`` set them."""
+def widths(config: TrainConfig, gpus: int, nodes: int = 1) -> Widths:
+    """The widths of a config's updates on so many GPUs, as ``update`` and ``shard`` set them.
+
+    ``nodes`` machines have ``gpus`` GPUs in all.
+    """
     weights = BYTES[config.model.dtype]
-    sharded = config.parallel == "shard" and gpus > 1
+    sharded = config.parallel != "replicate" and gpus > 1
+    shards = {"replicate": 1, "shard": gpus, "hybrid": gpus // nodes}[config.parallel]
     products = 2 if config.update.bf16 else weights
     adapters = 2 if config.update.bf16 else 4
-    return Widths(weights, products, products if sharded else weights, adapters, sharded)
+    stream = products if sharded else weights
+    return Widths(weights, products, stream, adapters, sharded, shards)

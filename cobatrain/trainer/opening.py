@@ -6,20 +6,28 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from cobasim.errors import InputError
 from cobatrain.config import TrainConfig
 from cobatrain.engines import make_engine, sync_engines
-from cobatrain.learner import LanguageModelLearner, fitting_prompts, load_policy
+from cobatrain.learner import (
+    LanguageModelLearner,
+    fitting_prompts,
+    load_policy,
+    load_reference,
+)
 from cobatrain.parallel import (
     Parallel,
+    Ranks,
     Single,
-    load_checkpoint,
+    load_state,
+    load_weights,
     release_memory,
     replicate,
     shard,
     together,
+    usable_device,
 )
 from cobatrain.planning import check_engine
 from cobatrain.tasks import Task, make_task
@@ -44,17 +52,13 @@ def open_learner(
     ranks = parallel or Single()
     check_engine(config, ranks.world)
     with ExitStack() as hold:
-        loaded = together(ranks, lambda: _load(config, checkpoint, hold))
-        if ranks.world > 1:
-            policies = [loaded.model]
-            if loaded.reference is not None and loaded.reference is not loaded.model:
-                policies.append(loaded.reference)
-            for policy in policies:
-                if ranks.sharded:
-                    shard(policy, bf16=config.update.bf16)
-                else:
-                    replicate(policy)
-        release_memory()  # of whole weights: the engine takes its share next
+        loaded = together(ranks, lambda: _load(config, checkpoint, ranks, hold))
+        _place(loaded.model, config, ranks)
+        reference = None
+        if config.update.kl_coef > 0:  # LoRA: the model itself, which is run with its adapters off
+            reference = loaded.model if config.model.lora else _open_reference(config, ranks)
+        state = None if checkpoint is None else load_state(checkpoint, ranks)
+        release_memory()  # of whole layers: the engine takes its share next
         engine = together(
             ranks, lambda: hold.enter_context(make_engine(config.engine, config.model.path))
         )
@@ -66,10 +70,10 @@ def open_learner(
             loaded.task,
             config,
             tokens=loaded.tokens,
-            reference=loaded.reference,
+            reference=reference,
             parallel=ranks,
         )
-        yield learner, loaded.state
+        yield learner, state
 
 
 @dataclass(frozen=True)
@@ -80,22 +84,50 @@ class _Loaded:
     tokens: dict[str, list[int]]
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    reference: PreTrainedModel | None
-    state: dict[str, Any] | None
 
 
-def _load(config: TrainConfig, checkpoint: Path | None, hold: ExitStack) -> _Loaded:
+def _load(
+    config: TrainConfig, checkpoint: Path | None, ranks: Parallel, hold: ExitStack
+) -> _Loaded:
     task = make_task(config.task, config.task_seed)
     hold.callback(task.close)
-    model, tokenizer = load_policy(config)
+    model, tokenizer = load_policy(config, **_of_rank(ranks))
     task, tokens = fitting_prompts(task, tokenizer, config)
     if config.loop.batch_size > len(task.train):
         raise InputError(
             f"loop.batch_size is {config.loop.batch_size}, but the task has only "
             f"{len(task.train)} prompts to train on"
         )
-    reference = None
-    if config.update.kl_coef > 0:  # LoRA: the model itself, which is run with its adapters off
-        reference = load_policy(config)[0] if config.model.lora is None else model
-    state = None if checkpoint is None else load_checkpoint(checkpoint, model)
-    return _Loaded(task, tokens, model, tokenizer, reference, state)
+    if checkpoint is not None and ranks.rank == 0:
+        load_weights(checkpoint, model)
+    return _Loaded(task, tokens, model, tokenizer)
+
+
+def _open_reference(config: TrainConfig, ranks: Parallel) -> PreTrainedModel:
+    """Read once the policy is in its place, so that two whole models never exist. Collective."""
+    reference = together(
+        ranks, lambda: load_reference(config, sharded=ranks.sharded, **_of_rank(ranks))
+    )
+    _place(reference, config, ranks, trained=False)
+    return reference
+
+
+class _OfRank(TypedDict, total=False):
+    empty: bool
+    device: str
+
+
+def _of_rank(ranks: Parallel) -> _OfRank:
+    """How a rank loads a model: alone, to its device; of several the first, to main memory."""
+    return {} if ranks.world == 1 else {"empty": ranks.rank > 0, "device": "cpu"}
+
+
+def _place(
+    model: PreTrainedModel, config: TrainConfig, ranks: Parallel, *, trained: bool = True
+) -> None:
+    """From rank 0 to all ranks, replicated or sharded, on their devices. Collective."""
+    device = usable_device(config.model.device)
+    if isinstance(ranks, Ranks) and ranks.sharded:
+        shard(model, bf16=config.update.bf16, ranks=ranks, device=device, trained=trained)
+    elif isinstance(ranks, Ranks) and ranks.world > 1:
+        replicate(model, device)

@@ -69,7 +69,7 @@ def train(
     """
     group = joined(
         config.model.device,
-        sharded=config.parallel == "shard",
+        layout=config.parallel,
         timeout=config.engine.call_timeout + config.engine.start_timeout,
     )
     with group as parallel, ExitStack() as hold:
@@ -88,7 +88,7 @@ def train(
         with open_learner(config, checkpoint=checkpoint, parallel=parallel) as (learner, state):
             fingerprint = learner.task.fingerprint()
             if checkpoint is not None:
-                check_same_task(checkpoint, fingerprint)
+                on_first(parallel, lambda: check_same_task(checkpoint, fingerprint))
             if learner.model.device.type == "cuda":
                 tokens = learner.rehearse()
                 say(f"rehearsed an update: micro-batches of {tokens:,} tokens fit")
@@ -211,7 +211,10 @@ def _steps(
 
 
 def _bad_batch_path(parallel: Parallel, out: Path) -> Path:
-    """In rank 0's folder, each rank under its own name. Collective."""
+    """In rank 0's folder, each rank under its own name. Collective.
+
+    In the working directory of a machine that does not have that folder.
+    """
     name = BAD_BATCH if parallel.rank == 0 else f"bad_batch-rank{parallel.rank}.json"
     folder: Path = parallel.gather(out)[0]
-    return folder / name
+    return (folder if folder.is_dir() else Path()) / name

@@ -29,6 +29,7 @@ from cobatrain.update.losses import (
 from cobatrain.update.meter import PartsMeter
 from cobatrain.update.optimiser import make_optimiser, make_schedule, set_learning_rate
 from cobatrain.update.packing import Piece, pack, pieces
+from cobatrain.update.reference import rounded_layers
 from cobatrain.update.rehearsal import rehearse
 from cobatrain.update.step import update
 from cobatrain.update.weighting import (
@@ -77,6 +78,7 @@ __all__ = [
     "rehearse",
     "rloo",
     "rollout_weights",
+    "rounded_layers",
     "set_learning_rate",
     "token_log_probs",
     "token_weights",

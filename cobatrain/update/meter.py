@@ -42,7 +42,7 @@ class PartsMeter:
         model: on its device, sharded already if it will be.
         seed: fixes the quarters and the sketch.
         parallel: the other ranks. Replicas sketch alike; shards are sketched each by its own
-            signs, which together are a sketch of the whole.
+            signs, which together are a sketch of the whole, the same for every model.
 
     Attributes:
         running: the averages over updates.
@@ -52,7 +52,7 @@ class PartsMeter:
         self.running = RunningParts()
         self._seed, self._updates = seed, 0
         sizes = [_local(p).numel() for p in model.parameters() if p.requires_grad]
-        own_seed = seed * 4096 + parallel.rank if parallel.sharded else seed * 4096
+        own_seed = seed * 4096 + parallel.rank % parallel.shards
         self._sketch = CountSketch(sizes, DIM, own_seed)
         self._quarters: Quarters | None = None
         self._marks: list[Tensor] = []
@@ -98,6 +98,8 @@ class PartsMeter:
         """The update's gradients are sound: let them count. Collective."""
         assert self._quarters is not None
         marks = parallel.total(torch.stack(self._marks).double()).cpu().numpy()
+        if parallel.sharded:  # backward has summed shards over all ranks: each model has them all
+            marks /= parallel.world // parallel.shards
         quarters: FloatArray = np.diff(marks, axis=0, prepend=0.0)
         self.running.add(self._quarters.equations(quarters @ quarters.T))
         self._updates += 1

@@ -74,6 +74,16 @@ def test_the_first_change_for_replicas_is_to_shard():
     assert advise(made).changes == ("parallel=shard",)
 
 
+def test_replicas_on_several_machines_are_to_be_sharded_inside_each_first():
+    config, shape = load_config("qwen2.5-7b", ["parallel=replicate"]), SHAPES["qwen2.5-7b"]
+    assert advise(make_plan(config, shape, Hardware(16, nodes=2))).changes == ("parallel=hybrid",)
+    asleep = load_config("qwen2.5-7b", ["engine.sleep_level=1"])
+    one, two = (make_plan(asleep, shape, Hardware(gpus)).host for gpus in (8, 16))
+    both = make_plan(asleep, shape, Hardware(16, nodes=2)).host
+    assert both == one != two  # a machine has its own engines only
+    assert one["loading"] == 4 * shape.parameters  # rank 0 reads, the others are sent their parts
+
+
 def test_a_model_that_no_machine_holds_has_no_advice():
     assert advise(plan("qwen2.5-7b", gib=0.5)) is None
 
@@ -137,6 +147,8 @@ def test_time_falls_with_gpus_and_speed():
     ("values", "message"),
     [
         ({"gpus": 0}, "at least one GPU"),
+        ({"gpus": 8, "nodes": 3}, "--nodes is 3"),
+        ({"nodes": 0}, "--nodes is 0"),
         ({"gib": -3.0}, "--gpu-gib is -3"),
         ({"gib": float("nan")}, "--gpu-gib is nan"),
         ({"tflops": 0.0}, "--peak-tflops"),

@@ -23,6 +23,7 @@ from cobatrain.planning import (
     update_moments,
 )
 from cobatrain.planning.activations import layer_bytes
+from cobatrain.planning.update_memory import loading_bytes
 from cobatrain.planning.widths import widths
 
 QWEN = load_config("qwen3-1.7b")
@@ -102,6 +103,29 @@ def test_more_gpus_take_less_of_each_only_if_sharded(setting, gpus, tokens):
     assert planned_update_bytes(config, SHAPE, gpus=2 * gpus, tokens=tokens) <= (
         planned_update_bytes(config, SHAPE, gpus=gpus, tokens=tokens)
     )
+
+
+@given(
+    setting=settings, nodes=st.integers(1, 8), gpus=st.integers(2, 8), tokens=st.integers(1, 10**5)
+)
+def test_a_hybrid_takes_of_each_gpu_what_shards_in_one_machine_take(setting, nodes, gpus, tokens):
+    hybrid, shard = (chosen((name, *setting[1:])) for name in ("hybrid", "shard"))
+    assert update_moments(hybrid, SHAPE, nodes * gpus, tokens, nodes) == (
+        update_moments(shard, SHAPE, gpus, tokens)
+    )
+    assert certain_bytes(hybrid, SHAPE, nodes * gpus, nodes) == certain_bytes(shard, SHAPE, gpus)
+
+
+@given(setting=settings, gpus=st.integers(2, 64))
+def test_no_gpu_loads_a_whole_model_only_to_shard_it(setting, gpus):
+    config = chosen(setting)
+    taken = sum(loading_bytes(config, SHAPE, gpus).values())
+    whole = 4 * SHAPE.parameters
+    if config.parallel == "shard":
+        models = 2 if config.update.kl_coef else 1
+        assert taken <= models * whole / gpus + 4 * max(SHAPE.root, SHAPE.layer) + 8
+    else:
+        assert whole <= taken <= 2 * whole
 
 
 @given(setting=settings, gpus=st.integers(1, 64))
