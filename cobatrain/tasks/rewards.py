@@ -83,7 +83,9 @@ class RewardColumns:
     @classmethod
     def of_json(cls, values: Mapping[str, Any]) -> RewardColumns:
         """From its ``vars`` after they were JSON: tuples are lists there."""
-        tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        tuples: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
         return cls(**tuples)
 
     def given(self, row: Mapping[str, Any]) -> dict[str, Any]:
