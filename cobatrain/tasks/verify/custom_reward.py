@@ -73,6 +73,7 @@ class CustomReward:
 def taken(function: Callable[..., Any], name: str) -> RewardColumns:
     """The columns that a reward function takes after prompt and text, by its signature.
 
+    One that takes anything, (*arguments, **named), gets none: it may be a wrapper around another.
     Raises InputError, with the function's ``name``, if it cannot be called like that.
     """
     try:
@@ -96,6 +97,6 @@ def taken(function: Callable[..., Any], name: str) -> RewardColumns:
         name,
         required=tuple(a.name for a in named if a.default is one.empty),
         optional=tuple(a.name for a in named if a.default is not one.empty),
-        every=any(a.kind is one.VAR_KEYWORD for a in arguments),
+        every=len(first) == 2 and any(a.kind is one.VAR_KEYWORD for a in arguments),
         own=tuple(a.name for a in first if a.kind is one.POSITIONAL_OR_KEYWORD),
     )

@@ -48,7 +48,8 @@ def test_functions_of_prompt_and_text_alone_take_nothing():
         def __call__(self, prompt, text):
             return 1
 
-    for function in (lambda p, t: 1, lambda *both: 1, lambda p, t, /: 1, Scorer(), max):
+    plain = (lambda p, t: 1, lambda *both: 1, lambda *a, **k: 1, lambda p, t, /: 1)
+    for function in (*plain, Scorer(), max):
         columns = taken(function, "mine")
         assert not columns.names
         assert columns.given({"a": 1}) == {}
