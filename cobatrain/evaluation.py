@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from cobasim.arrays import FloatArray, IntArray
-from cobasim.scores import mean_interval
+from cobasim.scores import Interval, mean_interval, share_interval
 from cobatrain.tasks import passed
 
 
@@ -48,7 +48,7 @@ def summarise(
     Returns accuracy (avg@k) with its 95 % interval over prompts, pass@k, and accuracy by level.
     """
     per_prompt = rewards.mean(axis=1)
-    interval = mean_interval(per_prompt)
+    interval = _interval(per_prompt)
     samples = rewards.shape[1]
     correct = passed(rewards).sum(axis=1)
     return {
@@ -74,7 +74,7 @@ def summarise_exact(
     1 - (1 - p)^k. The interval is over prompts: it says how far another draw of prompts might be,
     not how far a repeated evaluation of these would be (it would be the same).
     """
-    interval = mean_interval(rates)
+    interval = share_interval(np.clip(rates, 0.0, 1.0))
     log_fail = np.log1p(-np.minimum(rates, 1.0 - 2.0**-53))  # finite
     return {
         "accuracy": interval.mean,
@@ -86,6 +86,13 @@ def summarise_exact(
         "pass_at": {str(k): float(-np.expm1(k * log_fail).mean()) for k in sorted({1, *at})},
         "levels": _by_level(rates, levels),
     }
+
+
+def _interval(per_prompt: FloatArray) -> Interval:
+    """Over prompts; it stays in [0, 1] where rewards do (a reward of one's own may be any)."""
+    if per_prompt.min() < 0 or per_prompt.max() > 1:
+        return mean_interval(per_prompt)
+    return share_interval(per_prompt)
 
 
 def _by_level(per_prompt: FloatArray, levels: Sequence[str]) -> dict[str, float]:

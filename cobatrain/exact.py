@@ -24,9 +24,10 @@ from torch import Tensor, nn
 from cobasim.arrays import FloatArray, IntArray
 from cobasim.errors import InputError
 from cobatrain.engines import SamplingConfig
+from cobatrain.parallel import Parallel, Single, together
 from cobatrain.tasks import Prompt, Task
 from cobatrain.tasks.verify import ExactMatch
-from cobatrain.update import MicroBatch, micro_batches, pad, token_log_probs
+from cobatrain.update import MicroBatch, filler, micro_batches, pad, token_log_probs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -55,10 +56,18 @@ class ExactAnswers:
         no_engine = [np.zeros(len(response)) for response in responses]
         return pad(prompts, responses, no_engine, np.arange(rows.size), device)
 
-    def batches(self, max_tokens: int = MICRO_TOKENS) -> list[IntArray]:
-        """All rows, longest first, in batches of about so many tokens."""
-        lengths = [len(p) + len(r) for p, r in zip(self.prompts, self.responses, strict=True)]
-        return micro_batches(lengths, max_tokens)
+    def batches(
+        self, rank: int = 0, world: int = 1, max_tokens: int = MICRO_TOKENS
+    ) -> list[IntArray]:
+        """A rank's share of the rows, longest first, in batches of about so many tokens.
+
+        Every row is in the share of exactly one of ``world`` ranks; shares differ by one row at
+        most and are of like lengths.
+        """
+        sizes = [len(p) + len(r) for p, r in zip(self.prompts, self.responses, strict=True)]
+        lengths = np.array(sizes, dtype=np.int64)
+        own = np.sort(np.argsort(-lengths, kind="stable")[rank::world])
+        return [own[rows] for rows in micro_batches(lengths[own], max_tokens)]
 
 
 def check_exact(task: Task) -> None:
@@ -119,20 +128,45 @@ def response_log_probs(model: nn.Module, micro: MicroBatch, temperature: float) 
     return torch.where(micro.mask, chosen, 0.0).sum(dim=1)
 
 
-@torch.no_grad()
-def exact_log_rates(model: nn.Module, answers: ExactAnswers, temperature: float) -> FloatArray:
-    """Natural logarithms of the true pass rates (m,) at a sampling temperature.
+def exact_log_rates(
+    model: nn.Module,
+    answers: ExactAnswers,
+    temperature: float,
+    parallel: Parallel | None = None,
+) -> FloatArray:
+    """Natural logarithms of the true pass rates (m,) at a sampling temperature, on every rank.
 
-    The model is put in eval mode for it. Numbers stay logarithms: rates below 1e-300 do not vanish.
+    With ``parallel`` the ranks share the rows; the call is then collective. The model is put in
+    eval mode for it. Numbers stay logarithms: rates below 1e-300 do not vanish. Raises PeerError if
+    another rank failed.
     """
+    ranks = parallel or Single()
+    shares: list[FloatArray] = ranks.gather(
+        together(ranks, lambda: _share_of_rates(model, answers, temperature, ranks))
+    )
+    log_rates: FloatArray = np.logaddexp.reduce(shares, axis=0)
+    return log_rates
+
+
+@torch.no_grad()
+def _share_of_rates(
+    model: nn.Module, answers: ExactAnswers, temperature: float, ranks: Parallel
+) -> FloatArray:
+    """(m,) what this rank's rows add to the rates, as logarithms; -inf: nothing."""
+    batches = answers.batches(ranks.rank, ranks.world)
+    most = len(batches)
+    if ranks.sharded:
+        most = max(len(answers.batches(rank, ranks.world)) for rank in range(ranks.world))
     training = model.training
     model.eval()
     try:
         device = next(model.parameters()).device
         log_rates = np.full(answers.size, -np.inf)
-        for rows in answers.batches():
+        for rows in batches:
             found = response_log_probs(model, answers.micro(rows, device), temperature)
             np.logaddexp.at(log_rates, answers.owner[rows], found.double().cpu().numpy())
+        for _ in range(most - len(batches)):  # sharded: ranks run equally many passes
+            response_log_probs(model, filler(device), temperature)
     finally:
         model.train(training)
     return log_rates

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from importlib import metadata
@@ -35,6 +35,9 @@ class RunHeader:
     """How prompts count in the loss: ``rollout``, ``prompt`` or ``token``."""
     world: str | None = None
     config: dict[str, Any] = field(default_factory=dict)
+    left_out: list[dict[str, Any]] = field(default_factory=list)
+    """Prompts of the data that the run leaves out: each with ``reason``, ``prompts`` by data set,
+    and the ``first`` few by name."""
     format: int = FORMAT
 
     @classmethod
@@ -49,6 +52,7 @@ class RunHeader:
         world: str | None = None,
         config: Mapping[str, Any] | None = None,
         versions: Mapping[str, str] | None = None,
+        left_out: Sequence[Mapping[str, Any]] = (),
     ) -> RunHeader:
         """Make a header stamped with the present time and the versions in use.
 
@@ -64,11 +68,12 @@ class RunHeader:
             weighting=weighting,
             world=world,
             config=dict(config or {}),
+            left_out=[dict(one) for one in left_out],
         )
 
     def to_json(self) -> str:
         """Return the header as one JSON object; ValueError if config holds what JSON has not."""
-        payload = vars(self)
+        payload = {name: v for name, v in vars(self).items() if name != "left_out" or v}
         return encode({"format": payload["format"], **payload}, "the run header")
 
     @classmethod
@@ -102,6 +107,7 @@ _HEADER_TYPES: Final[dict[str, tuple[type, ...]]] = {
     "weighting": (str,),
     "world": (str, type(None)),
     "config": (dict,),
+    "left_out": (list, type(None)),
 }
 
 

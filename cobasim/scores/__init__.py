@@ -13,7 +13,7 @@ from cobasim.scores.curves import (
     rollouts_to_reach,
 )
 from cobasim.scores.gradient_norm import late_gradient_norm
-from cobasim.scores.intervals import LEVEL, Interval, mean_interval, t_factor
+from cobasim.scores.intervals import LEVEL, Interval, mean_interval, share_interval, t_factor
 from cobasim.scores.oracles import ORACLE_PREFIX, is_oracle
 from cobasim.scores.ranks import critical_difference, friedman, mean_ranks
 from cobasim.scores.run_scores import RunScores, summarise
@@ -58,6 +58,7 @@ __all__ = [
     "paired_p_value",
     "rollouts_to_reach",
     "rows_with",
+    "share_interval",
     "summarise",
     "t_factor",
     "transition_counts",

@@ -14,6 +14,7 @@ from cobasim.records import HEADER_FILE
 
 if TYPE_CHECKING:
     from cobatrain.comparison import Plan
+    from cobatrain.config import EvaluationConfig
     from cobatrain.tasks import Task
 
 Config = Annotated[
@@ -68,15 +69,16 @@ def one_process(command: str) -> None:
 
     if processes() > 1:
         raise InputError(
-            f"{command} runs in one process; torchrun starts `train`, `resume` and `gradients` only"
+            f"{command} runs in one process; torchrun starts `train`, `resume`, `evaluate` and "
+            "`gradients` only"
         )
 
 
-def show_data(task: Task) -> None:
-    """Print what was read of each data set on standard error."""
-    from cobatrain.trainer import account_lines
+def show_data(task: Task, evaluation: EvaluationConfig | None = None) -> None:
+    """Print what was read of each data set on standard error, and which are smaller than wanted."""
+    from cobatrain.trainer import account_lines, smaller_sets
 
-    for line in account_lines(task):
+    for line in [*account_lines(task), *smaller_sets(task, evaluation)]:
         print(line, file=sys.stderr)
 
 

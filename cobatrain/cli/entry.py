@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import typer
 
@@ -46,6 +47,8 @@ def main() -> None:
     """Entry point: an expected failure prints one line and exits with a code that is not 0."""
     # before torch is imported: threads that spin while they wait starve a second process
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if not sys.stderr.isatty():  # as our own bars: read when transformers is imported
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     run_app(app, expected=_expected)
 
 

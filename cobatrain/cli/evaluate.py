@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -14,9 +16,11 @@ from cobatrain.cli.common import (
     RunOption,
     Settings,
     checkpoint_of,
-    one_process,
     show_data,
 )
+
+if TYPE_CHECKING:
+    from cobatrain.config import TrainConfig
 
 
 def evaluate(
@@ -26,18 +30,36 @@ def evaluate(
     as_json: JsonFlag = False,
 ) -> None:
     """Held-out avg@k and pass@k with intervals, by data set and level."""
-    from cobatrain import trainer
     from cobatrain.config import load_config
+    from cobatrain.parallel import PeerError
 
-    one_process("evaluate")
     chosen, checkpoint = load_config(config, settings or []), checkpoint_of(config, run)
-    with trainer.open_learner(chosen, checkpoint=checkpoint) as (learner, _):
-        show_data(learner.task)
-        scores = learner.evaluate()
+    try:
+        scores = _scores(chosen, checkpoint)
+    except PeerError:  # the rank that failed has said why
+        raise typer.Exit(1) from None
+    if scores is None:
+        return
     if as_json:
         print(json.dumps(scores))
     else:
         Console().print(_table(scores))
+
+
+def _scores(config: TrainConfig, checkpoint: Path | None) -> dict[str, Any] | None:
+    """What all ranks that torchrun started find together; None on those but the first."""
+    from cobatrain import trainer
+    from cobatrain.parallel import joined
+
+    timeout = config.engine.call_timeout + config.engine.start_timeout
+    sharded = config.parallel == "shard"
+    with joined(config.model.device, sharded=sharded, timeout=timeout) as parallel:
+        opened = trainer.open_learner(config, checkpoint=checkpoint, parallel=parallel)
+        with opened as (learner, _):
+            if parallel.rank == 0:
+                show_data(learner.task, config.evaluation)
+            scores = learner.evaluate()
+        return scores if parallel.rank == 0 else None
 
 
 def _table(scores: dict[str, Any]) -> Table:

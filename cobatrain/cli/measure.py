@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cobasim.cli import progress_bar
+from cobasim.cli import narrow_table, progress_bar
 from cobasim.errors import InputError
 from cobatrain.cli.common import (
     ConfigOrRun,
@@ -85,10 +85,10 @@ def _rollouts(learner: LanguageModelLearner, rollouts: int | None, exact: bool) 
 def _table(measured: Measured) -> Table:
     how = "exact" if measured.rollouts is None else f"{measured.rollouts} fresh rollouts each"
     mean = 100 * measured.pass_rate.mean()
-    table = Table(title=f"{measured.pass_rate.size} prompts, {how}: mean pass rate {mean:.1f} %")
-    for column in ("estimate", "prompts", "rollouts\nbehind it", "mean\nestimate, %"):
+    table = narrow_table(f"{measured.pass_rate.size} prompts, {how}: mean pass rate {mean:.1f} %")
+    for column in ("estimate", "prompts", "rollouts\nbehind it", "mean\nestimate,\n%"):
         table.add_column(column, justify="right", no_wrap=True)
-    for column in ("measured,\n%", "middle 80 %\nof prompts, %", "mixed groups\nof 8, %"):
+    for column in ("measured,\n%", "middle 80 %\nof prompts,\n%", "mixed\ngroups of\n8, %"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in measured.against_estimates():
         estimate = row["mean_estimate"]

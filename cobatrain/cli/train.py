@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import datetime
 from pathlib import Path
@@ -11,11 +12,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cobasim.errors import InputError
 from cobasim.records import StepRecord
 from cobatrain.cli.common import Config, Settings
 
 if TYPE_CHECKING:
-    from cobatrain.config import TrainConfig
+    from cobatrain.config import Change, TrainConfig
 
 PHASES = ("generate", "reward", "train", "sync")
 
@@ -78,11 +80,35 @@ def _run(config: TrainConfig, folder: Path, *, resume: bool) -> None:
                 progress.show(record)
                 track(record)
 
-            trainer.train(config, folder, resume=resume, on_step=keep, say=print)
+            trainer.train(config, folder, resume=resume, on_step=keep, say=_say)
     except PeerError:  # the rank that failed has said why
         raise typer.Exit(1) from None
     finally:
         progress.summarise(folder)
+
+
+def _changes(run: Path) -> list[Change]:
+    """What changed in a run; none where that cannot be read, which is said elsewhere."""
+    from cobatrain.config import stored_changes
+
+    try:
+        return stored_changes(run)
+    except InputError:
+        return []
+
+
+def _of_evaluation(change: Change) -> str:
+    """What a change made of the evaluation, as a note of the table; "": nothing."""
+    told = [
+        f"{name} {change.before[name]} -> {value}"
+        for name, value in change.settings.items()
+        if name.startswith("evaluation.")
+    ]
+    return f"* after step {change.after_step}: {', '.join(told)}" if told else ""
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 class _Progress:
@@ -118,7 +144,12 @@ class _Progress:
         if not self._records:
             return
         config = self._config
-        table = Table(title=f"{config.allocator}, loss weighted per {config.weighting}")
+        changes = [one for one in _changes(folder) if _of_evaluation(one)]
+        table = Table(
+            title=f"{config.allocator}, loss weighted per {config.weighting}",
+            caption="\n".join(_of_evaluation(one) for one in changes),
+            caption_justify="left",
+        )
         for column in ("step", "rollouts", "held-out accuracy, %", "mixed groups, %", "alpha"):
             table.add_column(column, justify="right")
         for record in self._records:
@@ -128,7 +159,8 @@ class _Progress:
             table.add_row(
                 str(record.step),
                 f"{record.rollouts:,}",
-                f"{100 * record.evaluation['heldout']:.1f}",
+                f"{100 * record.evaluation['heldout']:.1f}"
+                + "*" * any(record.step > one.after_step for one in changes),
                 "-" if mixed is None else f"{100 * mixed:.0f}",
                 "-" if record.alpha is None else f"{record.alpha:.2f}",
             )

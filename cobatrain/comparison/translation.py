@@ -40,7 +40,8 @@ WITHOUT_EFFECT = frozenset({
     "update.skip_no_signal", "update.gradient_checkpointing", "update.logit_chunk",
     "update.measure_parts", "update.measure_every", "update.bf16",
     # with one step an update, the policy is the one that sampled: all ratios are 1
-    "update.loss", "update.clip_low", "update.clip_high", "update.tis_cap", "update.old_log_probs",
+    "update.loss", "update.clip_low", "update.clip_high", "update.dual_clip", "update.tis_cap",
+    "update.old_log_probs",
 })  # fmt: skip
 """They change neither what is learned nor what it is expected to score."""
 

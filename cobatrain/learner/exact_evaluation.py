@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cobasim.arrays import FloatArray
 from cobatrain.config import TrainConfig
 from cobatrain.evaluation import summarise_exact
 from cobatrain.exact import ExactAnswers, check_exact, exact_log_rates
 from cobatrain.learner.heldout import evaluated
+from cobatrain.parallel import Parallel
 from cobatrain.tasks import Prompt, Task
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ class ExactEvaluation:
         task: its held-out sets, and its pool.
         config: the run.
         answers: gives the passing responses of prompts.
+        parallel: the other ranks, which share the prompts; calls are then collective.
 
     Raises InputError for a task or an answer of which no true pass rate can be computed.
     """
@@ -34,7 +37,9 @@ class ExactEvaluation:
         task: Task,
         config: TrainConfig,
         answers: Callable[[Sequence[Prompt]], ExactAnswers],
+        parallel: Parallel | None = None,
     ) -> None:
+        self._parallel = parallel
         check_exact(task)
         self._temperature = config.sampling.temperature
         self._samples = config.evaluation.samples
@@ -53,7 +58,7 @@ class ExactEvaluation:
         began = time.perf_counter()
         sets = {
             name: summarise_exact(
-                np.exp(exact_log_rates(model, answers, self._temperature)),
+                self._rates(model, answers),
                 levels,
                 at=[self._samples],
             )
@@ -64,6 +69,12 @@ class ExactEvaluation:
             "sets": sets,
         }
         if self._pool is not None:
-            rates = np.exp(exact_log_rates(model, self._pool, self._temperature))
-            scores["pool"] = float(rates.mean())
+            scores["pool"] = float(self._rates(model, self._pool).mean())
         return scores | {"seconds": time.perf_counter() - began}
+
+    def _rates(self, model: PreTrainedModel, answers: ExactAnswers) -> FloatArray:
+        """(m,)"""
+        rates: FloatArray = np.exp(
+            exact_log_rates(model, answers, self._temperature, self._parallel)
+        )
+        return rates

@@ -113,7 +113,9 @@ class LanguageModelLearner:
         self._tokenizer, self._tokens = tokenizer, tokens
         self._sampler = Sampler(engine, tokenizer, task, tokens, config.seed, self.parallel)
         self._exact = (
-            ExactEvaluation(task, config, self.exact_answers) if config.evaluation.exact else None
+            ExactEvaluation(task, config, self.exact_answers, self.parallel)
+            if config.evaluation.exact
+            else None
         )
 
     def rollout(self, prompts: IntArray, budgets: IntArray) -> IntArray:

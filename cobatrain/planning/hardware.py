@@ -8,6 +8,10 @@ from cobasim.errors import InputError
 
 GIB = 2**30
 
+FREE = 0.05
+"""Share of a card's memory that a plan keeps free: an assumption, for what no formula here knows (a
+card has less than its name says, the allocator's blocks do not pack)."""
+
 
 @dataclass(frozen=True)
 class Hardware:
@@ -50,6 +54,11 @@ class Hardware:
     def bytes(self) -> int:
         """Memory of a card."""
         return int(self.gib * GIB)
+
+    @property
+    def usable(self) -> int:
+        """Bytes of a card that a plan may use."""
+        return int((1 - FREE) * self.bytes)
 
     @property
     def flops(self) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cobasim.errors import InputError
 from cobatrain.planning.engine_memory import EngineMemory, engine_memory
-from cobatrain.planning.hardware import GIB, Hardware
+from cobatrain.planning.hardware import FREE, GIB, Hardware
 from cobatrain.planning.host_memory import host_memory
 from cobatrain.planning.shape import ModelShape
 from cobatrain.planning.timing import Lengths, StepTime, lengths, step_time
@@ -57,8 +57,8 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """Whether every moment fits on the card, and the engine starts."""
-        return self.peak.total <= self.hardware.bytes and not self.cache_short
+        """Whether every moment fits on the card with ``FREE`` of it left, and the engine starts."""
+        return self.peak.total <= self.hardware.usable and not self.cache_short
 
     @property
     def verdict(self) -> str:
@@ -69,6 +69,8 @@ class Plan:
             return f"fits: {peak}"
         if self.peak.total > self.hardware.bytes:
             return f"does not fit: {peak}"
+        if self.peak.total > self.hardware.usable:
+            return f"does not fit: {peak}, less than {100 * FREE:g} % free"
         return (
             f"does not fit: the engine's {self.engine.awake / GIB:.1f} of {card} leave room for "
             f"{self.engine.cache_tokens} tokens beside its weights, and a rollout can have "
@@ -84,6 +86,7 @@ class Plan:
             "peak": {"moment": self.peak.name, "bytes": self.peak.total},
             "certain_bytes": self.certain,
             "card_bytes": self.hardware.bytes,
+            "usable_bytes": self.hardware.usable,
             "moments": [
                 {"moment": one.name, "parts": dict(one.parts), "bytes": one.total}
                 for one in self.moments

@@ -36,10 +36,16 @@ def lengths(config: TrainConfig, prompt: int | None = None, response: int | None
     """The lengths that a plan assumes; None: the longest response, and a prompt of 256 tokens.
 
     Where 256 do not fit beside the longest response, the longest prompt that does. Raises
-    InputError for a rollout that is longer than ``engine.max_model_len``.
+    InputError for a response that is longer than ``sampling.max_tokens``, and for a rollout that
+    is longer than ``engine.max_model_len``.
     """
     limit = config.engine.max_model_len
     answered = config.sampling.max_tokens if response is None else response
+    if answered > config.sampling.max_tokens:
+        raise InputError(
+            f"--response-tokens is {answered}, but sampling.max_tokens ends a response after "
+            f"{config.sampling.max_tokens}: give at most that, or raise it"
+        )
     asked = max(1, min(256, limit - answered)) if prompt is None else prompt
     chosen = Lengths(asked, answered)
     if chosen.total > limit:

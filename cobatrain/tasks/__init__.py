@@ -4,9 +4,9 @@ A config (a pydantic model or a mapping with `kind`) and a seed enter `make_task
 train and held-out prompts that share no text, and the reward of a response.
 """
 
-from cobatrain.tasks.accounts import DataSet
+from cobatrain.tasks.accounts import DataSet, LeftOut
 from cobatrain.tasks.arithmetic import ArithmeticConfig
-from cobatrain.tasks.chat import check_template_kwargs, format_prompt
+from cobatrain.tasks.chat import TemplateRefusal, check_template_kwargs, format_prompt
 from cobatrain.tasks.files import FilesConfig, FileSource
 from cobatrain.tasks.gym import GymConfig, GymSource
 from cobatrain.tasks.ladder import LadderTask
@@ -34,6 +34,7 @@ __all__ = [
     "GymConfig",
     "GymSource",
     "LadderTask",
+    "LeftOut",
     "Limits",
     "Prompt",
     "RewardError",
@@ -41,6 +42,7 @@ __all__ = [
     "SelfCheck",
     "Task",
     "TaskConfig",
+    "TemplateRefusal",
     "Verifier",
     "VerifierStats",
     "WordsConfig",

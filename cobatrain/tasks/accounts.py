@@ -75,6 +75,34 @@ class DataSet:
         return {"rows": self.rows, "used": self.used, "dropped": dict(self.dropped)}
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """Prompts that a run leaves out because its model or its lengths do not take them."""
+
+    reason: str
+    """Such as "leave no room for a completion"."""
+    prompts: Mapping[str, int]
+    """How many of each data set."""
+    named: tuple[str, ...]
+    """Each of them once, "'text' (file line 12): why"."""
+
+    def __str__(self) -> str:
+        """The number and the first few."""
+        by_set = ", ".join(f"{n} of {name}" for name, n in self.prompts.items())
+        more = len(self.named) - _SHOWN
+        shown = "; ".join([*self.named[:_SHOWN], *([f"and {more:,} more"] if more > 0 else [])])
+        total = counted(sum(self.prompts.values()), "prompt")
+        return f"left out {total} ({by_set}), reason: {self.reason}: {shown}"
+
+    def to_dict(self, most: int = _LISTED) -> dict[str, Any]:
+        """The same for a file, with the first ``most`` by name."""
+        return {
+            "reason": self.reason,
+            "prompts": dict(self.prompts),
+            "first": list(self.named[:most]),
+        }
+
+
 def sample_pairs(prompts: Sequence[Prompt], problems: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """(problem, answer) of a few prompts, evenly spaced."""
     count = min(_SAMPLES, len(prompts))

@@ -9,6 +9,17 @@ from cobasim.errors import InputError
 from cobatrain.tasks.prompts import Prompt
 
 
+class TemplateRefusal(InputError):
+    """A chat template raises for a prompt; ``why`` is what it says, in one line."""
+
+    def __init__(self, prompt: Prompt, why: str) -> None:
+        self.why = why
+        super().__init__(
+            f"the model's chat template refuses the prompt {prompt.text[:60]!r} ({prompt.source}): "
+            f"{why}"
+        )
+
+
 class ChatTokenizer(Protocol):
     """The part of a transformers tokenizer that `format_prompt` uses."""
 
@@ -58,7 +69,7 @@ def format_prompt(
     `template_kwargs` are variables of the template, such as {"enable_thinking": False} of Qwen3.
 
     Raises InputError if there is a system message or a variable and no template to put it in, for a
-    variable that the template never names, and, naming the prompt, if the template refuses it.
+    variable that the template never names; TemplateRefusal if the template refuses the prompt.
     """
     variables = dict(template_kwargs or {})
     check_template_kwargs(variables)
@@ -90,8 +101,5 @@ def format_prompt(
         )
     except Exception as error:  # a template is a program of the model's: it raises what it likes
         why = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(
-            f"the model's chat template refuses the prompt {prompt.text[:60]!r} ({prompt.source}): "
-            f"{why}"
-        ) from error
+        raise TemplateRefusal(prompt, why) from error
     return str(rendered)

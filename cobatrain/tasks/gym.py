@@ -21,9 +21,9 @@ from cobasim.errors import InputError, unknown_name
 from cobasim.settings import Frozen
 from cobatrain.tasks.apportion import apportion
 from cobatrain.tasks.prompts import Prompt, text_key
-from cobatrain.tasks.rewards import CustomRewardConfig, RewardFunction
+from cobatrain.tasks.rewards import CustomRewardConfig, RewardColumns, RewardFunction
 from cobatrain.tasks.streams import GYM_ORDER, GYM_SOURCE, rng_of
-from cobatrain.tasks.task import Overlong, Task, TaskSettings, check_disjoint
+from cobatrain.tasks.task import Task, TaskSettings, check_disjoint
 from cobatrain.tasks.verify import GymJudge, Limits, Verifier, custom_verifier
 from cobatrain.tasks.wording import counted
 
@@ -68,10 +68,6 @@ class GymConfig(TaskSettings):
     )
     max_draws: int = Field(
         default=20, ge=1, description="questions drawn per distinct one wanted before giving up"
-    )
-    overlong: Overlong = Field(
-        default="error",
-        description="prompts that leave no room for a completion: stop, or leave them out",
     )
     workers: int = Field(default=2, ge=1)
     cpu_seconds: float = Field(default=2.0, gt=0, description="per judged response")
@@ -158,6 +154,13 @@ def make_gym(config: GymConfig, seed: int) -> Task:
     raises or exceeds its limits). Raises InputError if a generator is unknown, refuses its config
     or has fewer distinct questions than asked for.
     """
+    with custom_verifier(config.reward) as (reward, columns):
+        return _drawn_task(config, seed, reward, columns)
+
+
+def _drawn_task(
+    config: GymConfig, seed: int, reward: RewardFunction | None, columns: RewardColumns
+) -> Task:
     shares = [source.share for source in config.sources]
     train_wanted = apportion(config.train_size, shares)
     heldout_wanted = apportion(config.heldout_size, [1.0] * len(shares))
@@ -172,7 +175,7 @@ def make_gym(config: GymConfig, seed: int) -> Task:
         drawn = _draw(source, hold, total, stream_seed, config.max_draws, seen)
         duplicates += drawn.duplicates
         judged.append((source.name, json.dumps(drawn.settings)))
-        prompts = [_prompt(config, i, index, entry) for index, entry in drawn.entries]
+        prompts = [_prompt(config, i, index, entry, columns) for index, entry in drawn.entries]
         heldout += prompts[:hold]
         pool += prompts[hold:]
     order = rng_of(seed, GYM_ORDER).permutation(len(pool))
@@ -181,17 +184,20 @@ def make_gym(config: GymConfig, seed: int) -> Task:
             name="reasoning-gym",
             train=tuple(pool[i] for i in order),
             heldout={"reasoning-gym": tuple(heldout)},
-            reward=_reward(config, tuple(judged)),
+            reward=reward or _verdict_of(config, tuple(judged)),
             counts={"duplicates": duplicates} if duplicates else {},
             notes=(f"{counted(duplicates, 'repeated question')} dropped",) if duplicates else (),
-            overlong=config.overlong,
         )
     )
 
 
-def _prompt(config: GymConfig, number: int, index: int, entry: dict[str, Any]) -> Prompt:
+def _prompt(
+    config: GymConfig, number: int, index: int, entry: dict[str, Any], columns: RewardColumns
+) -> Prompt:
     """The prompt of entry `index` of source `number`."""
     source = config.sources[number]
+    columns.check(entry, f"reasoning-gym {source.name}")
+    given = columns.given(entry)
     instruction = config.instruction
     if instruction is None:
         instruction = TAG_INSTRUCTION if config.answer_format == "tags" else ""
@@ -200,14 +206,16 @@ def _prompt(config: GymConfig, number: int, index: int, entry: dict[str, Any]) -
         answer="" if entry["answer"] is None else str(entry["answer"]),
         level=source.level or source.name,
         source=f"reasoning-gym {source.name}[{index}]",
-        metadata={"generator": number, "entry": entry},
+        metadata={
+            "generator": number,
+            "entry": entry,
+            **({"columns": given} if given else {}),
+        },
     )
 
 
-def _reward(config: GymConfig, judged: tuple[tuple[str, str], ...]) -> RewardFunction:
-    """The user's reward function, or the verdict of the generators (name, settings as JSON)."""
-    if config.reward is not None:
-        return custom_verifier(config.reward)
+def _verdict_of(config: GymConfig, judged: tuple[tuple[str, str], ...]) -> RewardFunction:
+    """The verdict of the generators (name, settings as JSON)."""
     tagged = config.answer_format == "tags"
     judge = GymJudge(judged, threshold=config.threshold, tagged=tagged)
     # More memory than for mathematics: some generators hold word lists.

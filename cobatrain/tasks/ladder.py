@@ -169,12 +169,14 @@ def make_ladder(
         notes.append(
             f"held out: {counted(len(heldout), 'question')}, {config.heldout_size} were asked for"
         )
+    with custom_verifier(config.reward) as (own_reward, columns):
+        columns.check({}, f"task {name!r}, which has no rows")
     shuffled = [pool[i] for i in rng_of(seed, LADDER_ORDER).permutation(len(pool))]
     task = LadderTask(
         name=name,
         train=tuple(shuffled),
         heldout={name: tuple(heldout)},
-        reward=reward if config.reward is None else custom_verifier(config.reward),
+        reward=own_reward or reward,
         counts=counts,
         notes=tuple(notes),
         levels={level.name: level for level in levels},

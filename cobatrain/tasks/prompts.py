@@ -23,7 +23,8 @@ class Prompt:
     metadata: dict[str, Any] = field(default_factory=dict)
     """What else the verifier or the template needs. "key", if present, is the `text_key` of the
     problem without instructions; "system" the system message, and "turns" the (role, text) of the
-    turns of a chat before the text. Only the last two are shown to the model."""
+    turns of a chat before the text. Only the last two are shown to the model. "columns" are the
+    columns of its row that a reward function of the user's takes."""
 
     @property
     def shown(self) -> str:

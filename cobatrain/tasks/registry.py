@@ -54,4 +54,9 @@ def make_task(config: TaskConfig | Mapping[str, Any], seed: int) -> Task:
     """
     if isinstance(config, Mapping):
         config = parse_task_config(config)
-    return replace(TASKS[config.kind][1](config, seed), unfinished=config.unfinished)
+    return replace(
+        TASKS[config.kind][1](config, seed),
+        overlong=config.overlong,
+        refused=config.refused,
+        unfinished=config.unfinished,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,12 +14,12 @@ from pydantic import Field
 from cobasim.arrays import BoolArray, FloatArray
 from cobasim.errors import InputError
 from cobasim.settings import Frozen
-from cobatrain.tasks.accounts import DataSet
+from cobatrain.tasks.accounts import DataSet, LeftOut
 from cobatrain.tasks.prompts import Prompt, prompt_key
 from cobatrain.tasks.rewards import RewardFunction, check_lengths, checked_reward
 
-Overlong = Literal["error", "skip"]
-"""What to do with prompts that leave no room for a completion."""
+ErrorOrSkip = Literal["error", "skip"]
+"""What to do with prompts that cannot be used: stop before training, or leave them out."""
 
 Unfinished = Literal["judge", "fail"]
 """What a response is worth that ``sampling.max_tokens`` cut off: what the reward says of its text,
@@ -28,6 +29,14 @@ or at most 0, so that it never passes by an answer that it mentions on its way."
 class TaskSettings(Frozen):
     """What the settings of all kinds of tasks share."""
 
+    overlong: ErrorOrSkip = Field(
+        default="error",
+        description="prompts that leave no room for a completion: stop, or leave them out",
+    )
+    refused: ErrorOrSkip = Field(
+        default="error",
+        description="prompts that the model's chat template refuses: stop, or leave them out",
+    )
     unfinished: Unfinished = Field(
         default="judge",
         description="a response that the maximum length cut off: judge its text, or fail it",
@@ -51,7 +60,10 @@ class Task:
     """The same for people: one sentence each."""
     data_sets: tuple[DataSet, ...] = ()
     """The account of each data set that was read from files."""
-    overlong: Overlong = "error"
+    left_out: tuple[LeftOut, ...] = ()
+    """Prompts that are left out because the run's model or its lengths do not take them."""
+    overlong: ErrorOrSkip = "error"
+    refused: ErrorOrSkip = "error"
     unfinished: Unfinished = "judge"
 
     def score(
@@ -90,7 +102,10 @@ class Task:
         return [(usable[i].text, usable[i].answer) for i in rng.integers(len(usable), size=n)]
 
     def fingerprint(self) -> str:
-        """Hash of all texts and answers in order, by which a checkpoint recognises its task."""
+        """Hash of all texts and answers in order, by which a checkpoint recognises its task.
+
+        Columns that the reward takes are part of it.
+        """
         digest = hashlib.sha256()
         parts = [("train", self.train), *sorted(self.heldout.items())]
         for name, prompts in parts:
@@ -99,6 +114,10 @@ class Task:
                 said = [*prompt.metadata.get("turns", ()), (prompt.text, prompt.answer)]
                 for first, second in said:
                     digest.update(f"{first}\x00{second}\x00".encode("utf-8", "replace"))
+                columns = prompt.metadata.get("columns")
+                if columns:
+                    plain = json.dumps(columns, sort_keys=True, default=repr)
+                    digest.update(f"{plain}\x00".encode())
         return digest.hexdigest()[:16]
 
     def close(self) -> None:

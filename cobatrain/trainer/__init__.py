@@ -5,7 +5,7 @@ Out: records, samples and checkpoints in the folder; prints nothing.
 """
 
 from cobatrain.learner import SAMPLES, SampleFile
-from cobatrain.trainer.data_account import TASK_FILE, account_lines
+from cobatrain.trainer.data_account import TASK_FILE, account_lines, smaller_sets
 from cobatrain.trainer.exporting import export
 from cobatrain.trainer.folder import BAD_BATCH, check_new, run_header
 from cobatrain.trainer.opening import open_learner
@@ -26,5 +26,6 @@ __all__ = [
     "prepare",
     "prepare_if_missing",
     "run_header",
+    "smaller_sets",
     "train",
 ]

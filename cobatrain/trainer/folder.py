@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,10 +16,12 @@ from cobasim.errors import InputError
 from cobasim.records import RunHeader, write_atomically
 from cobatrain.config import TrainConfig, difference
 from cobatrain.parallel import read_meta, set_usual_permissions
+from cobatrain.tasks import LeftOut
 from cobatrain.trainer.changing import check_may_change
 from cobatrain.update import NonFiniteError
 
 BAD_BATCH = "bad_batch.json"
+_NAMED = 5  # prompts that are left out, by name; task.json has more
 
 
 def check_new(out: Path) -> None:
@@ -47,8 +49,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def run_header(config: TrainConfig) -> RunHeader:
-    """What is known of a run before its first step."""
+def run_header(config: TrainConfig, left_out: Sequence[LeftOut] = ()) -> RunHeader:
+    """What is known of a run before its first step, with the prompts that it leaves out."""
     import transformers
 
     return RunHeader.create(
@@ -60,6 +62,7 @@ def run_header(config: TrainConfig) -> RunHeader:
         world=str(config.task.get("kind", "arithmetic")),
         config=config.model_dump(mode="json"),
         versions={"torch": torch.__version__, "transformers": transformers.__version__},
+        left_out=[one.to_dict(most=_NAMED) for one in left_out],
     )
 
 

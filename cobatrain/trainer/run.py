@@ -99,7 +99,9 @@ def train(
             if state is not None:
                 loop.load_state_dict(state)
             from_step = (-1 if state is None else loop.step) if resume else None
-            check = on_first(parallel, lambda: question_task(learner.task, say=say))
+            check = on_first(
+                parallel, lambda: question_task(learner.task, config.evaluation, say=say)
+            )
             writer = together(parallel, lambda: _open_writer(learner, check, out, from_step, hold))
             watch = _watch(learner, check, say)
             meta = {"config": config.model_dump(mode="json"), "task": fingerprint}
@@ -166,7 +168,7 @@ def _open_writer(
     if learner.parallel.rank > 0:
         return None
     if from_step is None:
-        writer = RunWriter(out, run_header(learner.config))
+        writer = RunWriter(out, run_header(learner.config, learner.task.left_out))
         hold.enter_context(writing(out))
     else:
         writer = RunWriter.resume(out, from_step)

@@ -43,6 +43,9 @@ class UpdateConfig(Frozen):
     """Divide each rollout by this constant rather than by its length (Dr.GRPO)."""
     clip_low: Annotated[float, Field(gt=0, le=1)] = 0.2
     clip_high: Annotated[float, Field(gt=0)] = 0.28
+    dual_clip: Annotated[float, Field(gt=1)] | None = None
+    """Where the advantage is negative, the loss stops growing at this ratio (dual-clip PPO, arXiv
+    1912.09729, which takes 3); None: it does not stop."""
     kl_coef: Annotated[float, Field(ge=0)] = 0.0
     """Weight of the k3 KL to a reference model; 0 needs no reference."""
     tis_cap: Annotated[float, Field(gt=0)] | None = None

@@ -50,7 +50,7 @@ class Objective:
             for values in (self.terms.advantage, self.terms.weight)
         )
         surrogate = LOSSES[config.loss](
-            new, old, advantage, mask, config.clip_low, config.clip_high
+            new, old, advantage, mask, config.clip_low, config.clip_high, config.dual_clip
         )
         token_loss = self._with_kl(self._corrected(surrogate.loss, old, engine, mask), new, micro)
         loss = (token_loss * weight[:, None]).sum() * config.minibatches

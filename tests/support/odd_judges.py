@@ -99,3 +99,17 @@ def dies(prompt, text):
 
 
 number = 3
+
+
+def by_columns(prompt, text, tests, *, strict=False, **others):
+    """The number of tests, plus ten if strict, plus a hundred for each other column."""
+    assert "prompt" not in others
+    return len(tests) + 10 * bool(strict) + 100 * len(others)
+
+
+def wants_tests(prompt, text, tests):
+    return 1
+
+
+def one_argument(prompt):
+    return 1

@@ -49,6 +49,8 @@ def slow_loss(model, batch, config, weighting, reference=None):
         for t, r in enumerate(ratios):
             clipped = torch.clamp(r, 1 - config.clip_low, 1 + config.clip_high)
             value = -torch.minimum(r * a, clipped * a)
+            if config.dual_clip is not None and a < 0:
+                value = -torch.maximum(-value, torch.tensor(config.dual_clip * a))
             if config.tis_cap is not None:
                 value = value * min(math.exp(old[t] - engine[t]), config.tis_cap)
             losses.append(value)

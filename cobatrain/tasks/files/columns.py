@@ -7,7 +7,7 @@ chats without columns, whose last turn holds the answer (Open-Reasoner-Zero).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from cobasim.data import UNNAMED, has, names_of
 from cobasim.errors import InputError
 from cobatrain.tasks.files.config import FileSource
+from cobatrain.tasks.rewards import NO_COLUMNS, RewardColumns
 
 _PUBLISHED = (
     ("prompt", "reward_model.ground_truth"),  # DAPO-Math-17K, Skywork-OR1, data sets of verl
@@ -58,11 +59,15 @@ class Columns:
     level: str | None
     guessed: bool = False
     """The answer's column was recognised by its name, not named in the config."""
+    reward: RewardColumns = NO_COLUMNS
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All that a row is read for."""
-        return (self.problem, self.answer, *([self.level] if self.level else []), *_OTHERS)
+        """All that a row is read for; none: all columns."""
+        if self.reward.every:
+            return ()
+        level = [self.level] if self.level else []
+        return (self.problem, self.answer, *level, *_OTHERS, *self.reward.names)
 
     @property
     def worked(self) -> bool:
@@ -73,7 +78,11 @@ class Columns:
         """The two columns in words."""
         if self.problem == UNNAMED:
             return "rows are chats"
-        return f"{self.problem} -> {self.answer}"
+        text = f"{self.problem} -> {self.answer}"
+        if not self.reward.every and not self.reward.names:
+            return text
+        taken = [*self.reward.names, *(["all others"] if self.reward.every else [])]
+        return f"{text}; the reward takes {', '.join(taken)}"
 
 
 def is_unnamed(row: Mapping[str, Any]) -> bool:
@@ -81,17 +90,25 @@ def is_unnamed(row: Mapping[str, Any]) -> bool:
     return len(row) == 1 and UNNAMED in row
 
 
-def wanted_columns(source: FileSource) -> tuple[str, ...]:
+def wanted_columns(source: FileSource, reward: RewardColumns) -> tuple[str, ...]:
     """The columns that may be read of a source, before any row is known."""
     given = (source.problem, source.answer, source.level)
-    return (*(name for name in given if name), *CANDIDATES, *_OTHERS)
+    return (*(name for name in given if name), *CANDIDATES, *_OTHERS, *reward.names)
 
 
-def columns_of(file: Path, row: Mapping[str, Any], source: FileSource) -> Columns:
-    """The columns to read, named by the source or recognised from a row.
+def columns_of(
+    file: Path, row: Mapping[str, Any], source: FileSource, reward: RewardColumns
+) -> Columns:
+    """The columns to read, named by the source or recognised from a row, and those of the reward.
 
     Raises InputError, with the row's columns, if they are not found.
     """
+    columns = _problem_and_answer(file, row, source)
+    reward.check(row, str(file))
+    return replace(columns, reward=reward)
+
+
+def _problem_and_answer(file: Path, row: Mapping[str, Any], source: FileSource) -> Columns:
     given = [name for name in (source.problem, source.answer, source.level) if name]
     missing = [name for name in given if not has(row, name)]
     present = ", ".join([name for name in names_of(row) if name][:30]) or "none"

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from cobasim.settings import Frozen
 from cobatrain.tasks.rewards import CustomRewardConfig
-from cobatrain.tasks.task import Overlong, TaskSettings
+from cobatrain.tasks.task import TaskSettings
 from cobatrain.tasks.verify import AnswerFrom, check_pattern
 
 
@@ -38,10 +38,6 @@ class FilesConfig(TaskSettings):
     instruction: str = Field(default="", description="appended to each problem")
     on_bad_row: Literal["error", "skip"] = Field(
         default="error", description="rows that cannot be used: stop, or leave them out"
-    )
-    overlong: Overlong = Field(
-        default="error",
-        description="prompts that leave no room for a completion: stop, or leave them out",
     )
     overlap: Literal["remove", "error"] = Field(
         default="remove", description="a train problem that is also held out"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from cobasim.data import UNNAMED, BadRow, has, value_of
@@ -23,6 +23,8 @@ class Problem:
     answer: str
     level: str | None
     chat: Chat
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    """What the reward function takes of the row."""
 
     @property
     def identity(self) -> Hashable:
@@ -54,7 +56,9 @@ def read_problem(row: dict[str, Any], columns: Columns, *, final_answers: bool =
         given = chat.truth
     level = value_of(row, columns.level) if columns.level and has(row, columns.level) else None
     answer = _answer(given, columns, final_answers)
-    return Problem(text, answer, None if level in (None, "") else str(level), chat)
+    columns.reward.check_row(row)
+    given = columns.reward.given(row)
+    return Problem(text, answer, None if level in (None, "") else str(level), chat, given)
 
 
 def _answer(given: Any, columns: Columns, final: bool) -> str:

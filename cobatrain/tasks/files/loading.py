@@ -16,6 +16,7 @@ from cobatrain.tasks.files.columns import Columns, columns_of, is_unnamed, wante
 from cobatrain.tasks.files.config import FileSource
 from cobatrain.tasks.files.fields import NOT_AN_OBJECT, Problem, read_problem
 from cobatrain.tasks.prompts import Prompt, text_key
+from cobatrain.tasks.rewards import NO_COLUMNS, RewardColumns
 from cobatrain.tasks.verify import answer_key
 from cobatrain.tasks.wording import counted, counted_reason
 
@@ -49,17 +50,19 @@ def load(
     instruction: str = "",
     on_bad_row: str = "error",
     final_answers: bool = True,
+    columns: RewardColumns = NO_COLUMNS,
 ) -> Loaded:
     """Reads a source; `name` is the level of prompts without one.
 
-    Prompts of which the model is shown the same are one problem. Answers in prose are refused,
-    unless a reward of the user's own judges them (not `final_answers`).
+    Prompts of which the model is shown the same are one problem; of the `columns` that the reward
+    takes, its first row counts. Answers in prose are refused, unless a reward of the user's own
+    judges them (not `final_answers`).
 
     Raises InputError if the file is missing or unreadable, columns are missing, there are no rows
     or, unless `on_bad_row` is "skip", rows are malformed (all counted, the first five named by
     file and line or row number).
     """
-    rows = _Rows(final_answers)
+    rows = _Rows(final_answers, columns)
     for file in data_files(source.path, source.split):
         rows.read(file, source)
     if rows.count == 0:
@@ -100,8 +103,9 @@ def load(
 class _Rows:
     """All rows of a source, good and bad."""
 
-    def __init__(self, final_answers: bool) -> None:
+    def __init__(self, final_answers: bool, reward: RewardColumns) -> None:
         self.final_answers = final_answers
+        self.reward = reward
         self.count = 0
         self.first: dict[Hashable, tuple[str, Problem]] = {}  # of each problem with its answer
         self.bad: list[str] = []
@@ -113,11 +117,11 @@ class _Rows:
     def read(self, file: Path, source: FileSource) -> None:
         """Take the rows of one file. Raises InputError."""
         self.columns, self.header, self.unknown = None, [], None
-        wanted = wanted_columns(source)
+        wanted = wanted_columns(source, self.reward)
         if ending_of(file) in _BY_COLUMN:  # so that the others are not even read
             first = next((row for _, row in read_rows(file) if isinstance(row, dict)), None)
             if first is not None:
-                self.columns = columns_of(file, first, source)
+                self.columns = columns_of(file, first, source, self.reward)
                 wanted = self.columns.names
         for number, (where, row) in enumerate(read_rows(file, wanted)):
             if number == 0 and _is_header(row, wanted):
@@ -143,9 +147,10 @@ class _Rows:
             if is_unnamed(row) and not _is_chat(row[UNNAMED]):
                 raise BadRow(NOT_AN_OBJECT)
             try:
-                self.columns = columns_of(file, row, source)
+                self.columns = columns_of(file, row, source, self.reward)
             except InputError as error:
                 self.unknown = self.unknown or error
+                self.reward.check_row(row)
                 raise BadRow("no known pair of problem and answer columns") from None
         return read_problem(row, self.columns, final_answers=self.final_answers)
 
@@ -191,4 +196,6 @@ def _prompt(problem: Problem, where: str, name: str, instruction: str) -> Prompt
         metadata["system"] = problem.chat.system
     if problem.chat.before:
         metadata["turns"] = problem.chat.before
+    if problem.columns:
+        metadata["columns"] = problem.columns
     return Prompt(text, problem.answer, problem.level or name, where, metadata)

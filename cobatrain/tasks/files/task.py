@@ -7,7 +7,7 @@ from cobatrain.tasks.accounts import DataSet
 from cobatrain.tasks.files.config import FilesConfig, FileSource
 from cobatrain.tasks.files.loading import load
 from cobatrain.tasks.prompts import Prompt
-from cobatrain.tasks.rewards import RewardFunction
+from cobatrain.tasks.rewards import RewardColumns, RewardFunction
 from cobatrain.tasks.streams import FILES_SPLIT, rng_of
 from cobatrain.tasks.task import Task, check_disjoint
 from cobatrain.tasks.verify import Limits, MathJudge, Verifier, custom_verifier
@@ -52,9 +52,18 @@ def make_files(config: FilesConfig, seed: int) -> Task:
         raise InputError(
             f"`{HELDOUT}` names both a file and what heldout_size holds out: rename it"
         )
+    with custom_verifier(config.reward) as (reward, columns):
+        return _read_task(config, seed, reward or _math_verifier(config), columns)
+
+
+def _read_task(
+    config: FilesConfig, seed: int, reward: RewardFunction, columns: RewardColumns
+) -> Task:
     log = _Log()
-    train = _read(config, config.train, "train", log)
-    heldout = {name: _read(config, source, name, log) for name, source in config.heldout.items()}
+    train = _read(config, config.train, "train", columns, log)
+    heldout = {
+        name: _read(config, source, name, columns, log) for name, source in config.heldout.items()
+    }
     taken = {key for prompts in heldout.values() for key in _keys(prompts)}
     train = _without(train, taken, config, log)
     if config.heldout_size:
@@ -66,16 +75,17 @@ def make_files(config: FilesConfig, seed: int) -> Task:
             name=config.train.path.stem,
             train=train,
             heldout=heldout,
-            reward=_reward(config),
+            reward=reward,
             counts=log.counts,
             notes=tuple(log.notes),
             data_sets=tuple(log.data_sets),
-            overlong=config.overlong,
         )
     )
 
 
-def _read(config: FilesConfig, source: FileSource, name: str, log: _Log) -> tuple[Prompt, ...]:
+def _read(
+    config: FilesConfig, source: FileSource, name: str, columns: RewardColumns, log: _Log
+) -> tuple[Prompt, ...]:
     """The prompts of one source; what it lost goes to the log."""
     loaded = load(
         source,
@@ -83,6 +93,7 @@ def _read(config: FilesConfig, source: FileSource, name: str, log: _Log) -> tupl
         instruction=config.instruction,
         on_bad_row=config.on_bad_row,
         final_answers=config.reward is None,
+        columns=columns,
     )
     repeating = f"that {'repeats' if loaded.duplicates == 1 else 'repeat'} a problem dropped"
     for reason, number, noun, what in (
@@ -128,9 +139,7 @@ def _split(
     return tuple(p for i, p in enumerate(train) if i not in chosen), heldout
 
 
-def _reward(config: FilesConfig) -> RewardFunction:
-    if config.reward is not None:
-        return custom_verifier(config.reward)
+def _math_verifier(config: FilesConfig) -> Verifier:
     limits = Limits(cpu_seconds=config.cpu_seconds)
     judge = MathJudge(config.answer_from, config.answer_pattern)
     return Verifier(judge, workers=config.workers, limits=limits)

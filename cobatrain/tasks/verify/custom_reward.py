@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, ClassVar, Literal
 
 from cobasim.errors import InputError
 from cobatrain.tasks.prompts import Prompt
-from cobatrain.tasks.rewards import checked_reward
+from cobatrain.tasks.rewards import RewardColumns, checked_reward
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,49 @@ class CustomReward:
 
     def load(self) -> None:
         """Imports the function."""
-        self.resolve()
+        self.columns()
+
+    def columns(self) -> RewardColumns:
+        """The columns that the function takes. Raises InputError as ``resolve`` and ``taken``."""
+        return taken(self.resolve(), self.function)
 
     def judge(self, prompt: Prompt, answer: str) -> float:
         """The function's value, checked."""
-        return checked_reward(self.resolve()(prompt, answer), "it")
+        columns = prompt.metadata.get("columns", {})
+        return checked_reward(self.resolve()(prompt, answer, **columns), "it")
 
     def ideals(self, prompt: Prompt) -> tuple[str, ...]:
         """None is known."""
         return ()
+
+
+def taken(function: Callable[..., Any], name: str) -> RewardColumns:
+    """The columns that a reward function takes after prompt and text, by its signature.
+
+    One that takes anything, (*arguments, **named), gets none: it may be a wrapper around another.
+    Raises InputError, with the function's ``name``, if it cannot be called like that.
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some functions written in C do not say
+        return RewardColumns(name)
+    one = inspect.Parameter
+    arguments = signature.parameters.values()
+    by_place = [a for a in arguments if a.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    first, rest = by_place[:2], by_place[2:]
+    rest += [a for a in arguments if a.kind is one.KEYWORD_ONLY]
+    nameless = [a for a in rest if a.kind is one.POSITIONAL_ONLY]
+    too_few = len(first) < 2 and all(a.kind is not one.VAR_POSITIONAL for a in arguments)
+    if too_few or any(a.default is one.empty for a in nameless):
+        raise InputError(
+            f"reward function {name!r} takes {signature}: expected (prompt, text), followed by "
+            "names of columns if it takes any"
+        )
+    named = [a for a in rest if a not in nameless]
+    return RewardColumns(
+        name,
+        required=tuple(a.name for a in named if a.default is one.empty),
+        optional=tuple(a.name for a in named if a.default is not one.empty),
+        every=len(first) == 2 and any(a.kind is one.VAR_KEYWORD for a in arguments),
+        own=tuple(a.name for a in first if a.kind is one.POSITIONAL_OR_KEYWORD),
+    )

@@ -77,18 +77,20 @@ class Pool:
         self._limits = limits
         self._size = size
         self._workers: list[_Worker] = []
+        self._greeting: dict[str, Any] = {}
 
     def close(self) -> None:
         """End the workers; `start` and `run` start new ones."""
         for worker in list(self._workers):
             self._discard(worker)
 
-    def start(self) -> None:
-        """Start one worker and wait until it is ready; raises as `run`."""
+    def start(self) -> dict[str, Any]:
+        """Start one worker, wait until it is ready, and give its first reply; raises as `run`."""
         while not any(worker.ready for worker in self._workers):
             self._grow(1)
             for worker, reply in self._replies():
                 self._greet(worker, reply)
+        return self._greeting
 
     def run(self, items: Sequence[Item]) -> Generator[tuple[int, Verdict], None, None]:
         """(index, verdict) of each item, in the order in which they are settled.
@@ -193,7 +195,7 @@ class Pool:
         if "fatal" in reply:
             self._discard(worker)
             raise (InputError if reply["input"] else RewardError)(reply["fatal"])
-        worker.ready = True
+        worker.ready, self._greeting = True, reply
 
     def _lost(self, worker: _Worker) -> Verdict:
         """The verdict on the item that a worker had when it died or was late."""

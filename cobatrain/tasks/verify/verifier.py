@@ -8,8 +8,8 @@ of worker processes.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,13 @@ import numpy as np
 from cobasim.arrays import FloatArray
 from cobasim.errors import InputError
 from cobatrain.tasks.prompts import Prompt
-from cobatrain.tasks.rewards import CustomRewardConfig, RewardError, check_lengths
+from cobatrain.tasks.rewards import (
+    NO_COLUMNS,
+    CustomRewardConfig,
+    RewardColumns,
+    RewardError,
+    check_lengths,
+)
 from cobatrain.tasks.verify.custom_reward import CustomReward
 from cobatrain.tasks.verify.judge import Judge
 from cobatrain.tasks.verify.limits import Limits
@@ -101,14 +107,17 @@ class Verifier:
         with self._lock:
             self._pool.close()
 
-    def start(self) -> None:
+    def start(self) -> RewardColumns:
         """Starts one worker and waits for it, so that a judge that cannot load is known early.
+
+        Returns the columns that a custom function takes; other judges take none.
 
         Raises RewardError with the reason, or InputError for a custom function that cannot be
         imported.
         """
         with self._lock:
-            self._pool.start()
+            columns = self._pool.start()["columns"]
+        return RewardColumns.of_json(columns or {})
 
     def score(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> FloatArray:
         """Rewards (n,) of the responses, in order.
@@ -151,12 +160,24 @@ class Verifier:
         return 0.0
 
 
-def custom_verifier(config: CustomRewardConfig) -> Verifier:
-    """The verifier of a user's reward function, started, so that a wrong path is known at once."""
+@contextmanager
+def custom_verifier(
+    config: CustomRewardConfig | None,
+) -> Iterator[tuple[Verifier | None, RewardColumns]]:
+    """The verifier of a user's reward function, if there is one, and the columns that it takes.
+
+    It is started, so that a wrong path is known at once; its worker ends if the block raises.
+    """
+    if config is None:
+        yield None, NO_COLUMNS
+        return
     verifier = Verifier(
         CustomReward(config.function, config.on_error),
         workers=config.workers,
         limits=Limits(cpu_seconds=None, wall_seconds=config.time_limit, memory_bytes=None),
     )
-    verifier.start()
-    return verifier
+    try:
+        yield verifier, verifier.start()
+    except BaseException:
+        verifier.close()
+        raise

@@ -3,7 +3,8 @@
 First it is sent (judge, limits), then one (prompt, answer) after another. It answers in JSON, so
 that nothing that a response could shape is unpickled by the parent:
 
-    {"ready": true}   or {"fatal": why, "input": whether the user's settings are at fault}
+    {"ready": true, "columns": what a function of the user's takes (RewardColumns), else null}
+                      or {"fatal": why, "input": whether the user's settings are at fault}
     {"reward": 0.5}   or {"error": end of a sentence, "late": whether a time limit ended it}
 """
 
@@ -49,6 +50,7 @@ def serve(parent: Parent) -> None:
             return  # the parent is gone
         judge, limits = start
         judge.load()
+        columns = vars(judge.columns()) if isinstance(judge, CustomReward) else None
     except InputError as error:
         parent.send({"fatal": str(error), "input": True})
         return
@@ -61,7 +63,7 @@ def serve(parent: Parent) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         os.dup2(2, 1)
         refuse_side_effects()
-    parent.send({"ready": True})
+    parent.send({"ready": True, "columns": columns})
     for prompt, answer in messages:
         parent.send(_judged(judge, limits, prompt, answer))
 

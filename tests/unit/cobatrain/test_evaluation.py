@@ -32,3 +32,11 @@ def test_evaluation_scores():
     assert scores["low"] < 0.5 < scores["high"]
     assert scores["pass_at"] == pytest.approx({"1": 0.5, "2": (5 / 6 + 0 + 1) / 3, "4": 2 / 3})
     assert scores["levels"] == pytest.approx({"a": 0.75, "b": 0.0})
+
+
+def test_the_interval_of_rewards_that_are_no_shares_has_no_bounds():
+    shares, others = (
+        summarise(np.array([[0.0], [value]]), ["a", "a"])["low"] for value in (0.1, -0.1)
+    )
+    assert shares >= 0
+    assert others < -0.1

@@ -92,6 +92,9 @@ def test_exact_rates_are_those_that_sampling_finds(config, tmp_path, monkeypatch
     assert answer.code == 0, answer.err
     assert "300 prompts, exact: mean pass rate" in " ".join(answer.out.split())
     assert "unseen" in answer.out  # beside the run's estimates, as sampled ones
+    assert "groups of" in answer.out  # the last column's head, whole at 80 characters
+    assert "…" not in answer.out
+    assert max(map(len, answer.out.splitlines())) <= 80
     header, first = out.read_text().splitlines()[:2]
     assert header == "prompt,level,pass_rate,exact,estimate,estimate_attempts,length"
     assert first.split(",")[-3] == "yes"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -117,7 +118,8 @@ def test_what_may_change_changes_from_the_checkpoint_on(config, tmp_path, cobatr
 
     answer = cobatrain("resume", run, "--set", "loop.steps=8")
     assert answer.code == 0, answer.err
-    assert "changed after step 4: loop.steps 4 -> 8" in answer.out
+    assert "changed after step 4: loop.steps 4 -> 8" in answer.err
+    assert "*" not in answer.out  # a mark of evaluations with other settings
     assert plain(run) == plain(tmp_path / "whole")
     assert weights(run) == weights(tmp_path / "whole")
     assert load_config(run) == config("loop.steps=8")
@@ -125,6 +127,8 @@ def test_what_may_change_changes_from_the_checkpoint_on(config, tmp_path, cobatr
     others = ("loop.steps=10", "update.learning_rate=1e-5", "evaluation.samples=2")
     answer = cobatrain("resume", run, *(word for one in others for word in ("--set", one)))
     assert answer.code == 0, answer.err
+    assert "* after step 8: evaluation.samples 4 -> 2" in " ".join(answer.out.split())
+    assert re.search(r"10 .* \d+\.\d\* ", answer.out)
     assert plain(run)[: len(plain(tmp_path / "whole"))] == plain(tmp_path / "whole")
     rates = {step.step: step.learner.get("learning_rate") for step in read_run(run).steps}
     assert rates.pop(0) is None

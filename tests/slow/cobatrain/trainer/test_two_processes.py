@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("transformers", reason="transformers is not installed")
-pytest.importorskip("yaml", reason="pyyaml is not installed")
+yaml = pytest.importorskip("yaml", reason="pyyaml is not installed")
 
 from command_line import check_one_line
 from safetensors.numpy import load_file
@@ -32,13 +33,13 @@ UNEVEN = ("loop.steps=6", "loop.total_budget=199", "loop.batch_size=12", "loop.w
 ADAPTERS = ('model.lora={"rank": 4}', "update.kl_coef=0.05", "update.learning_rate=0.002")
 
 
-def launched(arguments: list[str]) -> subprocess.Popen:
+def launched(arguments: list[str], stdout=None) -> subprocess.Popen:
     """The same command on two processes."""
     assert arguments[:2] == [sys.executable, "-m"]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     return subprocess.Popen(
-        [*torchrun, "--nproc-per-node", "2", *arguments[1:]], stderr=subprocess.PIPE, text=True,
-        env={"OMP_NUM_THREADS": "1"} | os.environ, start_new_session=True,
+        [*torchrun, "--nproc-per-node", "2", *arguments[1:]], stdout=stdout, stderr=subprocess.PIPE,
+        text=True, env={"OMP_NUM_THREADS": "1"} | os.environ, start_new_session=True,
     )  # fmt: skip
 
 
@@ -191,6 +192,23 @@ def test_ctrl_c_saves_on_all_ranks(config, tmp_path):
     assert checkpoints(out)[-1].name == f"step-{done:06d}"
 
 
+def test_evaluation_on_two_processes_is_that_of_one(config, tmp_path):
+    """Exact and sharded; sampled ones are compared in every run above."""
+    chosen = config("evaluation.exact=true", "evaluation.prompts=31", "parallel=shard")
+    file, out = tmp_path / "config.yaml", tmp_path / "scores.json"
+    file.write_text(yaml.safe_dump(chosen.model_dump(mode="json")))
+    with out.open("w") as written:
+        process = launched(command("evaluate", str(file), "--json"), stdout=written)
+        assert "Loading weights" not in finished(process)  # no bar where nobody looks
+    found = json.loads(out.read_text())  # one rank speaks
+    with trainer.open_learner(chosen) as (learner, _):
+        expected = learner.evaluate()
+    assert found["heldout"] == pytest.approx(expected["heldout"], rel=1e-5)
+    ours, theirs = (scores["sets"]["arithmetic"] for scores in (found, expected))
+    assert ours["levels"] == pytest.approx(theirs["levels"], rel=1e-5)
+    assert ours["pass_at"] == pytest.approx(theirs["pass_at"], rel=1e-5)
+
+
 def test_what_cannot_run_on_several_processes_is_refused(config, monkeypatch, cobatrain):
     for settings, words in (
         (("engine.name=vllm", "engine.subprocess=false"), "engine.subprocess must be true"),
@@ -200,7 +218,7 @@ def test_what_cannot_run_on_several_processes_is_refused(config, monkeypatch, co
         with pytest.raises(InputError, match=words), opened:
             pass
     monkeypatch.setenv("WORLD_SIZE", "2")
-    for name in ("prepare", "evaluate", "measure", "compare", "benchmark"):
+    for name in ("prepare", "measure", "compare", "benchmark"):
         answer = cobatrain(name, "tiny")
         check_one_line(*answer)
         assert "one process" in answer.err

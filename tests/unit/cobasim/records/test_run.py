@@ -97,6 +97,13 @@ def test_later_headers_with_more_keys_can_be_read():
     assert RunHeader.from_json(text).allocator == "uniform"
 
 
+def test_prompts_that_were_left_out_are_in_the_header_only_if_there_are_any():
+    assert "left_out" not in json.loads(header().to_json())
+    gone = [{"reason": "too long", "prompts": {"train": 2}, "first": ["'a' (line 2): 9 tokens"]}]
+    kept = replace(header(), left_out=gone)
+    assert RunHeader.from_json(kept.to_json()) == kept
+
+
 def test_columns_have_nan_where_nothing_was_measured(tmp_path):
     run = write_run(tmp_path / "run", "coba", steps=20)
     table = columns(run)

@@ -9,7 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from cobasim.scores import holm, mean_interval, paired_p_value
+from cobasim.errors import InputError
+from cobasim.scores import holm, mean_interval, paired_p_value, share_interval
 
 values = st.lists(st.floats(-10, 10), min_size=2, max_size=20)
 
@@ -20,6 +21,41 @@ def test_the_interval_is_students(data):
     got = mean_interval(data)
     expected = stats.ttest_1samp(data, 0).confidence_interval(0.95)
     assert (got.low, got.high) == pytest.approx((expected.low, expected.high))
+
+
+@given(
+    st.lists(st.one_of(st.sampled_from([0, 1000]), st.integers(0, 1000)), min_size=2, max_size=20)
+)
+def test_the_interval_of_shares_stays_in_its_bounds_and_mirrors(data):
+    data = np.array(data) / 1000
+    got, other = share_interval(data), share_interval(1 - data)
+    assert 0 <= got.low <= got.mean <= got.high <= 1
+    assert (other.low, other.high) == pytest.approx((1 - got.high, 1 - got.low), abs=1e-6)
+    assert (got.high > got.low) == (data.min() < data.max() or data[0] in (0, 1))
+
+
+def test_the_interval_of_shares_covers_and_is_students_far_from_the_bounds():
+    """Of 0 and 1: Wilson's by scipy but for the quantile; the chance that it holds the truth."""
+    n = 30
+    for passes in range(n + 1):
+        got = share_interval(np.r_[np.ones(passes), np.zeros(n - passes)])
+        z = stats.t.ppf(0.975, n - 1)
+        for bound in (got.low, got.high):  # (p - bound)^2 = z^2 bound (1 - bound) / (n - 1)
+            spread = z * math.sqrt(bound * (1 - bound) / (n - 1))
+            assert abs(passes / n - bound) == pytest.approx(spread, abs=1e-9)
+    truth = np.linspace(0.005, 0.5, 100)
+    chance = np.zeros(100)
+    for passes in range(n + 1):
+        got = share_interval(np.r_[np.ones(passes), np.zeros(n - passes)])
+        holds = (got.low <= truth) & (truth <= got.high)
+        chance += stats.binom.pmf(passes, n, truth) * holds
+    assert chance.mean() > 0.95
+    assert chance.min() > 0.86  # Student's: 0.14
+    far = 0.5 + 0.1 * np.sin(np.arange(200))
+    students, ours = mean_interval(far), share_interval(far)
+    assert (ours.low, ours.high) == pytest.approx((students.low, students.high), abs=1e-4)
+    with pytest.raises(InputError, match="expected shares"):
+        share_interval([0.5, 1.1])
 
 
 @given(values, values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -66,6 +67,18 @@ def test_advice_fits_when_it_is_followed(name, gpus, gib, parallel, level, token
         for left_out in followed:  # nothing in it is needless
             rest = [text for text in followed if text != left_out]
             assert not plan(name, [*changes, *rest], *(more or [gpus]), gib).fits
+
+
+def test_a_plan_leaves_a_twentieth_of_the_card_free():
+    """The same peak on cards that have it whole, almost whole, and with room to spare."""
+    config = ["engine.name=transformers"]  # its share does not depend on the card
+    needed = plan("qwen3-1.7b", config).peak.total / GIB
+    for factor, words in ((0.99, r"\)$"), (1.01, "less than 5 % free$"), (1.04, "less than 5 %")):
+        made = plan("qwen3-1.7b", config, gib=factor * needed)
+        assert not made.fits
+        assert re.match(f"does not fit: .*{words}", made.verdict)
+        assert advise(made).changes
+    assert plan("qwen3-1.7b", config, gib=1.06 * needed).fits
 
 
 def test_the_first_change_for_replicas_is_to_shard():
@@ -165,7 +178,8 @@ def test_machines_that_do_not_exist(values, message):
     ("changes", "lengths", "message"),
     [
         ((), {"prompt_tokens": 0}, "--prompt-tokens is 0"),
-        ((), {"response_tokens": 9000}, "longer than"),
+        ((), {"response_tokens": 9000}, "--response-tokens is 9000, but sampling.max_tokens"),
+        ((), {"prompt_tokens": 9000}, "longer than"),
         (("engine.tensor_parallel_size=16",), {}, "8 GPUs"),
     ],
 )

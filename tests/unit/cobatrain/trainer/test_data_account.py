@@ -6,9 +6,11 @@ import pytest
 
 pytest.importorskip("transformers", reason="transformers is not installed")
 
-from cobatrain.tasks import Prompt, Task, make_task
+from cobasim.records import RunHeader
+from cobatrain.config import EvaluationConfig, load_config
+from cobatrain.tasks import LeftOut, Prompt, Task, make_task
 from cobatrain.tasks.verify import ExactMatch
-from cobatrain.trainer import TASK_FILE
+from cobatrain.trainer import TASK_FILE, run_header, smaller_sets
 from cobatrain.trainer.data_account import account_lines, question_task, store_account
 
 
@@ -35,6 +37,28 @@ def test_rows_drops_pairs_and_the_self_check_are_said_and_stored(tmp_path):
     assert (train["rows"], train["used"]) == (1220, 15)
     assert len(train["left_out"]) == 1000
     assert train["left_out"][0] == f"{path}: line 21: the answer is 'proof'"
+
+
+def test_what_is_left_out_and_sets_smaller_than_asked_for_are_said(tmp_path):
+    prompts = [Prompt(f"q{i}", "1", "l", "s") for i in range(4)]
+    left_out = (LeftOut("too long", {"train": 3, "h": 1}, ("'a' (s): 9 tokens", "b", "c", "d")),)
+    task = Task("t", prompts[:1], {"h": prompts[1:]}, ExactMatch(), left_out=left_out)
+    said: list[str] = []
+    check = question_task(task, EvaluationConfig(prompts=5), say=said.append)
+    assert said[:2] == [
+        "left out 4 prompts (3 of train, 1 of h), reason: too long: 'a' (s): 9 tokens; b; c; and 1 "
+        "more",
+        "evaluation.prompts is 5, but held-out set 'h' has 3: all of them are evaluated",
+    ]
+    for enough in (EvaluationConfig(prompts=3), EvaluationConfig()):
+        assert smaller_sets(task, enough) == []
+    store_account(tmp_path, task, check)
+    stored = json.loads((tmp_path / TASK_FILE).read_text())["left_out"]
+    assert stored == [
+        {"reason": "too long", "prompts": {"train": 3, "h": 1}, "first": list(left_out[0].named)}
+    ]
+    head = run_header(load_config("tiny"), left_out)
+    assert RunHeader.from_json(head.to_json()).left_out == stored
 
 
 def test_tasks_that_are_not_read_say_what_was_repeated():

@@ -34,6 +34,7 @@ from cobatrain.update import UpdateConfig, make_optimiser, update
         ({"kl_coef": -0.1}, "kl_coef: .* greater than or equal to 0, got -0.1"),
         ({"clip_low": 1.5}, "clip_low: .* less than or equal to 1, got 1.5"),
         ({"clip_low": 0.0}, "clip_low: .* greater than 0, got 0"),
+        ({"dual_clip": 1.0}, "dual_clip: .* greater than 1, got 1"),
         ({"clip_high": 0.0}, "clip_high: .* greater than 0, got 0"),
         ({"learning_rate": 0.0}, "learning_rate: .* greater than 0, got 0"),
     ],

@@ -52,6 +52,8 @@ def test_equals_the_slow_reference(budgets, weighting, kind, loss):
         {"old_log_probs": "recompute", "tis_cap": 0.8, "weighting": "prompt"},
         {"old_log_probs": "engine", "kl_coef": 0.3},
         {"old_log_probs": "recompute", "kl_coef": 0.3, "weighting": "token", "temperature": 1.5},
+        {"old_log_probs": "engine", "dual_clip": 1.05},
+        {"old_log_probs": "engine", "dual_clip": 1.05, "loss": "gspo", "weighting": "prompt"},
         {"old_log_probs": "engine", "constant_length": 10},
         {"old_log_probs": "engine", "constant_length": 10, "weighting": "prompt"},
         {"old_log_probs": "engine", "shared_prompts": True, "kl_coef": 0.3},

@@ -19,6 +19,9 @@ LAW = settings(deadline=None, max_examples=60)
 LOW, HIGH = 0.2, 0.28
 
 
+DUAL = st.sampled_from([None, 1.05, 1.5, 3.0])
+
+
 @st.composite
 def padded(draw):
     """(new, old, advantages, mask), float64, with at least one sampled token per rollout."""
@@ -33,7 +36,7 @@ def padded(draw):
     return new, old, advantages, mask
 
 
-def plain(kind, new, old, advantages, mask):
+def plain(kind, new, old, advantages, mask, dual):
     """The textbook min(), one token at a time."""
     result = torch.zeros_like(new)
     for j in range(new.shape[0]):
@@ -42,42 +45,49 @@ def plain(kind, new, old, advantages, mask):
         for t in places:
             r = math.exp(mean if kind == "gspo" else float(new[j, t] - old[j, t]))
             a = float(advantages[j])
-            result[j, t] = -min(r * a, min(max(r, 1 - LOW), 1 + HIGH) * a)
+            surrogate = min(r * a, min(max(r, 1 - LOW), 1 + HIGH) * a)
+            if dual is not None and a < 0:
+                surrogate = max(surrogate, dual * a)
+            result[j, t] = -surrogate
     return result
 
 
 @pytest.mark.parametrize("kind", sorted(LOSSES))
 @LAW
-@given(case=padded())
-def test_equals_the_textbook_formula(kind, case):
+@given(case=padded(), dual=DUAL)
+def test_equals_the_textbook_formula(kind, case, dual):
     new, old, advantages, mask = case
-    result = LOSSES[kind](new, old, advantages, mask, LOW, HIGH)
-    torch.testing.assert_close(result.loss, plain(kind, new, old, advantages, mask))
+    result = LOSSES[kind](new, old, advantages, mask, LOW, HIGH, dual)
+    torch.testing.assert_close(result.loss, plain(kind, new, old, advantages, mask, dual))
+    if dual is not None:  # no loss is above c |A|
+        assert (result.loss <= dual * (1 + 1e-12) * advantages.abs()[:, None]).all()
 
 
 @pytest.mark.parametrize("kind", sorted(LOSSES))
 @LAW
-@given(case=padded())
-def test_gradient_is_that_of_finite_differences(kind, case):
+@given(case=padded(), dual=DUAL)
+def test_gradient_is_that_of_finite_differences(kind, case, dual):
     new, old, advantages, mask = case
-    result = LOSSES[kind](new, old, advantages, mask, LOW, HIGH)
-    edges = torch.tensor([1 - LOW, 1 + HIGH], dtype=torch.float64)
+    result = LOSSES[kind](new, old, advantages, mask, LOW, HIGH, dual)
+    edges = torch.tensor([1 - LOW, 1 + HIGH, dual or 1 + HIGH], dtype=torch.float64)
     if (result.ratio[mask][:, None] - edges).abs().min() < 1e-3:
         return  # a kink: no derivative there
     variable = new.clone().requires_grad_()
     assert torch.autograd.gradcheck(
-        lambda x: LOSSES[kind](x, old, advantages, mask, LOW, HIGH).loss, (variable,), atol=1e-6
+        lambda x: LOSSES[kind](x, old, advantages, mask, LOW, HIGH, dual).loss,
+        (variable,),
+        atol=1e-6,
     )
 
 
 @pytest.mark.parametrize("kind", sorted(LOSSES))
 @LAW
-@given(case=padded())
-def test_on_policy_gradient_is_minus_advantage_per_token(kind, case):
+@given(case=padded(), dual=DUAL)
+def test_on_policy_gradient_is_minus_advantage_per_token(kind, case, dual):
     """At pi = pi_old both losses are REINFORCE: the summed gradient of a token is -A."""
     new, _, advantages, mask = case
     variable = new.clone().requires_grad_()
-    result = LOSSES[kind](variable, new, advantages, mask, LOW, HIGH)
+    result = LOSSES[kind](variable, new, advantages, mask, LOW, HIGH, dual)
     result.loss.sum().backward()
     torch.testing.assert_close(variable.grad, -advantages[:, None] * mask)
     assert not result.clipped.any()
@@ -93,7 +103,7 @@ def test_padding_never_matters(kind, case, junk):
         variable = new.clone().requires_grad_()
         x = torch.where(mask, variable, fill)
         y = torch.where(mask, old, fill)
-        result = LOSSES[kind](x, y, advantages, mask, LOW, HIGH)
+        result = LOSSES[kind](x, y, advantages, mask, LOW, HIGH, 1.5)
         total = result.loss.sum() + k3(x, y, mask).sum()
         total.backward()
         outcome.append((result.loss.detach(), variable.grad, importance_weights(y, x, mask, 2.0)))
@@ -103,23 +113,23 @@ def test_padding_never_matters(kind, case, junk):
 
 
 @LAW
-@given(advantage=st.sampled_from([-1.0, 1.0]), log_ratio=st.floats(-2000, 2000))
-def test_far_ratios_keep_loss_and_gradient_finite(advantage, log_ratio):
+@given(advantage=st.sampled_from([-1.0, 1.0]), log_ratio=st.floats(-2000, 2000), dual=DUAL)
+def test_far_ratios_keep_loss_and_gradient_finite(advantage, log_ratio, dual):
     new = torch.tensor([[log_ratio]], dtype=torch.float64, requires_grad=True)
     old = torch.zeros(1, 1, dtype=torch.float64)
     mask = torch.ones(1, 1, dtype=torch.bool)
-    result = clip_loss(new, old, torch.tensor([advantage]), mask, LOW, HIGH)
+    result = clip_loss(new, old, torch.tensor([advantage]), mask, LOW, HIGH, dual)
     (result.loss + k3(new, old, mask)).sum().backward()
     assert torch.isfinite(result.loss).all()
     assert torch.isfinite(new.grad).all()
 
 
 @LAW
-@given(case=padded())
-def test_clipped_tokens_are_those_without_gradient(case):
+@given(case=padded(), dual=DUAL)
+def test_clipped_tokens_are_those_without_gradient(case, dual):
     new, old, advantages, mask = case
     variable = new.clone().requires_grad_()
-    result = clip_loss(variable, old, advantages, mask, LOW, HIGH)
+    result = clip_loss(variable, old, advantages, mask, LOW, HIGH, dual)
     result.loss.sum().backward()
     assert torch.equal(variable.grad == 0, result.clipped | ~mask | (advantages == 0)[:, None])
 

@@ -27,15 +27,15 @@ from cobatrain.update import LOSSES, WEIGHTINGS, UpdateConfig, make_optimiser, u
 def test_micro_batch_size_changes_nothing(weighting):
     model = gpt2()
     batch = make_batch(UNEQUAL, mixed=[1, 2, 4])
-    outcomes = [
-        fast_gradient(
-            model,
-            batch,
-            UpdateConfig(micro_tokens=size, old_log_probs="engine", tis_cap=2.0),
-            weighting=weighting,
-        )
-        for size in (1, 25, 60, 10**6)
-    ]
+    off_policy = {"old_log_probs": "engine", "tis_cap": 2.0}
+
+    def outcome(size, dual_clip=1.05):
+        config = UpdateConfig(micro_tokens=size, dual_clip=dual_clip, **off_policy)
+        return fast_gradient(model, batch, config, weighting=weighting)
+
+    outcomes = [outcome(size) for size in (1, 25, 60, 10**6)]
+    unbounded, _ = outcome(60, dual_clip=None)
+    assert unbounded["clip_fraction"] < outcomes[0][0]["clip_fraction"]
     assert [m["micro_batches"] for m, _ in outcomes] == sorted(
         (m["micro_batches"] for m, _ in outcomes), reverse=True
     )

@@ -14,6 +14,7 @@ from cobasim.errors import InputError
 from cobatrain.tasks import make_task
 from cobatrain.tasks.files import FileSource, answer_text, load
 from cobatrain.tasks.prompts import text_key
+from cobatrain.tasks.rewards import RewardColumns
 
 SEEDS = st.integers(0, 2**63)
 LAYOUT_ROWS = {
@@ -59,6 +60,19 @@ def test_csv_and_named_and_nested_columns(tmp_path):
     )
     (prompt,) = load(source, "set").prompts
     assert (prompt.text, prompt.answer, prompt.level) == ('a "quoted"\nline', "7", "x")
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "json", "csv", "parquet", "arrow"])
+@pytest.mark.parametrize("every", [False, True])
+def test_columns_that_a_reward_takes_reach_its_prompts(tmp_path, kind, every):
+    """Named ones in any letter case; without ``every`` nothing else is kept."""
+    rows = [{"problem": f"p{i}", "answer": "1", "Tests": f"t{i}", "id": f"{i}"} for i in range(2)]
+    columns = RewardColumns("f", required=("tests",), optional=("absent",), every=every)
+    source = FileSource(path=write(tmp_path, kind, rows))
+    for row, prompt in zip(rows, load(source, "s", columns=columns).prompts, strict=True):
+        others = {name: str(value) for name, value in prompt.metadata["columns"].items()}
+        assert others == (row if every else {}) | {"tests": row["Tests"]}
+    assert "columns" not in load(source, "s").prompts[0].metadata
 
 
 def test_a_folder_written_by_save_to_disk(tmp_path):
