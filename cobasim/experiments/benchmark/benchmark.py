@@ -180,7 +180,7 @@ def _step(seed: int) -> tuple[float, float, float]:
     for step in range(world.num_prompts // loop.config.batch_size):
         prompts = loop.order.batch(step)
         belief = loop.estimator.estimate(prompts)
-        obs = Observation(belief.pass_rate, belief.attempts, loop.capability.mean)
+        obs = Observation(belief.pass_rate, belief.attempts, loop.account.capability.mean)
         batches.append((prompts, allocator(obs, loop.limits), policy.pass_rates(prompts)))
     endless = itertools.cycle(batches)
     rng = stream(seed, 1)

@@ -62,5 +62,5 @@ def test_a_command_says_in_one_line_that_its_folder_is_taken(held):
     assert done.returncode == 2
     assert done.stderr == (
         f"error: {folder} is being written by another process; wait until that ends, or choose "
-        "another --out\n"
+        "another folder\n"
     )
