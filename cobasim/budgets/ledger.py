@@ -165,7 +165,9 @@ class BudgetLedger:
         if self._recording is not None:
             self._recording.ready()
         distinct = as_keys(keys)
-        limits = self.limits if total is None else replace(self.limits, total=total)
+        limits = self.limits
+        if total is not None:
+            limits = replace(limits, total=_whole("total", total, 1))
         limits.for_batch(len(distinct))
         prompts, new = self._pool.number(distinct)
         if len(self._pool) + len(new) > self._account.num_prompts:

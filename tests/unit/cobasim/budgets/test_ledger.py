@@ -68,7 +68,7 @@ class Trainer:
         size = int(self.rng.integers(2, 12))
         chosen = self.rng.choice(40, size, replace=False)
         self.keys = [f"p{i}" if i % 2 else (i, "p") for i in chosen.tolist()]
-        self.total = int(self.rng.integers(size, 9 * size))
+        self.total = int(self.rng.integers(size, 8 * size + 1))
         self.told.append(self.ledger.ask(self.keys, self.total).tolist())
 
     def tell(self):
@@ -191,6 +191,8 @@ def test_keys_that_cannot_be_used_are_refused_and_change_nothing(keys, message):
     ledger = BudgetLedger(8)
     with pytest.raises(InputError, match=message):
         ledger.ask(keys)
+    with pytest.raises(InputError, match="total must be a whole number of at least 1, got 0"):
+        ledger.ask(["a"], total=0)
     assert ledger.rates().keys == []
     assert ledger.ask(np.array([5, 6])).tolist() == [4, 4]
 
@@ -256,7 +258,11 @@ def test_the_state_of_another_ledger_is_refused_and_changes_nothing():
     other = BudgetLedger(8, high=32)
     with pytest.raises(InputError, match="a ledger with high=64, this one has high=32"):
         other.load_state_dict(ledger.state_dict())
-    for state in ({}, ledger.state_dict() | {"estimator": {}}, ledger.state_dict() | {"keys": [1]}):
+    for state in (
+        {},
+        ledger.state_dict() | {"estimator": {}},
+        ledger.state_dict() | {"keys": [1, 2]},
+    ):
         with pytest.raises(InputError, match=r"state|estimator"):
             ledger.load_state_dict(state)
     assert (ledger.rates().keys, ledger.rollouts) == (["a"], 8)
