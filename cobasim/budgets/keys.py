@@ -11,6 +11,8 @@ import numpy as np
 from cobasim.arrays import IntArray
 from cobasim.errors import InputError
 
+BY_IDENTITY: Any = object.__hash__
+
 
 class KeyPool:
     """Keys, numbered from 0 in the order in which they first came."""
@@ -70,7 +72,7 @@ def as_keys(given: Any) -> list[Hashable]:
     for kind in kinds:
         if kind is type(None):
             raise InputError(f"key {keys.index(None)} is None (counting from 0): name every prompt")
-        if kind.__hash__ is object.__hash__:
+        if kind.__hash__ is BY_IDENTITY:
             raise InputError(
                 f"keys of type {kind.__name__} are equal to themselves only, so no prompt would be "
                 "known again: use ids, dataset indices or hashes of the text"
