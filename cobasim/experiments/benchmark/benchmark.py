@@ -78,7 +78,7 @@ class Benchmark:
     ledger_keys: int | None
     """Keys of the ledger whose memory was measured."""
     ledger_mib: float | None
-    """Memory that this ledger holds, keys included; the allocator is signal."""
+    """Memory that this ledger holds, keys included; the estimator is posterior."""
     ledger_peak_mib: float | None
     """Its largest memory on the way there."""
 
@@ -262,7 +262,7 @@ def _ledger(allocator: str, seed: int) -> LedgerRow:
 def _ledger_memory() -> tuple[float, float]:
     """MiB that a ledger of a million keys holds, and its peak on the way there."""
     tracemalloc.start()
-    ledger = BudgetLedger(16 * 20_000)
+    ledger = BudgetLedger(16 * 20_000, allocator="uniform", estimator="posterior")
     for first in range(0, MILLION, 20_000):
         keys = np.arange(first, first + 20_000)
         budgets = ledger.ask(keys)
