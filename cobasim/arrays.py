@@ -1,4 +1,4 @@
-"""Array types, and the one check that every array of pass rates goes through."""
+"""Array types, other sizes of them, and the one check of every array of pass rates."""
 
 from __future__ import annotations
 
@@ -14,6 +14,14 @@ RealArray = NDArray[np.floating[Any]]
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+
+
+def resized(array: NDArray[Any], rows: int) -> NDArray[Any]:
+    """A copy of ``array`` with ``rows`` rows: the last ones cut off, or zeros added."""
+    copy = np.zeros((rows, *array.shape[1:]), dtype=array.dtype)
+    kept = min(len(array), rows)
+    copy[:kept] = array[:kept]
+    return copy
 
 
 def as_pass_rates(pass_rates: ArrayLike) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Files and folders: safe names, examples, and writes that are complete or absent."""
+"""Files and folders: safe names, examples, whole writes, and one writer at a time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
+
+from cobasim.errors import InputError
+
+LOCK = ".lock"
+"""Held by who writes to a folder; freed by the operating system when its process ends."""
 
 
 def folder_name(name: str) -> str:
@@ -75,3 +80,25 @@ def writing_atomically(path: Path) -> Iterator[BinaryIO]:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+@contextlib.contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Keep other processes from writing to a folder that exists; may be nested.
+
+    Raises InputError if another process is writing there.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(out.resolve() / LOCK, timeout=0, is_singleton=True)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InputError(
+            f"{out} is being written by another process; wait until that ends, or choose another "
+            "folder"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()

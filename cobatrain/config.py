@@ -221,7 +221,12 @@ def stored_config(run: Path) -> TrainConfig:
     """
     header = read_header(run)
     if header.source != "train":
-        kind = {"sim": "a simulated run", "import": "an imported log"}.get(header.source, "foreign")
+        kinds = {
+            "sim": "a simulated run",
+            "import": "an imported log",
+            "ledger": "the run of a trainer that asked a BudgetLedger",
+        }
+        kind = kinds.get(header.source, "foreign")
         raise InputError(f"{run} is {kind}; give a run of cobatrain")
     settings = [
         f"{name}={json.dumps(value)}"

@@ -30,6 +30,7 @@ NEEDS = Registry(
     {
         "beliefs": Need("acts on pass-rate estimates"),
         "evidence": Need("weighs the number of attempts behind each pass rate"),
+        "progress": Need("follows the share of the run that is done"),
         "randomness": Need("draws random numbers"),
         "rounds": Need("spends its rollouts in rounds", "rollout_more", required=True),
         "part": Need("trains on a part of its rollouts", "keep", required=True),

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cobasim.files import writing
 from cobasim.records import own_versions, write_atomically
-from cobasim.runs import Measure, Sweep, claim, run_sweep, write_numbers, writing
+from cobasim.runs import Measure, Sweep, claim, run_sweep, write_numbers
 
 
 def num_runs(parts: Mapping[str, Sweep]) -> int:

@@ -21,17 +21,15 @@ from numpy.typing import NDArray
 
 from cobasim.allocation import (
     Allocator,
-    CapabilityWindow,
     Limits,
     Observation,
     PassRateEstimator,
     check_needs,
-    measured_failure_rate,
     served_by,
 )
 from cobasim.arrays import FloatArray, IntArray
 from cobasim.errors import InputError
-from cobasim.loop.account import Coverage, step_numbers
+from cobasim.loop.account import Account
 from cobasim.loop.config import LoopConfig
 from cobasim.loop.learner import (
     CountsTokens,
@@ -47,7 +45,6 @@ from cobasim.loop.spending import Spent, spend
 from cobasim.loop.token_budget import TokenBudget
 from cobasim.loop.truth import build_estimator, build_lengths
 from cobasim.records import StepRecord
-from cobasim.streams import ALLOCATION, stream
 
 
 class Loop:
@@ -81,13 +78,18 @@ class Loop:
         self.learner, self.config, self._limits = learner, config, config.limits
         self.seed, self.weigh_as = seed, weigh_as
         size = learner.num_prompts
-        self.estimator = build_estimator(estimator, learner, config)
+        self.account = Account(
+            build_estimator(estimator, learner, config),
+            size,
+            window=config.window,
+            seed=seed,
+            share_spent=config.share_spent,
+            weighting=getattr(learner, "weighting", None),
+        )
         if counts is not None:
             self.estimator.start(*counts)
-        self.capability = CapabilityWindow(config.window)
         self.lengths = build_lengths(estimator, learner)
         self.token_budget = self._token_budget()
-        self.weighting: str | None = getattr(learner, "weighting", None)
         clusters = getattr(learner, "cluster", None)
         self.order = BatchOrder(
             size,
@@ -96,12 +98,27 @@ class Loop:
             mix=config.mix,
             clusters=None if clusters is None else clusters[:size],
         )
-        self.step, self.rollouts = 0, 0
-        self.tokens = 0.0  # of responses, if the learner counts them
         self.drawn = 0  # batches drawn so far beyond one a step
-        self.memory: dict[str, NDArray[Any]] | None = None  # the allocator's
-        self._memory_of: Allocator | None = None
-        self.coverage = Coverage(size)
+
+    @property
+    def step(self) -> int:
+        """Policy updates made so far."""
+        return self.account.step
+
+    @property
+    def rollouts(self) -> int:
+        """Rollouts sampled so far."""
+        return self.account.rollouts
+
+    @property
+    def tokens(self) -> float:
+        """Tokens of the responses so far, if the learner counts them."""
+        return self.account.tokens
+
+    @property
+    def estimator(self) -> PassRateEstimator:
+        """The beliefs about prompts."""
+        return self.account.estimator
 
     @property
     def done(self) -> bool:
@@ -204,8 +221,9 @@ class Loop:
         those that are new follow.
         """
         prompts, batch = self.draw(1 if allocator is None else allocator.candidates())
-        memory = None if allocator is None else self._remember(allocator)
-        return self.seen(prompts, batch, self.estimator, allocator, memory)
+        if allocator is None:
+            return self.account.observe(prompts, None, batch=batch)
+        return self.seen(prompts, batch, self.estimator, allocator, self._remember(allocator))
 
     def draw(self, batches: int = 1, ahead: int = 0) -> tuple[IntArray, IntArray | None]:
         """Distinct prompts (m,) of the batches that come ``ahead`` batches after the next one.
@@ -224,39 +242,28 @@ class Loop:
         prompts: IntArray,
         batch: IntArray | None,
         estimator: PassRateEstimator,
-        allocator: Allocator | None,
-        memory: dict[str, NDArray[Any]] | None,
+        allocator: Allocator,
+        memory: dict[str, NDArray[Any]],
         ahead: int = 0,
     ) -> Observation:
-        """What somebody with these beliefs and this memory may know of prompts; changes nothing.
+        """What an allocator with these beliefs and this memory may know; changes nothing.
 
         Args:
             prompts, batch: (m,) as ``draw`` gives them.
             estimator: whose beliefs.
-            allocator: what it needs of loop and learner is served; None: nothing.
+            allocator: what it needs of loop and learner is served.
             memory: the allocator's.
             ahead: batches between the next one and these.
         """
-        belief = estimator.estimate(prompts)
-        return Observation(
-            pass_rate=belief.pass_rate,
-            attempts=belief.attempts,
-            failure_rate=self.capability.mean,
-            progress=min(self.config.share_spent(self.rollouts, self.tokens), 1.0),
-            posterior=belief.posterior,
-            weighting=self.weighting,
-            prompts=prompts,
-            batch=batch,
-            memory=memory,
-            **({} if allocator is None else self._serve(allocator, prompts, ahead)),
-        )
+        served = self._serve(allocator, prompts, ahead)
+        return self.account.observe(prompts, memory, batch=batch, estimator=estimator, **served)
 
     def _serve(self, allocator: Allocator, prompts: IntArray, ahead: int) -> dict[str, Any]:
         """The fields of ``Observation`` that an allocator needs beside beliefs and memory."""
         learner, needs = self.learner, allocator.needs
         served: dict[str, Any] = {}
         if "randomness" in needs:
-            served["rng"] = stream(self.seed, ALLOCATION, self.step + ahead)
+            served["rng"] = self.account.rng(ahead)
         if "features" in needs:
             assert isinstance(learner, KnowsFeatures)
             served["features"] = learner.prompt_features(prompts)
@@ -270,23 +277,11 @@ class Loop:
 
     def _remember(self, allocator: Allocator) -> dict[str, NDArray[Any]]:
         """The memory of ``allocator``: new at the start of a run, checked after a restore."""
-        if self.memory is not None and allocator == self._memory_of:
-            return self.memory
-        name = type(allocator).__name__
-        check_needs(name, allocator.needs, served_by(self.learner), type(self.learner).__name__)
-        fresh = allocator.memory(self.learner.num_prompts)
-        if self.memory is None or self._memory_of is not None:
-            self.memory = fresh
-        shapes, stored = (
-            {key: array.shape for key, array in memory.items()} for memory in (fresh, self.memory)
-        )
-        if shapes != stored:
-            raise InputError(
-                f"the stored memory {stored} is not that of {name}, {shapes}: resume with the "
-                "same allocator and prompts"
-            )
-        self._memory_of = allocator
-        return self.memory
+        if allocator != self.account.memory_of:
+            learner = self.learner
+            name = type(allocator).__name__
+            check_needs(name, allocator.needs, served_by(learner), type(learner).__name__)
+        return self.account.remember(allocator)
 
     def _select(self, allocator: Allocator, obs: Observation, spent: Spent) -> int:
         """Leave out what the update should not see; returns the rollouts that it gets."""
@@ -318,78 +313,37 @@ class Loop:
     ) -> StepRecord:
         """Update the beliefs with the step's outcomes (m,), evaluate if due, and record."""
         assert obs.prompts is not None
-        budgets, passes = spent.budgets, spent.passes
-        failure_rate = measured_failure_rate(passes, budgets)
-        self.estimator.update(obs.prompts, budgets, passes)
-        if failure_rate is not None:
-            self.capability.append(failure_rate)
         self._count_lengths(obs.prompts, spent)
-        self.coverage.add(obs.prompts, budgets, passes)
-        self.step += 1
-        self.rollouts += int(budgets.sum())
+        known = self.account.count(obs, spent.budgets, spent.passes, shape, spent.tokens)
         due = self.step % self.config.eval_every == 0 or self.done
-        alpha, beta = (None, None) if shape is None else shape
-        return StepRecord(
-            step=self.step,
-            rollouts=self.rollouts,
-            alpha=alpha,
-            beta=beta,
-            failure_rate=failure_rate,
-            never_mixed=self.coverage.never_mixed,
-            evaluation=self.learner.evaluate() if due else None,
-            tokens=None if spent.tokens is None else self.tokens,
-            **step_numbers(obs, budgets, passes, spent.tokens),
-            **numbers,
-        )
+        evaluation = self.learner.evaluate() if due else None
+        return StepRecord(**known, **numbers, evaluation=evaluation)
 
     def _count_lengths(self, prompts: IntArray, spent: Spent) -> None:
         """Update the beliefs of lengths, and the price of a rollout, with a step's tokens."""
         if self.lengths is None or spent.tokens is None:
             return
-        tokens = float(spent.tokens.sum())
-        self.tokens += tokens
         believed = self.lengths.estimate(prompts)
         if self.token_budget is not None and believed is not None:
-            self.token_budget.update(believed, int(spent.budgets.sum()), tokens)
+            self.token_budget.update(believed, int(spent.budgets.sum()), float(spent.tokens.sum()))
         self.lengths.update(prompts, spent.budgets, spent.tokens)
 
     # -- checkpoints ----------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """Loop and learner, for a checkpoint from which a resumed run equals an unbroken one."""
-        return {
-            "step": self.step,
-            "rollouts": self.rollouts,
-            "drawn": self.drawn,
-            "memory": {name: array.copy() for name, array in (self.memory or {}).items()},
-            "visited": self.coverage.visited.copy(),
-            "ever_mixed": self.coverage.ever_mixed.copy(),
-            "estimator": self.estimator.state_dict(),
-            "capability": self.capability.state_dict(),
-            "learner": self.learner.state_dict(),
-            "tokens": self.tokens,
-            **({} if self.lengths is None else {"lengths": self.lengths.state_dict()}),
-            **(
-                {}
-                if self.token_budget is None
-                else {"token_budget": self.token_budget.state_dict()}
-            ),
-        }
+        own = {"drawn": self.drawn, "learner": self.learner.state_dict()}
+        if self.lengths is not None:
+            own["lengths"] = self.lengths.state_dict()
+        if self.token_budget is not None:
+            own["token_budget"] = self.token_budget.state_dict()
+        return self.account.state_dict() | own
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore ``state_dict``; config, seed and allocator must be the same."""
-        self.step, self.rollouts = int(state["step"]), int(state["rollouts"])
         self.drawn = int(state.get("drawn", 0))
-        memory = state.get("memory") or None
-        self.memory = memory and {name: np.array(array) for name, array in memory.items()}
-        self._memory_of = None
-        self.coverage.visited[...] = state["visited"]
-        self.coverage.ever_mixed[...] = state["ever_mixed"]
-        self.estimator.load_state_dict(state["estimator"])
-        self.capability.load_state_dict(state["capability"])
+        self.account.load_state_dict(state)
         self.learner.load_state_dict(state["learner"])
-        # an older checkpoint has no tokens: what was spent before it is not known
-        self.tokens = float(state.get("tokens", np.nan))
         for name in ("lengths", "token_budget"):
             part = getattr(self, name)
             if part is not None and name in state:

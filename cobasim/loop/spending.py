@@ -66,7 +66,7 @@ def spend(learner: Learner, allocator: Allocator, obs: Observation, limits: Limi
     name = type(allocator).__name__
     if spent is None or rounds == 0:
         raise InputError(f"{name} spent no rollouts in a step; it must spend at least one")
-    _check(name, spent.budgets, limits, allocator.exact)
+    check_spent(name, spent.budgets, limits, allocator.exact)
     spent.rounds, spent.seconds = rounds, seconds
     return spent
 
@@ -77,11 +77,7 @@ def _sample(
     """Passes (m,) of one round; None if it asks for no rollout."""
     assert obs.prompts is not None
     prompts = obs.prompts
-    whole = isinstance(asked, np.ndarray) and asked.dtype.kind in "iu"
-    if not whole or asked.shape != prompts.shape or (least := int(asked.min())) < 0:
-        raise InputError(
-            f"{type(allocator).__name__} must give {prompts.size} whole budgets >= 0, got {asked!r}"
-        )
+    least = check_whole(type(allocator).__name__, asked, prompts.size)
     sample = learner.rollout
     if not first:
         assert isinstance(learner, SamplesInRounds)
@@ -96,7 +92,16 @@ def _sample(
     return passes
 
 
-def _check(name: str, budgets: IntArray, limits: Limits, exact: bool) -> None:
+def check_whole(name: str, asked: IntArray, size: int) -> int:
+    """The least budget of what an allocator gave; InputError unless they are (m,) whole, >= 0."""
+    whole = isinstance(asked, np.ndarray) and asked.dtype.kind in "iu"
+    if not whole or asked.shape != (size,) or (least := int(asked.min())) < 0:
+        raise InputError(f"{name} must give {size} whole budgets >= 0, got {asked!r}")
+    return least
+
+
+def check_spent(name: str, budgets: IntArray, limits: Limits, exact: bool) -> None:
+    """Raise InputError unless an allocator spent (m,) what it says it spends."""
     total, least, most = int(budgets.sum()), int(budgets.min()), int(budgets.max())
     if most > limits.high:
         raise InputError(f"{name} gave a prompt {most} rollouts, above high ({limits.high})")

@@ -22,7 +22,8 @@ class RunHeader:
     """What is known of a run before its first step; ``create`` fills in time and versions."""
 
     source: str
-    """Who wrote the run: ``sim``, ``train``, or ``import`` (a log of another trainer)."""
+    """Who wrote the run: ``sim``, ``train``, ``import`` (a log of another trainer), or ``ledger``
+    (another trainer, as it went)."""
     created: str
     """Time of creation, ISO 8601."""
     versions: dict[str, str]

@@ -23,14 +23,7 @@ from cobasim.runs.execution import (
     run_header,
     simulate,
 )
-from cobasim.runs.folder import (
-    LOCK,
-    PLAN,
-    claim_folder,
-    claim_new_folder,
-    write_numbers,
-    writing,
-)
+from cobasim.runs.folder import PLAN, claim_folder, claim_new_folder, write_numbers
 from cobasim.runs.parallel import RayCluster, in_parallel
 from cobasim.runs.parameters import METHODS, Parameter, Point, point_at, points, read_plan
 from cobasim.runs.rows import ROWS, Measure, execute_row, finished
@@ -40,7 +33,6 @@ from cobasim.runs.table import SUMMARY, TABLE, read_table, summary
 
 __all__ = [
     "BASELINE",
-    "LOCK",
     "METHODS",
     "MOST_RUNS",
     "NUMBERS",
@@ -87,5 +79,4 @@ __all__ = [
     "summary",
     "with_pool",
     "write_numbers",
-    "writing",
 ]

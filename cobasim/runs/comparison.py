@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cobasim.allocation import find_allocator
+from cobasim.files import writing
 from cobasim.records import Run, read_run
 from cobasim.runs.compare_config import BASELINE, CompareConfig, plan
 from cobasim.runs.config import ORACLE
 from cobasim.runs.execution import execute, measured_pool, run_directory
-from cobasim.runs.folder import write_numbers, writing
+from cobasim.runs.folder import write_numbers
 from cobasim.runs.parallel import in_parallel
 
 if TYPE_CHECKING:

@@ -1,21 +1,20 @@
 """Folders that runs are written to: each belongs to one plan, and has one writer at a time.
 
-A plan is a text, stored as it is: only the same text resumes a folder. The lock is a
-file ``.lock`` in the folder; the operating system frees it when its process ends, however it ends.
+A plan is a text, stored as it is: only the same text resumes a folder.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cobasim.errors import InputError
+from cobasim.files import LOCK, writing
 from cobasim.records import own_versions, write_atomically
 
-PLAN, LOCK = "plan.json", ".lock"
+PLAN = "plan.json"
 
 
 def claim_folder(out: Path, plan: str, *, kind: str, file: str = PLAN) -> None:
@@ -71,28 +70,6 @@ def claim_new_folder(out: Path) -> None:
 def _is_empty(out: Path) -> bool:
     """Whether a folder does not exist, or holds nothing but a lock."""
     return not out.exists() or (out.is_dir() and all(file.name == LOCK for file in out.iterdir()))
-
-
-@contextmanager
-def writing(out: Path) -> Iterator[None]:
-    """Keep other processes from writing to a folder that exists; may be nested.
-
-    Raises InputError if another process is writing there.
-    """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(out.resolve() / LOCK, timeout=0, is_singleton=True)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise InputError(
-            f"{out} is being written by another process; wait until that ends, or choose another "
-            "--out"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def write_numbers(file: Path, numbers: Mapping[str, Any], *, command: str) -> None:

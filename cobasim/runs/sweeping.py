@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cobasim.files import writing
 from cobasim.runs.config import RunConfig
-from cobasim.runs.folder import claim_folder, writing
+from cobasim.runs.folder import claim_folder
 from cobasim.runs.parallel import RayCluster, in_parallel
 from cobasim.runs.rows import (
     ROWS,

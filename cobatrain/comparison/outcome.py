@@ -6,9 +6,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from cobasim.files import writing
 from cobasim.records import Run, read_run
 from cobasim.report import write_report
-from cobasim.runs import BASELINE, NUMBERS, REPORT, write_numbers, writing
+from cobasim.runs import BASELINE, NUMBERS, REPORT, write_numbers
 from cobasim.scores import Row, comparison_table, verdict
 from cobatrain.comparison.plan import Plan, run_directory
 

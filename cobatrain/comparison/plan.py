@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import yaml
 
 from cobasim.errors import InputError
+from cobasim.files import writing
 from cobasim.records import folder_name, write_atomically
-from cobasim.runs import BASELINE, PLAN, claim_folder, writing
+from cobasim.runs import BASELINE, PLAN, claim_folder
 from cobatrain.config import TrainConfig, difference
 
 ALIKE = ("rollout", "prompt")  # the same loss for groups of equal size

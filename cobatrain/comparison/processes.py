@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from cobasim.errors import InputError
+from cobasim.files import writing
 from cobasim.records import HEADER_FILE, read_run
-from cobasim.runs import writing
 from cobatrain.comparison.plan import CONFIG, Plan, PlannedRun, run_directory
 
 

@@ -32,8 +32,8 @@ import torch
 from torch import Tensor, nn
 
 from cobasim.errors import InputError
-from cobasim.files import writing_atomically
-from cobasim.runs import claim_folder, writing
+from cobasim.files import writing, writing_atomically
+from cobasim.runs import claim_folder
 from cobatrain.config import differing
 from cobatrain.parallel import Parallel, Single, on_first, together
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from cobasim.allocation import Allocator, make_allocator
 from cobasim.errors import InputError
+from cobasim.files import writing
 from cobasim.loop import Loop
 from cobasim.records import RunWriter, StepRecord, read_header, read_run
-from cobasim.runs import writing
 from cobatrain.config import TrainConfig, stored_config
 from cobatrain.learner import SAMPLES, LanguageModelLearner, SampleFile
 from cobatrain.parallel import Parallel, joined, newest_checkpoint, on_first, together

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cobasim.allocation.beliefs.evidence import Evidence
-from cobasim.arrays import FloatArray, IntArray
+from cobasim.arrays import FloatArray, IntArray, resized
 from cobasim.errors import InputError, unknown_name
 
 UNSEEN = 0.5  # the point estimate of a prompt without rollouts; its attempts are 0
@@ -30,7 +30,10 @@ class Estimate:
 
 
 class PassRateEstimator(Evidence, ABC):
-    """Counts for a pool of prompts, and the estimate that is made of them."""
+    """Counts for a pool of prompts, and the estimate that is made of them.
+
+    Counts are arrays with a row for each prompt, 0 for a prompt that was never tried.
+    """
 
     @abstractmethod
     def estimate(self, prompts: IntArray) -> Estimate:
@@ -49,6 +52,12 @@ class PassRateEstimator(Evidence, ABC):
         Prompts with 0 attempts stay unseen.
         """
         self.update(np.arange(attempts.size), attempts, passes)
+
+    def resize(self, num_prompts: int) -> None:
+        """Another size of the pool: further prompts are unseen, those beyond it are forgotten."""
+        for name, array in vars(self).items():
+            if isinstance(array, np.ndarray):
+                setattr(self, name, resized(array, num_prompts))
 
 
 def _pooled(passes: IntArray, rollouts: IntArray) -> Estimate:

@@ -194,6 +194,7 @@ def _network(content: Any) -> Network:
 class Learned(Allocator):
     """Rollouts by a trained network's preferences over pass rates; ``learned:FILE``."""
 
+    needs: ClassVar[frozenset[str]] = Allocator.needs | {"progress"}
     network: ClassVar[Network]
 
     def __call__(self, obs: Observation, limits: Limits) -> IntArray:

@@ -62,6 +62,7 @@ class LinearDecay(ShapeAllocator):
     """Alpha falls in equal steps (10, 9, .., 1) over the run, whatever the policy does."""
 
     source: ClassVar[str] = "CoBA-RL, arXiv 2602.03048, Table 3"
+    needs: ClassVar[frozenset[str]] = ShapeAllocator.needs | {"progress"}
     kappa: float = parameter(11.0, "alpha + beta", above=2)
     steps: int = parameter(10, "number of equal steps over the run", at_least=1)
 

@@ -14,16 +14,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from cobasim.allocation import CobaValue, Limits, Observation, make_allocator, solve
 from cobasim.arrays import FloatArray
+from cobasim.budgets import BudgetLedger
 from cobasim.loop import Loop, LoopConfig
 from cobasim.streams import stream
 from cobasim.world import LogisticPolicy, WorldConfig, draw_pass_rates
 
 ALPHA, BETA, TAU = 5.5, 5.5, 8.0
 MEBIBYTE = 2.0**20
+MILLION = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,18 @@ class SolverRow:
     ratio: float | None = None
     """Milliseconds of the solver ``reference`` on this batch, divided by ``milliseconds``."""
     reference: str = ""
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """A step of a trainer that asks a ledger for the budgets of 512 prompts."""
+
+    allocator: str
+    ask_ms: float
+    allocate_ms: float
+    """What the allocator alone takes of ``ask_ms``."""
+    tell_ms: float
+    """Without records."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +74,13 @@ class Benchmark:
     one binomial draw."""
     step_ratio: float
     """Step over floor: the median over pairs measured one after the other."""
+    ledger: list[LedgerRow]
+    ledger_keys: int | None
+    """Keys of the ledger whose memory was measured."""
+    ledger_mib: float | None
+    """Memory that this ledger holds, keys included; the estimator is posterior."""
+    ledger_peak_mib: float | None
+    """Its largest memory on the way there."""
 
     def sentences(self) -> list[str]:
         """The figures that are not in the table, in words."""
@@ -74,6 +96,16 @@ class Benchmark:
             f"simulated training step: {self.step_ms:.3f} ms, {self.step_ratio:.1f} x its floor "
             f"({self.step_floor_ms:.3f} ms)"
         )
+        for row in self.ledger:
+            lines.append(
+                f"ledger with {row.allocator}, 512 prompts: ask {row.ask_ms:.3f} ms, of which the "
+                f"allocator takes {row.allocate_ms:.3f} ms; tell {row.tell_ms:.3f} ms"
+            )
+        if self.ledger_keys is not None:
+            lines.append(
+                f"ledger of {self.ledger_keys:,} keys: {self.ledger_mib:.0f} MiB, at most "
+                f"{self.ledger_peak_mib:.0f} MiB on the way"
+            )
         return lines
 
 
@@ -90,6 +122,8 @@ def measure(*, million: bool = True, seed: int = 0) -> Benchmark:
             evaluations = threshold_ms / value_ms
             rows.append(SolverRow("a million", 1_000_000, 16_000_000, "threshold", threshold_ms))
         step_ms, floor_ms, ratio = _step(seed)
+        ledger = [_ledger(name, seed) for name in ("coba", "signal")]
+        keys, held, most = (MILLION, *_ledger_memory()) if million else (None, None, None)
     return Benchmark(
         solvers=rows,
         million_value_ms=value_ms,
@@ -99,6 +133,10 @@ def measure(*, million: bool = True, seed: int = 0) -> Benchmark:
         step_ms=step_ms,
         step_floor_ms=floor_ms,
         step_ratio=ratio,
+        ledger=ledger,
+        ledger_keys=keys,
+        ledger_mib=held,
+        ledger_peak_mib=most,
     )
 
 
@@ -180,7 +218,7 @@ def _step(seed: int) -> tuple[float, float, float]:
     for step in range(world.num_prompts // loop.config.batch_size):
         prompts = loop.order.batch(step)
         belief = loop.estimator.estimate(prompts)
-        obs = Observation(belief.pass_rate, belief.attempts, loop.capability.mean)
+        obs = Observation(belief.pass_rate, belief.attempts, loop.account.capability.mean)
         batches.append((prompts, allocator(obs, loop.limits), policy.pass_rates(prompts)))
     endless = itertools.cycle(batches)
     rng = stream(seed, 1)
@@ -196,3 +234,39 @@ def _step(seed: int) -> tuple[float, float, float]:
         floors.append(median_ms(floor, 60))
     ratio = statistics.median(step / base for step, base in zip(steps, floors, strict=True))
     return statistics.median(steps), statistics.median(floors), ratio
+
+
+def _ledger(allocator: str, seed: int) -> LedgerRow:
+    """Medians of steps with 512 of 17,000 keys, every one seen three times before."""
+    truth = draw_pass_rates(stream(seed, 0), 17_000, "math")
+    keys = [f"prompt {number}" for number in range(truth.size)]
+    ledger = BudgetLedger(8192, allocator=allocator, high=128)
+    rng = stream(seed, 1)
+    asks, tells, allocations = [], [], []
+    for _ in range(160):
+        some = rng.choice(truth.size, 512, replace=False)
+        batch = [keys[number] for number in some]
+        began = time.perf_counter()
+        budgets = ledger.ask(batch)
+        asked = time.perf_counter()
+        passes = rng.binomial(budgets, truth[some])
+        told = time.perf_counter()
+        record = ledger.tell(batch, budgets, passes)
+        tells.append(time.perf_counter() - told)
+        asks.append(asked - began)
+        allocations.append(record.allocate_ms or 0.0)
+    ask, tell = (1e3 * statistics.median(times[100:]) for times in (asks, tells))
+    return LedgerRow(allocator, ask, statistics.median(allocations[100:]), tell)
+
+
+def _ledger_memory() -> tuple[float, float]:
+    """MiB that a ledger of a million keys holds, and its peak on the way there."""
+    tracemalloc.start()
+    ledger = BudgetLedger(16 * 20_000, allocator="uniform", estimator="posterior")
+    for first in range(0, MILLION, 20_000):
+        keys = np.arange(first, first + 20_000)
+        budgets = ledger.ask(keys)
+        ledger.tell(keys, budgets, budgets // 2)
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return held / MEBIBYTE, peak / MEBIBYTE

@@ -163,7 +163,14 @@ def _common_loop(runs: Sequence[Run]) -> LoopConfig:
             f"the runs have {len(loops)} different loops (batch, budget, steps); calibrate on "
             "the runs of one comparison"
         )
-    return validated(LoopConfig, json.loads(loops.pop()) or {})
+    loop = json.loads(loops.pop()) or {}
+    unknown = [name for name in ("steps", "batch_size") if loop.get(name, 1) is None]
+    if unknown:
+        raise InputError(
+            f"the runs' headers do not say {' and '.join(unknown)}, as those that a BudgetLedger "
+            "recorded: calibrate on runs of `cobatrain compare`, or on imported logs"
+        )
+    return validated(LoopConfig, loop)
 
 
 def _check_finished(run: Run, loop: LoopConfig) -> None:

@@ -43,9 +43,9 @@ def tail(run: Run, loop: Loop) -> dict[str, Any]:
     shares = transition_shares(counts)
     columns: dict[str, Any] = {}
     for k, name in enumerate(CLASSES):
-        visited = loop.coverage.visited & (first == k)
+        visited = loop.account.coverage.visited & (first == k)
         number = int(np.count_nonzero(visited))
-        mixed = int(np.count_nonzero(loop.coverage.ever_mixed & visited))
+        mixed = int(np.count_nonzero(loop.account.coverage.ever_mixed & visited))
         known = bool(np.isfinite(shares[k]).all())
         columns[f"never_{name}"] = 1.0 - mixed / number if number else None
         columns[f"up_{name}"] = float(shares[k, k + 1 :].sum()) if known else None

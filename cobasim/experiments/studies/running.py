@@ -10,7 +10,8 @@ from typing import Any
 from cobasim.errors import InputError
 from cobasim.experiments import frame
 from cobasim.experiments.studies.study import Answer, Options, Study
-from cobasim.runs import Sweep, claim_folder, writing
+from cobasim.files import writing
+from cobasim.runs import Sweep, claim_folder
 
 PLAN = "study-plan.json"
 

@@ -9,6 +9,8 @@ pytest.importorskip("streamlit", reason="streamlit is not installed")
 
 from app_pages import errors, figures_of, page, sound
 
+from cobasim.budgets import BudgetLedger
+
 
 def test_runs_are_listed_laid_over_each_other_and_foreign_ones_are_named(folder):
     write_run(folder / "a" / "uniform", "uniform")
@@ -24,14 +26,17 @@ def test_runs_are_listed_laid_over_each_other_and_foreign_ones_are_named(folder)
     broken = folder / "broken"
     write_run(broken, "coba")
     (broken / "steps.jsonl").write_text("no json\n")
+    with BudgetLedger(8, allocator="coba", records=folder / "own") as ledger:
+        ledger.tell(["x", "y"], ledger.ask(["x", "y"]), [1, 3], evaluation={"heldout": 0.4})
     opened = page("runs")
     table = sound(opened).dataframe[0].value
-    assert len(table) == 6
+    assert len(table) == 7
+    assert table[table["run"] == "own"]["source"].tolist() == ["ledger"]
     assert sorted(table[table["problem"] != ""]["run"]) == ["broken", "foreign", "headless"]
     named = " ".join(item.value.replace("\\", "") for item in opened.warning)
     assert all(name in named for name in ("broken", "foreign", "headless"))
-    assert opened.multiselect(key="open").options == ["a/coba", "a/uniform", "cut"]
-    opened.multiselect(key="open").set_value(["a/coba", "a/uniform", "cut"]).run()
+    assert opened.multiselect(key="open").options == ["a/coba", "a/uniform", "cut", "own"]
+    opened.multiselect(key="open").set_value(["a/coba", "a/uniform", "cut", "own"]).run()
     assert errors(opened) == ""
     assert figures_of(opened) >= 5
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pytest
 from documents import block
 from repository import ROOT
 
@@ -21,17 +22,18 @@ def test_neyman_of_the_readme_is_proportional_to_the_standard_deviation():
     np.testing.assert_allclose(budgets / 4000, expected / expected.sum(), atol=2e-3)
 
 
-def test_python_of_the_readme_runs():
+def test_python_of_the_readme_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     text = (ROOT / "README.md").read_text()
-    scope: dict = {}
+    scope: dict = {"keys": [f"prompt {i}" for i in range(512)], "passes": np.arange(512) % 17}
     for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         exec(code, scope)
-    assert scope["budgets"].sum() == 80
-    prompts = np.arange(512)
-    first = scope["budgets_for"](prompts)
-    assert (first == 16).all()
-    scope["after_step"](prompts, first, first // 3)
-    assert scope["budgets_for"](prompts).sum() == 8192
+    ledger = scope["ledger"]
+    assert scope["budgets"].tolist() == [16] * 512
+    again = ledger.ask(scope["keys"])
+    assert again.sum() == 8192
+    assert len(set(again.tolist())) > 2
+    assert len(read_run("runs/mine").steps) == ledger.step == 1
     assert scope["env"].reset(seed=0)
 
 
@@ -48,9 +50,12 @@ def test_ci_runs_the_readmes_own_test_command():
     assert "<!-- test command -->" in (ROOT / ".ci" / "run").read_text()
 
 
-def test_the_documented_example_runs(tmp_path, monkeypatch):
-    page = (ROOT / "docs" / "records.md").read_text()
-    example = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
+@pytest.mark.parametrize(
+    ("page", "folder", "steps"),
+    [("records.md", "my-run", range(3)), ("ledger.md", "runs/mine", range(1, 21))],
+)
+def test_the_documented_example_runs(page, folder, steps, tmp_path, monkeypatch):
+    example = re.search(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)[1]
     monkeypatch.chdir(tmp_path)
-    exec(compile(example, "records.md", "exec"), {})
-    assert [step.step for step in read_run(tmp_path / "my-run").steps] == [0, 1, 2]
+    exec(compile(example, page, "exec"), {})
+    assert [step.step for step in read_run(tmp_path / folder).steps] == [*steps]

@@ -71,7 +71,7 @@ def test_the_capability_window_survives_a_resume():
         loop.advance(make_allocator("coba"))
     resumed = build_loop(chosen)
     resumed.load_state_dict(loop.state_dict())
-    assert resumed.capability.mean == loop.capability.mean
+    assert resumed.account.capability.mean == loop.account.capability.mean
     assert resumed.observe().failure_rate == loop.observe().failure_rate
 
 

@@ -109,9 +109,9 @@ def test_vip_gp_predicts_prompts_that_it_never_saw_from_those_that_it_did(world)
     for _ in range(16):
         loop.advance(allocator)
     fresh = np.concatenate([loop.order.batch(step) for step in range(16, 32)])
-    assert not loop.coverage.visited[fresh].any()
+    assert not loop.account.coverage.visited[fresh].any()
     obs = replace(
-        observe(np.full(fresh.size, 0.5), prompts=fresh, memory=loop.memory),
+        observe(np.full(fresh.size, 0.5), prompts=fresh, memory=loop.account.memory),
         features=loop.learner.prompt_features(fresh),
     )
     truth = loop.learner.pass_rates(fresh)
@@ -163,7 +163,7 @@ def test_cero_has_one_price_and_the_papers_utility():
     np.testing.assert_allclose(np.diff(utility, axis=0), value.gain(GRID[:-1, None]), rtol=1e-9)
     loop = build_loop(config("cero", steps=8))
     loop.advance(make_allocator("cero"))
-    memory = loop.memory
+    memory = loop.account.memory
     assert np.isfinite(memory["log_price"]).all()
     assert memory["units"].sum() == 512
     first = memory["units"] > 0

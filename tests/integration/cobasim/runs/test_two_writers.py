@@ -10,12 +10,13 @@ from small_sweeps import tiny_sweep
 
 from cobasim.errors import InputError
 from cobasim.experiments import Page, store
-from cobasim.runs import LOCK, claim, claim_folder, run_sweep, writing
+from cobasim.files import LOCK, writing
+from cobasim.runs import claim, claim_folder, run_sweep
 
 HOLD = """
 import sys
 from pathlib import Path
-from cobasim.runs import writing
+from cobasim.files import writing
 with writing(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -62,5 +63,5 @@ def test_a_command_says_in_one_line_that_its_folder_is_taken(held):
     assert done.returncode == 2
     assert done.stderr == (
         f"error: {folder} is being written by another process; wait until that ends, or choose "
-        "another --out\n"
+        "another folder\n"
     )

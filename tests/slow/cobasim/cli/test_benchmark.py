@@ -19,4 +19,7 @@ def test_benchmark_prints_every_figure(cobasim):
     row = cases[512, "threshold"]
     assert row["ratio"] == pytest.approx(cases[512, "heap"]["milliseconds"] / row["milliseconds"])
     assert found["step_ratio"] > 1.0
+    assert [row["allocator"] for row in found["ledger"]] == ["coba", "signal"]
+    assert all(row["ask_ms"] > row["allocate_ms"] > 0 < row["tell_ms"] for row in found["ledger"])
+    assert found["ledger_keys"] is None
     assert found["million_threshold_ms"] is None  # left out, not zero

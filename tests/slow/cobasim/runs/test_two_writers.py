@@ -6,7 +6,8 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from cobasim.runs import LOCK, PLAN
+from cobasim.files import LOCK
+from cobasim.runs import PLAN
 
 CLAIM = """
 import sys

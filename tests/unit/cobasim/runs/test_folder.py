@@ -6,7 +6,8 @@ import pytest
 from small_sweeps import tiny_sweep
 
 from cobasim.errors import InputError
-from cobasim.runs import LOCK, PLAN, claim_folder, claim_new_folder, writing
+from cobasim.files import LOCK, writing
+from cobasim.runs import PLAN, claim_folder, claim_new_folder
 
 
 def test_a_folder_belongs_to_the_plan_that_claimed_it(tmp_path):

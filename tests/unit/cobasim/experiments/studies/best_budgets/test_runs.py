@@ -27,7 +27,7 @@ def test_a_watcher_gives_the_budgets_that_the_loop_would_get(name, tmp_path):
         loop.advance(uniform)
         watched.advance()
     np.testing.assert_array_equal(loop.learner.theta, watched.loop.learner.theta)
-    loop.memory = None  # uniform's, which is none
+    loop.account.memory = None  # uniform's, which is none
     obs = loop.observe(allocator)
     prompts, budgets = watched.budgets(name, 0)
     np.testing.assert_array_equal(obs.prompts, prompts)
