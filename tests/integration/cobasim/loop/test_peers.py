@@ -20,7 +20,7 @@ WORLDS = ["logistic", "skill-chain"]
 
 
 @pytest.mark.parametrize("world", WORLDS)
-@pytest.mark.parametrize("name", [*(set(one_shot()) - set(PEERS)), "oracle-coba"])
+@pytest.mark.parametrize("name", [*sorted(set(one_shot()) - set(PEERS)), "oracle-coba"])
 def test_allocators_of_one_round_are_recorded_as_before(name, world):
     """The loop written out: observe, allocate, roll out once, update, record."""
     chosen = config(name, world)

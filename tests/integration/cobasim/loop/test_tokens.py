@@ -26,7 +26,7 @@ def test_lengths_are_believed_from_responses_and_recorded():
         assert sum(record.bins["tokens"]) == pytest.approx(record.learner["tokens"], abs=7)
         assert record.length_min <= record.length_median <= record.length_max
         obs = loop.observe(allocator)
-        seen = loop.coverage.visited[obs.prompts]
+        seen = loop.account.coverage.visited[obs.prompts]
         np.testing.assert_allclose(obs.lengths[seen], truth[obs.prompts][seen])
         assert np.unique(obs.lengths[~seen]).size <= 1
     oracle = build_loop(config("oracle-duet", **SPREAD)).observe(allocator)
