@@ -64,14 +64,29 @@ class Packed:
     """g rows of L tokens, each a prompt and several of its responses.
 
     ``tokens`` and ``positions`` (g, L); ``segment`` (g, L) is 0 in the prompt, 1, 2, ... in the
-    responses and -1 in padding. ``source`` (s,) says where in the g L flat positions each sampled
-    token is predicted, in the order of ``MicroBatch.mask``.
+    responses and -1 in padding. ``ends`` (g,) are the flat positions of the prompts' last tokens,
+    which predict the first token of each of a row's responses, ``most`` at most. ``source`` (s,)
+    says where each sampled token is predicted, in the order of ``MicroBatch.mask``: in the g L flat
+    positions, or behind them in g rows of ``most`` copies of the prompts' last.
     """
 
     tokens: Tensor
     positions: Tensor
     segment: Tensor
+    ends: Tensor
     source: Tensor
+    most: int
+
+    def predicting(self, states: Tensor) -> Tensor:
+        """The states (s, d), of all (g, L, d), that predict the sampled tokens.
+
+        No state is taken twice but by expanding: gradients that meet by index are added in no
+        order in particular, and a resumed run would not be the unbroken one.
+        """
+        flat = states.flatten(0, 1)
+        last = flat.index_select(0, self.ends)[:, None]
+        copies = last.expand(-1, self.most, -1).flatten(0, 1)
+        return torch.cat([flat, copies]).index_select(0, self.source)
 
     @property
     def attention(self) -> Tensor:

@@ -74,7 +74,7 @@ def _inputs(
             "position_ids": packed.positions,
             "attention_mask": packed.attention,
         }
-        return inputs, lambda states: states.flatten(0, 1)[packed.source]
+        return inputs, packed.predicting
     keep = micro.tokens.shape[1] - micro.first
     options = {"logits_to_keep": keep} if _keeps_logits(model) else {}
     return (

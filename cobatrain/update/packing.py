@@ -170,15 +170,14 @@ def pack(
     earlier = np.cumsum(fed) - fed
     begin = before[row_of] + earlier - earlier[first][row_of]
     token = _ramps(sampled)
-    source = np.repeat(row_of * len(column), sampled) + np.where(
-        token == 0, np.repeat(before[row_of] - 1, sampled), np.repeat(begin, sampled) + token - 1
-    )
-    return replace(
-        micro,
-        packed=Packed(
-            *(torch.from_numpy(part).to(device) for part in (tokens, positions, segment, source))
-        ),
-    )
+    most = int(number.max()) + 1
+    copy = tokens.size + row_of * most + number  # of the prompt's last, for a response's first
+    later = np.repeat(row_of * len(column) + begin, sampled) + token - 1
+    source = np.where(token == 0, np.repeat(copy, sampled), later)
+    ends = np.arange(len(before)) * len(column) + before - 1
+    places = (tokens, positions, segment, ends)
+    a, b, c, d, e = (torch.from_numpy(part).to(device) for part in (*places, source))
+    return replace(micro, packed=Packed(a, b, c, d, e, most))
 
 
 def _ramps(counts: IntArray) -> IntArray:

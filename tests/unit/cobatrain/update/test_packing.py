@@ -93,6 +93,26 @@ def test_log_probs_and_gradients_are_those_of_separate_rows(kind, limit):
         assert found[0][0]["tokens_trained"] == found[1][0]["tokens_trained"]
 
 
+def test_the_gradient_is_the_same_to_the_bit_each_time_also_with_threads():
+    """Many responses meet in the last state of their prompt: their order must not be chance."""
+    states = torch.randn(40, 50, 64, requires_grad=True)
+    prompts = [[1] * 10] * 40
+    group = np.repeat(np.arange(40), 20)
+    responses, log_probs = [[2, 3, 4]] * 800, [[0.0] * 3] * 800
+    [piece] = pieces(np.full(800, 10), np.full(800, 3), group, 10**6, 60, always=True)
+    packed = pack([prompts[i] for i in group], responses, log_probs, piece).packed
+    weight = torch.randn(2400, 64)
+    threads, found = torch.get_num_threads(), []
+    torch.set_num_threads(4)
+    try:
+        for _ in range(8):
+            [gradient] = torch.autograd.grad((packed.predicting(states) * weight).sum(), states)
+            found.append(gradient)
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(gradient, found[0]) for gradient in found)
+
+
 def test_it_is_done_where_it_pays_and_was_tested():
     prompts, responses, group = np.full(64, 40), np.full(64, 10), np.repeat(np.arange(8), 8)
     packed = pieces(prompts, responses, group, 4096, 1000)
