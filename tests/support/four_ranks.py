@@ -147,6 +147,7 @@ def rounded(layout, rank):
 
 def memory(layout, rank):
     """Bytes that loading a large model took at its peak, and those of the model."""
+    placed(layout, rank)  # what is imported and opened the first time is no part of it
     made = None
     if rank == 0:
         with torch.device("meta"):

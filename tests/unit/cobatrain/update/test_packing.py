@@ -95,12 +95,11 @@ def test_log_probs_and_gradients_are_those_of_separate_rows(kind, limit):
 
 def test_the_gradient_is_the_same_to_the_bit_each_time_also_with_threads():
     """Many responses meet in the last state of their prompt: their order must not be chance."""
-    states = torch.randn(40, 50, 64, requires_grad=True)
-    prompts = [[1] * 10] * 40
-    group = np.repeat(np.arange(40), 20)
     responses, log_probs = [[2, 3, 4]] * 800, [[0.0] * 3] * 800
-    [piece] = pieces(np.full(800, 10), np.full(800, 3), group, 10**6, 60, always=True)
-    packed = pack([prompts[i] for i in group], responses, log_probs, piece).packed
+    lengths = np.full(800, 10), np.full(800, 3)
+    [piece] = pieces(*lengths, np.zeros(800), 10**6, 10**6, always=True)
+    packed = pack([[1] * 10] * 800, responses, log_probs, piece).packed
+    states = torch.randn(*packed.tokens.shape, 64, requires_grad=True)
     weight = torch.randn(2400, 64)
     threads, found = torch.get_num_threads(), []
     torch.set_num_threads(4)
