@@ -51,8 +51,9 @@ def _scores(config: TrainConfig, checkpoint: Path | None) -> dict[str, Any] | No
     from cobatrain import trainer
     from cobatrain.parallel import joined
 
-    timeout = config.engine.call_timeout + config.engine.start_timeout
-    with joined(config.model.device, layout=config.parallel, timeout=timeout) as parallel:
+    with joined(
+        config.model.device, layout=config.parallel, timeout=config.engine.patience
+    ) as parallel:
         opened = trainer.open_learner(config, checkpoint=checkpoint, parallel=parallel)
         with opened as (learner, _):
             if parallel.rank == 0:

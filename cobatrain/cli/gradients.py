@@ -142,8 +142,9 @@ def _measured(
             raise InputError(f"{file} exists; choose another --out")
         trainer.prepare_if_missing(config, say=say)
 
-    timeout = config.engine.call_timeout + config.engine.start_timeout
-    with joined(config.model.device, layout="replicate", timeout=timeout) as parallel:
+    with joined(
+        config.model.device, layout="replicate", timeout=config.engine.patience
+    ) as parallel:
         first = parallel.rank == 0
         on_first(parallel, prepared)
         opened = trainer.open_learner(config, checkpoint=checkpoint, parallel=parallel)

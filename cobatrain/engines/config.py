@@ -62,3 +62,8 @@ class EngineConfig(BaseModel):
     """Seconds an engine process may take to start."""
     call_timeout: float = Field(default=3600.0, gt=0.0)
     """Seconds an engine process may take for one call before it counts as hung."""
+
+    @property
+    def patience(self) -> float:
+        """Seconds that processes wait for one that starts its engine and makes a call."""
+        return self.call_timeout + self.start_timeout

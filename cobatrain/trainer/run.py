@@ -70,7 +70,7 @@ def train(
     group = joined(
         config.model.device,
         layout=config.parallel,
-        timeout=config.engine.call_timeout + config.engine.start_timeout,
+        timeout=config.engine.patience,
     )
     with group as parallel, ExitStack() as hold:
 

@@ -101,12 +101,11 @@ def pieces(
     if not longest or not len(lengths):
         return alone
     order, unit = _units(before, sampled, np.asarray(group), min(longest, max_tokens))
-    first = np.flatnonzero(np.diff(unit, prepend=-1))
+    first, size = _runs(unit)
     length = before[order][first] + np.add.reduceat(sampled[order] - 1, first)
     together = []
-    size = np.diff(np.append(first, len(unit)))
     for units in micro_batches(length, max_tokens):
-        taken = np.concatenate([np.arange(first[u], first[u] + size[u]) for u in units])
+        taken = np.repeat(first[units], size[units]) + _ramps(size[units])
         row_of = np.repeat(np.arange(len(units)), size[units])
         longest_here = int(length[units].max())
         together.append(
@@ -124,16 +123,16 @@ def _units(
     A row is longer than ``longest`` only if it holds a single rollout.
     """
     order = np.lexsort((sampled, group))
-    group, added = group[order], np.maximum(sampled[order] - 1, 0)
-    start = np.flatnonzero(np.diff(group, prepend=group[0] - 1))
-    count = np.diff(np.append(start, len(group)))
+    group, added = group[order], sampled[order] - 1
+    start, count = _runs(group)
     done = np.cumsum(added) - added
     done -= np.repeat(done[start], count)  # of the group's earlier responses
     # a row that takes whole strides of its group's tokens has at most one response more
     largest = np.repeat(np.maximum.reduceat(added, start), count)
     stride = longest - before[order] - largest
     part = np.where(stride > 0, done // np.maximum(stride, 1), np.arange(len(group)))
-    new = (np.diff(group, prepend=group[0] - 1) != 0) | (np.diff(part, prepend=part[0]) != 0)
+    new = np.diff(part, prepend=-1) != 0
+    new[start] = True
     return order, np.cumsum(new) - 1
 
 
@@ -149,8 +148,8 @@ def pack(
     if piece.row_of is None:
         return micro
     row_of = piece.row_of
-    first = np.flatnonzero(np.diff(row_of, prepend=-1))
-    number = np.arange(len(row_of)) - first[row_of]  # of a response in its row
+    first, count = _runs(row_of)
+    number = _ramps(count)  # of a response in its row
     sampled = np.array([len(responses[i]) for i in piece.rows])
     before = np.array([len(prompts[i]) for i in piece.rows[first]])
     fed = sampled - 1
@@ -178,6 +177,12 @@ def pack(
     places = (tokens, positions, segment, ends)
     a, b, c, d, e = (torch.from_numpy(part).to(device) for part in (*places, source))
     return replace(micro, packed=Packed(a, b, c, d, e, most))
+
+
+def _runs(values: IntArray) -> tuple[IntArray, IntArray]:
+    """Where each run of equal neighbours starts, and how long it is; of one value at least."""
+    first = np.flatnonzero(np.diff(values, prepend=values[0] - 1))
+    return first, np.diff(np.append(first, len(values)))
 
 
 def _ramps(counts: IntArray) -> IntArray:
