@@ -66,8 +66,8 @@ OWN = {"tau-1": "coba", "tau-64": "coba", "parts": "signal-parts", "ratio-3.5": 
 ``base``, which would be the same runs."""
 
 CONFIGS = {"sequences": HERE / "sequences.yaml"}
-"""Conditions with a config of their own. ``sequences`` is another task, with another model: give the
-``model`` folder that sequences.py made; the prompts lie beside it."""
+"""Conditions with a config of their own. ``sequences`` is another task with another model: give as
+``--model`` the folder that sequences.py made; the prompts lie beside it."""
 
 Rows = dict[tuple[str, str], dict[int, tuple[float, float]]]
 """Weighting and allocator -> seed -> final held-out accuracy, gradient norm of the second half."""

@@ -19,7 +19,7 @@ import reasoning_gym
 
 from cobatrain.tiny import WarmUp, build_tiny, save, warm_up
 
-HELDOUT, TRAIN, PROBE, WARM = 500, 2048, 256, 30_000
+HELDOUT, TRAIN, PROBE, WARM = 500, 2048, 256, 12_000
 LONGEST, LONGEST_ANSWER = 24, 5
 
 
