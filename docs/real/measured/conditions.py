@@ -56,7 +56,7 @@ CONDITIONS: dict[str, list[str]] = {
     "tau-64": ["parameters.tau=64"],
     "parts": [],
     "ratio-3.5": ["parameters.ratio=3.5"],
-    "sequences": [],
+    "chains": [],
 }
 """Settings that differ from the config, by the condition's name. Pools: 80 steps of M prompts visit
 2,048 prompts 2.5 times, unless said. ``tau`` is CoBA's (8 unless said), ``ratio`` is that of
@@ -66,9 +66,9 @@ OWN = {"tau-1": "coba", "tau-64": "coba", "parts": "signal-parts", "ratio-3.5": 
 """Conditions in which one allocator differs from ``base``: it alone is run. Uniform is that of
 ``base``, which would be the same runs."""
 
-CONFIGS = {"sequences": HERE / "sequences.yaml"}
-"""Conditions with a config of their own. ``sequences`` is another task with another model: give as
-``--model`` the folder that sequences.py made; the prompts lie beside it."""
+CONFIGS = {"chains": HERE / "chains.yaml"}
+"""Conditions with a config of their own. ``chains`` is another task with another model: give as
+``--model`` the folder that chains.py made; the prompts lie beside it."""
 
 Rows = dict[tuple[str, str], dict[int, tuple[float, float]]]
 """Weighting and allocator -> seed -> final held-out accuracy, gradient norm of the second half."""
