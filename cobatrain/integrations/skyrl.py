@@ -36,6 +36,7 @@ VERSIONS: Final = "0.3."
 try:
     import ray
     import skyrl
+    import torch
     from skyrl.backends.skyrl_train.utils.io import io
     from skyrl.train.config import SkyRLTrainConfig
     from skyrl.train.dataset.preprocess import (
@@ -45,6 +46,7 @@ try:
     from skyrl.train.entrypoints.main_base import BasePPOExp
     from skyrl.train.trainer import RayPPOTrainer
     from skyrl.train.utils import initialize_ray, validate_cfg
+    from torch.nn.functional import pad
 except ImportError as error:
     raise ImportError(
         f"cobatrain.integrations.skyrl needs SkyRL {VERSIONS}x with its extra skyrl-train "
@@ -66,6 +68,9 @@ HOOKS: Final = {
         "self", "generator_output", "uids", "metrics_generator_output", "metrics_uids",
     ],
     "convert_to_training_input": ["self", "generator_output", "uids"],
+    "_execute_forward_pass": [
+        "self", "model", "data_fwd_pass", "key", "mini_batch_boundaries",
+    ],
     "save_checkpoints": ["self"],
     "load_checkpoints": ["self"],
 }  # fmt: skip
@@ -194,6 +199,25 @@ class BudgetPPOTrainer(RayPPOTrainer):  # type: ignore[misc]
                     uids, size, trainer.train_batch_size, True, count
                 )
         return batch
+
+    def _execute_forward_pass(
+        self, model: str, data_fwd_pass: Any, key: str, mini_batch_boundaries: Any
+    ) -> torch.Tensor:
+        """Log-probabilities or values (rows, response length), each with its own row.
+
+        SkyRL pads a mini-batch to a multiple of the ranks, and where it runs mini-batch by
+        mini-batch it leaves the padding between them. It is dropped here.
+        """
+        forward = super()._execute_forward_pass
+        if not mini_batch_boundaries:
+            done: torch.Tensor = forward(model, data_fwd_pass, key, mini_batch_boundaries)
+            return done
+        parts = [
+            forward(model, data_fwd_pass, key, [(start, end)])[: end - start]
+            for start, end in mini_batch_boundaries
+        ]
+        width = max(part.shape[1] for part in parts)
+        return torch.cat([pad(part, (0, width - part.shape[1])) for part in parts])
 
     def save_checkpoints(self) -> str:
         """SkyRL's checkpoint with the ledger's state, which is written first."""
