@@ -301,7 +301,16 @@ def test_advantages_and_mini_batches_are_those_of_unequal_groups(tmp_path, reduc
 
 
 def test_what_skyrl_logs_beside_the_rollouts_is_dealt_too(tmp_path):
-    trainer = train(config(tmp_path), budgets={"allocator": "signal", "high": 12})
+    trainer = make(config(tmp_path), budgets={"allocator": "signal", "high": 12})
+    logged = []
+
+    def log(*, prompts, generator_output, **_):
+        made = [f"{tokens[0] - FIRST}?" for tokens in generator_output["prompt_token_ids"]]
+        logged.append([prompt[0]["content"] for prompt in prompts] == made)
+
+    trainer.trajectory_logger = SimpleNamespace(log=log)
+    asyncio.run(trainer.train())
+    assert logged == [True] * 8
     for batch in trainer.table.batches:
         assert {len(batch[name]) for name in REPEATED} == {BATCH * N}
         names = [asdict(name) for name in batch["trajectory_ids"]]
@@ -309,8 +318,8 @@ def test_what_skyrl_logs_beside_the_rollouts_is_dealt_too(tmp_path):
         for name in names:
             assert name["repetition_id"] == counts.get(name["instance_id"], 0)
             counts[name["instance_id"]] = name["repetition_id"] + 1
-    logged = trainer.tracker.logged[-1]
-    assert 2 <= logged["budgets/min"] < logged["budgets/max"] <= 12
+    numbers = trainer.tracker.logged[-1]
+    assert 2 <= numbers["budgets/min"] < numbers["budgets/max"] <= 12
 
 
 def test_step_wise_trajectories_count_once(tmp_path):
