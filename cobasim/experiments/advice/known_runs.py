@@ -10,7 +10,7 @@ allocators that spread rollouts and for those that choose prompts.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources

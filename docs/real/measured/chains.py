@@ -4,8 +4,8 @@
 
 writes FOLDER/train.jsonl (2,048 prompts), heldout.jsonl (500) and the warmed-up model FOLDER/model.
 The questions are those of the generator ``chain_sum`` (seed 0), 2 to 4 numbers of 1 or 2 digits, in
-the characters that the model has: `... problem: 23 - 60 + 7 =` becomes `23-60+7=`. Repeated ones are
-left out. No question is in two of the sets held out, trained on, and used for the supervised warm-up.
+the characters that the model has: `... problem: 23 - 60 + 7 =` becomes `23-60+7=`. Repeated ones
+are left out. No question is in two of the sets that are held out, trained on, and warmed up with.
 """
 
 from __future__ import annotations

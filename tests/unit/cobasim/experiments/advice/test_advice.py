@@ -70,7 +70,7 @@ def test_cases_that_no_allocator_can_help_are_refused_by_their_reason():
         advice.of_pass_rates(pool([0.5] * 5), SIZES)
     with pytest.raises(InputError, match=r"are 1 steps of 8.*more --visits"):
         a_case(replace(SIZES, visits=0.1))
-    with pytest.raises(InputError, match="weighting is 'token'.*ask for rollout"):
+    with pytest.raises(InputError, match=r"weighting is 'token'.*ask for rollout"):
         advice.Sizes(weighting="token")
     with pytest.raises(InputError, match="visits is nan"):
         advice.Sizes(visits=float("nan"))
@@ -101,7 +101,7 @@ def a_run(allocator="uniform", steps=12, a=0.8, b=1.6, n=8, m=64, uneven=0) -> R
                 bins=bins,
                 budget_min=n,
                 budget_max=n + uneven,
-            )  # fmt: skip
+            )
         )
     return Run(header, tuple(records), Path("mine"))
 
