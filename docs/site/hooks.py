@@ -84,14 +84,14 @@ def on_page_content(content: str, page: Any, **_: Any) -> str:
         made = convert(tex, display=display)
         if "\\" in made:  # what it does not know stays as it is
             raise PluginError(f"{page.file.src_uri}: unknown TeX in the formula {tex!r}")
-        return f"<{found['tag']} class=\"formula\">{made}</{found['tag']}>"
+        return f'<{found["tag"]} class="formula">{made}</{found["tag"]}>'
 
     marks = r'<(?P<tag>span|div) class="arithmatex">(?P<open>\\[(\[])(?P<tex>.*?)\\[)\]]</(?P=tag)>'
     return re.sub(marks, mathml, content, flags=re.DOTALL)
 
 
 def public_rooms(package: str) -> list[str]:
-    """Packages below ``package`` that export names, by import path; those of a room stay with it."""
+    """Import paths of the packages that export names: ``package`` itself and its rooms."""
     found = [package] if exported(ROOT / package / "__init__.py") else []
     for path in sorted((ROOT / package).glob("*/__init__.py")):
         room = f"{package}.{path.parent.name}"
@@ -99,9 +99,9 @@ def public_rooms(package: str) -> list[str]:
             continue
         if exported(path):
             found.append(room)
-        else:
-            inner = sorted(path.parent.glob("*/__init__.py"))
-            found += [f"{room}.{part.parent.name}" for part in inner if exported(part)]
+        if room == "cobasim.experiments":  # which does not export its parts again
+            parts = sorted(path.parent.glob("*/__init__.py"))
+            found += [f"{room}.{part.parent.name}" for part in parts if exported(part)]
     return found
 
 
@@ -129,7 +129,8 @@ def allocators_page() -> str:
         "# Allocators",
         "",
         "What `cobasim allocators` prints, for every registered allocator. Formulas and departures",
-        "from the papers: [allocators](../allocators.md). *Exact*: budgets sum to exactly the total.",
+        "from the papers, are on [their page](../allocators.md). *Exact*: budgets sum to exactly",
+        "the total.",
     ]
     for one in describe_allocators():
         exact = "yes" if one["exact"] else "no"
@@ -184,7 +185,7 @@ def parameter_row(parameter: Any) -> str:
     if parameter.name == "help" or getattr(parameter, "hidden", False):
         return ""
     if parameter.param_type_name == "argument":
-        shown = f"`{parameter.make_metavar_text()}`" if False else f"`{parameter.name.upper()}`"
+        shown = f"`{parameter.name.upper()}`"
     else:
         shown = ", ".join(f"`{option}`" for option in [*parameter.opts, *parameter.secondary_opts])
     default = getattr(parameter, "show_default", None)
