@@ -93,3 +93,21 @@ def test_the_documented_example_runs(page, folder, steps, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     exec(compile(example, page, "exec"), {})
     assert [step.step for step in read_run(tmp_path / folder).steps] == [*steps]
+
+
+def test_pages_of_findings_say_when_as_their_table_does():
+    table = (ROOT / "docs" / "findings.md").read_text().partition("## When and with what")[2]
+    dates: dict[str, set[str]] = {}
+    page = ""
+    for row in re.findall(r"^\| (.*?) \| (.*?) \|", table, re.MULTILINE)[2:]:
+        page = next(
+            iter(re.findall(r"\]\((.*?)\)", row[0])), page
+        )  # "its ..." is of the page above
+        dates.setdefault(page, set()).update(re.findall(r"\d{4}-\d\d-\d\d", row[1]))
+    dates.pop("phase.md")  # as its command wrote it, with versions
+    dates.pop("real/smollm2/README.md")  # not run yet
+    for page, said in dates.items():
+        line = re.search(r"^\*(Made.*?)\*$", (ROOT / "docs" / page).read_text(), re.M | re.S)
+        assert line, page
+        assert set(re.findall(r"\d{4}-\d\d-\d\d", line[1])) == said, page
+    assert len(dates) >= 10
