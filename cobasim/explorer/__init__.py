@@ -9,11 +9,11 @@ from cobasim.explorer.batches import (
     estimated,
     mark_unseen,
     nearest_step,
-    read_upload,
 )
-from cobasim.explorer.commands import SimulationChoice, SweepChoice
+from cobasim.explorer.commands import SHOWN, SimulationChoice, SweepChoice, differences
 from cobasim.explorer.jobs import Job, Jobs, save
 from cobasim.explorer.measured import describe_measured, keep_measured, measured_worlds, world_of
+from cobasim.explorer.rates import keep_rates, rate_files, read_rates
 from cobasim.explorer.run_folders import (
     describe_run,
     has_column,
@@ -21,11 +21,13 @@ from cobasim.explorer.run_folders import (
     run_folders,
     shortened,
     state,
+    time_left,
     written,
 )
 from cobasim.explorer.tables import comparison_csv, comparison_rows, finished_runs, rounded
 
 __all__ = [
+    "SHOWN",
     "Job",
     "Jobs",
     "SimulationChoice",
@@ -35,20 +37,24 @@ __all__ = [
     "comparison_rows",
     "describe_measured",
     "describe_run",
+    "differences",
     "estimated",
     "finished_runs",
     "has_column",
     "keep_measured",
+    "keep_rates",
     "last_samples",
     "mark_unseen",
     "measured_worlds",
     "nearest_step",
-    "read_upload",
+    "rate_files",
+    "read_rates",
     "rounded",
     "run_folders",
     "save",
     "shortened",
     "state",
+    "time_left",
     "world_of",
     "written",
 ]

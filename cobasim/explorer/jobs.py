@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cobasim.errors import InputError
@@ -35,6 +36,7 @@ class Job:
         steps_each: steps of each run; 0 where they do not matter.
         stopped: whether somebody stopped it.
         saved: where its results were copied to.
+        started: when, on the clock of ``time.monotonic``.
     """
 
     token: str
@@ -45,6 +47,7 @@ class Job:
     steps_each: int = 0
     stopped: bool = False
     saved: Path | None = None
+    started: float = field(default_factory=time.monotonic)
 
     @property
     def running(self) -> bool:

@@ -75,6 +75,17 @@ def state(row: Mapping[str, Any], seconds: float) -> str:
     return "running" if seconds < FRESH else "stopped"
 
 
+def time_left(done: float, total: float, seconds: float) -> str | None:
+    """In words, at the pace so far: ``done`` of ``total`` took ``seconds``; None if not known."""
+    if done <= 0 or seconds <= 0 or done >= total:
+        return None
+    left = seconds * (total - done) / done
+    for size, unit in ((86_400.0, "days"), (3600.0, "hours"), (60.0, "min")):
+        if left >= 2 * size:
+            return f"about {left / size:.0f} {unit} left"
+    return f"about {max(round(left), 1)} s left"
+
+
 def shortened(runs: Mapping[str, Run]) -> dict[str, Run]:
     """The runs by shorter names: without the folders that all of them share."""
     if len(runs) == 1:

@@ -28,9 +28,11 @@ from cobasim.figures.style import (
     TEXT,
     colour_of,
     faint,
+    full_title,
     label,
     lay_out,
     marker_of,
+    share_y_axis,
 )
 from cobasim.figures.sweep import sweep_heatmap, sweep_line, tornado
 from cobasim.figures.transitions import transition_matrices
@@ -49,6 +51,7 @@ __all__ = [
     "difference_to_baseline",
     "faint",
     "final_differences",
+    "full_title",
     "gradient_parts",
     "label",
     "lay_out",
@@ -61,6 +64,7 @@ __all__ = [
     "prompt_budgets",
     "pulls",
     "run_curves",
+    "share_y_axis",
     "shared_between_levels",
     "sweep_heatmap",
     "sweep_line",

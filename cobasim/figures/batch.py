@@ -88,8 +88,7 @@ def class_shares(outcomes: Sequence[Outcome], obs: Observation) -> go.Figure:
     figure.update_layout(barmode="group", bargap=0.25)
     figure.update_xaxes(title="difficulty class (by estimate)", tickangle=0)
     figure.update_yaxes(title="share of the budget (%)", rangemode="tozero")
-    lay_out(figure, "Who gets the budget", height=430)
-    return figure.update_layout(legend={"y": -0.32})
+    return lay_out(figure, "Who gets the budget", height=430)
 
 
 def preferences(outcomes: Sequence[Outcome], mean_budget: float) -> go.Figure:
@@ -101,7 +100,7 @@ def preferences(outcomes: Sequence[Outcome], mean_budget: float) -> go.Figure:
     figure = make_subplots(
         rows=1,
         cols=2,
-        subplot_titles=["preference density", f"value of {rollouts} rollouts (largest = 1)"],
+        subplot_titles=["preference density", f"value of {rollouts} rollouts<br>(largest = 1)"],
         horizontal_spacing=0.09,
     )
     grid = np.linspace(0.0025, 0.9975, _POINTS)
@@ -139,7 +138,7 @@ def preferences(outcomes: Sequence[Outcome], mean_budget: float) -> go.Figure:
             )
     figure.update_xaxes(title="pass rate", range=[0, 1])
     figure.update_yaxes(rangemode="tozero")
-    return lay_out(figure, "What is preferred", height=400)
+    return lay_out(figure, "What is preferred", height=420).update_layout(margin={"t": 84})
 
 
 def _over_rates(value: ValueFunction, rollouts: int) -> tuple[FloatArray, FloatArray]:
@@ -261,4 +260,4 @@ def pulls(outcomes: Sequence[Outcome], obs: Observation, weighting: str) -> go.F
         )
     figure.update_xaxes(title="pass rate", range=[0, 1])
     figure.update_yaxes(title="weight x expected update (logits)", rangemode="tozero")
-    return lay_out(figure, f"Expected pull, weighted per {weighting}", height=400)
+    return lay_out(figure, "Expected pull", height=400, subtitle=f"weighted per {weighting}")
