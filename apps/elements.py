@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import plotly.graph_objects as go
 import streamlit as st
+from streamlit.elements.lib.mutable_expander_container import ExpanderContainer
 
 from cobasim.errors import InputError
 from cobasim.figures import full_title
@@ -32,7 +33,7 @@ def style() -> None:
     """Less empty space at the top of a page; the text of charts in the colour of the page's."""
     st.html(
         "<style>.block-container {padding-top: 3.2rem; padding-bottom: 3rem;} "
-        "h1 {font-size: 1.7rem; padding-bottom: 0.2rem;} "
+        "h1 {font-size: 1.8rem !important; padding-bottom: 0.2rem !important;} "
         '.main-svg .infolayer text, .main-svg [class*="axislayer"] text '
         "{fill: currentColor !important;} "
         ".main-svg .legendtoggle {fill: transparent !important;}</style>"
@@ -68,6 +69,14 @@ def chart_or_reason(draw: Callable[[], go.Figure], key: str) -> None:
         st.caption(plain(str(error)))
         return
     chart(figure, key)
+
+
+def folded(label: str, key: str) -> ExpanderContainer:
+    """A closed part of a page, whose state is in the address; fill it only where it is ``open``.
+
+    What is closed costs neither time nor the browser's code for its widgets.
+    """
+    return st.expander(label, key=key, on_change="rerun", bind=BIND)
 
 
 def command_line(arguments: list[str]) -> None:

@@ -7,6 +7,7 @@ written here, and drawing does not change its input.
 from cobasim.figures.batch import (
     class_shares,
     marginal_gains,
+    noise_of_a_group,
     preferences,
     prompt_budgets,
     pulls,
@@ -58,6 +59,7 @@ __all__ = [
     "marginal_gains",
     "marker_of",
     "mixed_share",
+    "noise_of_a_group",
     "parts_over_steps",
     "phase_seconds",
     "preferences",

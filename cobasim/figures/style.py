@@ -72,6 +72,9 @@ MAX_ALLOCATORS: Final = 8
 DASHES: Final = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 """Dashes for several lines of the same colour."""
 
+SHADES: Final = ("#0072b2", "#009e73", "#d55e00", "#cc79a7", "#8c8c8c")
+"""Colours of lines that are not allocators."""
+
 
 def colour_of(allocator: str) -> str:
     """Return the colour of an allocator; an unknown name gets the same spare one each time."""
