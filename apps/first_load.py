@@ -1,8 +1,8 @@
 """What the browser's first request gets: where the server is, and what it will need soon.
 
-A page that is opened by its own address asks for the server below that address first, which costs two
-answers of 404 (in red in the browser's console) and their time; so the frame of the page says where
-the server is. And the code of the charts, the largest part, is loaded from the start rather than
+A page that is opened by its own address asks for the server below that address first, which costs
+two answers of 404 (in red in the browser's console) and their time; so the frame of the page says
+where the server is. And the code of the charts, the largest part, is loaded from the start rather than
 after the first answer.
 """
 

@@ -41,9 +41,9 @@ NEW, FINISHED = "New sweep", "Finished sweep"
 JOB = "sweep_job"
 EXPLANATION = """
 The same comparison again and again, with one or two settings changed: which of them decide whether
-uneven budgets pay off? In our own runs the **weighting of the loss** decided first, then the **noise
-that a prompt's rollouts share** (`prompt_noise`), which more rollouts of that prompt do not average
-out.
+uneven budgets pay off? In our own runs the **weighting of the loss** decided first, then the
+**noise that a prompt's rollouts share** (`prompt_noise`), which more rollouts of that prompt do not
+average out.
 """
 
 

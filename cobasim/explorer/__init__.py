@@ -15,18 +15,25 @@ from cobasim.explorer.jobs import Job, Jobs, save
 from cobasim.explorer.measured import describe_measured, keep_measured, measured_worlds, world_of
 from cobasim.explorer.rates import keep_rates, rate_files, read_rates
 from cobasim.explorer.run_folders import (
+    HIDDEN,
     describe_run,
+    grouped,
     has_column,
     last_samples,
+    matching,
+    reports_of,
     run_folders,
+    run_time_left,
     shortened,
     state,
     time_left,
     written,
 )
+from cobasim.explorer.run_report import report_of
 from cobasim.explorer.tables import comparison_csv, comparison_rows, finished_runs, rounded
 
 __all__ = [
+    "HIDDEN",
     "SHOWN",
     "Job",
     "Jobs",
@@ -40,17 +47,22 @@ __all__ = [
     "differences",
     "estimated",
     "finished_runs",
+    "grouped",
     "has_column",
     "keep_measured",
     "keep_rates",
     "last_samples",
     "mark_unseen",
+    "matching",
     "measured_worlds",
     "nearest_step",
     "rate_files",
     "read_rates",
+    "report_of",
+    "reports_of",
     "rounded",
     "run_folders",
+    "run_time_left",
     "save",
     "shortened",
     "state",

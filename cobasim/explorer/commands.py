@@ -20,7 +20,6 @@ from cobasim.runs import (
 from cobasim.settings import validated
 from cobasim.updates import WEIGHTINGS
 
-
 SHOWN = ("uniform", "knapsack", "coba", "signal", "signal-skip")
 """The allocators that a page shows first: the baseline, the two papers', and this project's own."""
 

@@ -1,4 +1,4 @@
-"""Files of measured pass rates as the app offers them: an example, those below a folder, uploads."""
+"""Files of measured pass rates as the app offers them: examples, those of runs, uploads."""
 
 from __future__ import annotations
 

@@ -311,9 +311,7 @@ def noise_of_a_group(
     )
 
 
-def _moments(
-    pass_rate: float, rollouts: IntArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _moments(pass_rate: float, rollouts: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """E[u], E[s] and E[u^2] of groups of (k,) rollouts, each (k,)."""
     from scipy import stats  # slow to import
 

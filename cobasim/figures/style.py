@@ -2,9 +2,9 @@
 
 Each allocator looks the same in every figure, and no two share a colour or a marker.  The first
 colours are Okabe and Ito's, which remain distinct under colour blindness; the others are those
-farthest from all before them in CIELAB, of a lightness that shows on white and on black.  An oracle
-has the colour of its allocator, dashed.  Backgrounds are transparent.  Text is grey for white paper;
-pages give it their own colour (the style sheets of the report and of the app).
+farthest from all before them in CIELAB, of a lightness that shows on white and on black.  An
+oracle has the colour of its allocator, dashed.  Backgrounds are transparent.  Text is grey for
+white paper; pages give it their own colour (the style sheets of the report and of the app).
 """
 
 from __future__ import annotations

@@ -94,7 +94,9 @@ def test_every_allocator_has_its_own_colour_and_marker():
     assert apart[np.triu_indices(len(colours), 1)].min() > 20  # 2 is just noticeable
     for colour in colours:
         light = _luminance(colour)
-        assert min(1.05 / (light + 0.05), (light + 0.05) / 0.0556) > 2  # on white, on the app's dark
+        assert (
+            min(1.05 / (light + 0.05), (light + 0.05) / 0.0556) > 2
+        )  # on white, on the app's dark
     assert 1.05 / (_luminance(figures.TEXT) + 0.05) > 4.5
 
 
