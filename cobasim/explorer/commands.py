@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -49,7 +49,7 @@ class SimulationChoice:
     options: Mapping[str, Any]
     settings: Mapping[str, Any]
     pass_rates: str | None = None
-    reading: RateOptions = RateOptions()
+    reading: RateOptions = field(default_factory=RateOptions)
 
     @property
     def arguments(self) -> list[str]:

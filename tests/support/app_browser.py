@@ -75,13 +75,19 @@ def settled(page, count: int) -> None:
 
 
 def drawn(page, title: str) -> list:
-    """The y values of the figure with this title."""
+    """The y values of the figures whose title (and subtitle, after a comma) begins so."""
     return page.evaluate(
-        "title => [...document.querySelectorAll('.js-plotly-plot')]"
-        ".filter(f => f.layout?.title?.text?.startsWith(title))"
+        "begin => [...document.querySelectorAll('.js-plotly-plot')]"
+        ".filter(f => [f.layout?.title?.text, f.layout?.title?.subtitle?.text]"
+        ".filter(Boolean).join(', ').replaceAll('<br>', ' ').startsWith(begin))"
         ".flatMap(f => f._fullData.map(trace => Array.from(trace.y || [])))",
         title,
     )
+
+
+def unfold(page, label: str) -> None:
+    """Open a folded part of the page."""
+    page.locator("summary").filter(has_text=label).click()
 
 
 def slide(page, label: str, presses: int) -> None:

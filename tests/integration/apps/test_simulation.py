@@ -33,14 +33,21 @@ def test_a_simulation_runs_to_its_end_and_is_saved(folder):
     opened.button(key="start").click().run()
     wait_for_end(opened)
     table = opened.dataframe[0].value
-    assert len(table) == 6
+    assert len(table) == 10
+    assert "--steps 20" in opened.code[0].value
+    opened.slider(key="prompt_noise").set_value(20.0).run()
+    said = sound(opened).warning[0].value.replace("\\", "")
+    assert "prompt-noise: 20 now, 0 in these results" in said
+    assert "prompt_noise=0" in opened.code[0].value
+    opened.slider(key="prompt_noise").set_value(0.0).run()
+    assert not sound(opened).warning
     opened.text_input(key="name").set_value("../escape")
     opened.button[-1].click().run()
     assert "plain folder name" in errors(opened)
     opened.text_input(key="name").set_value("kept")
     opened.button[-1].click().run()
     assert errors(opened) == ""
-    assert len(list((folder / "kept").rglob("header.json"))) == 12
+    assert len(list((folder / "kept").rglob("header.json"))) == 20
     assert not (folder.parent / "escape").exists()
 
 
@@ -102,7 +109,7 @@ def test_a_measured_simulation_runs_to_its_end(folder):
     opened.number_input(key="seeds").set_value(1).run()
     opened.button(key="start").click().run()
     wait_for_end(opened)
-    assert len(opened.dataframe[0].value) == 6
+    assert len(opened.dataframe[0].value) == 10
 
 
 def test_uploads_of_measured_gradients(folder, tmp_path):
