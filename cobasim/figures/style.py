@@ -61,7 +61,7 @@ _SPARE_MARKERS: Final = ("circle-dot", "square-dot", "diamond-dot", "hexagon-dot
 
 TEXT: Final = "#5b626d"
 """Contrast 6.1 : 1 on white; AA wants 4.5."""
-TITLE_WIDTH: Final = 38
+TITLE_WIDTH: Final = 46
 """Characters of a title's line: as many as a phone of 390 px shows."""
 GRID: Final = "rgba(128,128,128,0.22)"
 AXIS: Final = "rgba(128,128,128,0.55)"
@@ -141,11 +141,12 @@ def lay_out(figure: go.Figure, title: str, height: int = 460, subtitle: str = ""
         | {
             "x": 0,
             "xanchor": "left",
-            "xref": "paper",
+            "xref": "container",
             "y": 1,
             "yanchor": "top",
             "yref": "container",
-            "pad": {"t": 8},
+            # plotly lifts a title by its further lines
+            "pad": {"t": 8 + 20 * (len(lines) - 1), "l": 8},
             "font": {"size": 16},
         },
         height=height,

@@ -159,7 +159,7 @@ def test_bands_of_shares_stay_between_0_and_100(tmp_path):
 def test_long_titles_get_lines_that_a_phone_shows():
     title = "Log-prob difference between engine and model, mean"
     figure = figures.lay_out(go.Figure(), title, subtitle="weighted per prompt")
-    assert max(map(len, figure.layout.title.text.split("<br>"))) <= 38
+    assert max(map(len, figure.layout.title.text.split("<br>"))) <= 46
     assert figures.full_title(figure) == f"{title}, weighted per prompt"
 
 
