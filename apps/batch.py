@@ -9,13 +9,13 @@ from typing import Any
 
 import streamlit as st
 
-from cobasim.allocation import Limits
+from cobasim.allocation import Limits, find_allocator
 from cobasim.explorer import SHOWN, budgets_csv
 from cobasim.figures import class_shares, marginal_gains, preferences, prompt_budgets
 from cobasim.whatif import Outcome, outcome_table, what_if
 from cobasim_apps.allocators import allocator_help, parameter_sliders
 from cobasim_apps.batch_source import Batch, batch_source
-from cobasim_apps.elements import BIND, chart, folded, shown_errors
+from cobasim_apps.elements import BIND, chart, folded, plain, shown_errors
 from cobasim_apps.options import allocator_names
 
 MOST_ROLLOUTS = 524_288
@@ -84,10 +84,12 @@ def _choice(size: int) -> _Choice | None:
 
 def _picture(batch: Batch, choice: _Choice) -> list[Outcome]:
     """Draw who gets the rollouts; what each chosen allocator does with the batch."""
-    obs = batch.observation
+    obs, names = batch.observation, _usable(batch, choice.names)
     outcomes = what_if(
-        obs, choice.limits, choice.names, choice.parameters, attempts_known=batch.attempts_known
+        obs, choice.limits, names, choice.parameters, attempts_known=batch.attempts_known
     )
+    if not outcomes:
+        return []
     left, right = st.columns(2)
     with left:
         chart(class_shares(outcomes, obs), "shares")
@@ -96,9 +98,22 @@ def _picture(batch: Batch, choice: _Choice) -> list[Outcome]:
     return outcomes
 
 
+def _usable(batch: Batch, names: list[str]) -> list[str]:
+    """Those that need no attempts where they are not known; says which are left out."""
+    if batch.attempts_known:
+        return names
+    usable = [name for name in names if "evidence" not in find_allocator(name).needs]
+    if len(usable) < len(names):
+        out = ", ".join(name for name in names if name not in usable)
+        st.caption(f"Left out, since this run does not record the attempts: {plain(out)}.")
+    return usable
+
+
 def _reasons(batch: Batch, limits: Limits, outcomes: list[Outcome]) -> None:
     """Preferences, gains and numbers, for those who open them."""
     obs = batch.observation
+    if not outcomes:
+        return
     why = folded("Why: what each allocator prefers, and what one more rollout would gain", "why")
     if why.open:
         with why:

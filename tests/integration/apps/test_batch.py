@@ -133,7 +133,8 @@ def test_a_step_of_a_recorded_run_becomes_a_batch(folder):
     opened = page("batch", numbers="true")
     opened.selectbox(key="source").set_value("recorded").run()
     assert errors(opened) == ""
-    assert opened.dataframe[0].value["sum"].tolist() == [64 * 16] * 4
+    assert opened.dataframe[0].value["sum"].tolist() == [64 * 16] * 3
+    assert any("attempts: signal" in note.value for note in opened.caption)
 
 
 def test_a_batch_of_512_is_redrawn_well_under_a_second(folder):
