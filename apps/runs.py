@@ -67,8 +67,8 @@ def page() -> None:
         command_line(["explore", "--runs", "FOLDER"])
         return
     st.markdown(
-        f"Every simulated, real or imported run in {plain(shown)}. Click the boxes on the left of "
-        "the table to open runs below it; runs that are being written grow as you watch."
+        f"Every simulated, real or imported run in {plain(shown)}. Tick rows of the table to open "
+        "runs; those that are being written grow as you watch."
     )
     live()
 

@@ -18,6 +18,7 @@ from cobasim_apps.job_progress import (
     show_progress,
     start_job,
 )
+from cobasim_apps.measured_world import measured_parts
 from cobasim_apps.simulation_results import results
 from cobasim_apps.simulation_settings import simulation_settings
 
@@ -45,6 +46,8 @@ def page() -> None:
     if choice is not None:
         with head, shown_errors():
             _offer(choice, job)
+    if choice is not None and choice.options["world"].startswith(MEASURED):
+        measured_parts(choice.options["world"])
     say_gone(JOB)
     if job is not None:
         origin_of_results(job, None if choice is None else choice.arguments)

@@ -12,7 +12,13 @@ from cobasim.explorer.batches import (
 )
 from cobasim.explorer.commands import SHOWN, SimulationChoice, SweepChoice, differences
 from cobasim.explorer.jobs import Job, Jobs, save
-from cobasim.explorer.measured import describe_measured, keep_measured, measured_worlds, world_of
+from cobasim.explorer.measured import (
+    describe_measured,
+    keep_measured,
+    measured_worlds,
+    parts_of,
+    world_of,
+)
 from cobasim.explorer.rates import keep_rates, rate_files, read_rates
 from cobasim.explorer.run_folders import (
     HIDDEN,
@@ -56,6 +62,7 @@ __all__ = [
     "matching",
     "measured_worlds",
     "nearest_step",
+    "parts_of",
     "rate_files",
     "read_rates",
     "report_of",

@@ -85,6 +85,20 @@ def drawn(page, title: str) -> list:
     )
 
 
+def steady(page, title: str) -> list:
+    """As ``drawn``, once it stays the same."""
+    seen: list[list] = [[]]
+
+    def same() -> bool:
+        page.wait_for_timeout(1000)
+        settled(page, 1)
+        seen.append(drawn(page, title))
+        return seen[-1] != [] and seen[-1] == seen[-2]
+
+    eventually(same)
+    return seen[-1]
+
+
 def unfold(page, label: str) -> None:
     """Open a folded part of the page."""
     page.locator("summary").filter(has_text=label).click()

@@ -18,6 +18,7 @@ from app_browser import (
     eventually,
     settled,
     slide,
+    steady,
     unfold,
     without_lost_tabs,
 )
@@ -99,9 +100,7 @@ def test_a_slider_redraws_and_its_value_is_in_the_link(tab):
     slide(page, "tau, saturation scale (rollouts)", 12)
     eventually(lambda: drawn(page, "Budget of each prompt") not in ([], before))
     eventually(lambda: "batch_tau=14" in page.url)
-    page.wait_for_timeout(1500)
-    settled(page, 2)
-    after = drawn(page, "Budget of each prompt")
+    after = steady(page, "Budget of each prompt")
     again = tab(page.url.removeprefix(page.url.split("/?")[0]))
     settled(again, 2)
     eventually(lambda: drawn(again, "Budget of each prompt") == after)
@@ -237,7 +236,9 @@ def test_charts_can_be_read_have_names_and_few_tab_stops(browser, server, scheme
 
 
 def test_the_address_holds_a_recorded_step_and_what_is_unfolded(tab):
-    page = tab("/?source=A+step+of+a+recorded+run&recorded=mine%2Fcoba&step=17&why=true&gains=coba")
+    page = tab(
+        "/?source=A+step+of+a+recorded+run&recorded=mine%2Funiform&step=17&why=true&gains=knapsack"
+    )
     settled(page, 4)
     unfold(page, "Settings")
     page.get_by_text("prompts of step 17").wait_for()
@@ -245,8 +246,8 @@ def test_the_address_holds_a_recorded_step_and_what_is_unfolded(tab):
     settled(page, 4)
     unfold(page, "Settings")
     page.get_by_text("prompts of step 17").wait_for()
-    assert drawn(page, "Marginal gains, coba")
-    for part in ("step=17", "gains=coba", "why=true"):
+    assert drawn(page, "Marginal gains, knapsack")
+    for part in ("recorded=", "step=17", "gains=knapsack", "why=true"):
         assert part in page.url
 
 
