@@ -2,8 +2,8 @@
 
 A page that is opened by its own address asks for the server below that address first, which costs
 two answers of 404 (in red in the browser's console) and their time; so the frame of the page says
-where the server is. And the code of the charts, the largest part, is loaded from the start rather
-than after the first answer.
+where the server is. And on pages that begin with charts their code, the largest part, is loaded from
+the start rather than after the first answer.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import streamlit
 
 PATHS = ("simulation", "sensitivity", "runs", "method")
 """Addresses of the pages, below that of the app."""
+WITHOUT_CHARTS = ("simulation", "sensitivity", "runs")
+"""Those that begin without charts."""
 
 PACKED = (b"accept-encoding",)
 
@@ -26,8 +28,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 @cache
-def head() -> bytes:
-    """What is put into the head of the frame: HTML."""
+def head(page: str) -> bytes:
+    """What is put into the head of the frame: HTML. page: the last part of its address."""
     pages = "|".join(PATHS)
     script = (
         "<script>window.__streamlit = {BACKEND_BASE_URL: location.origin + "
@@ -38,7 +40,7 @@ def head() -> bytes:
         f'<link rel="modulepreload" crossorigin href="./static/js/{file.name}">'
         for file in sorted(folder.glob("PlotlyChart.*.js"))
     ]
-    return "".join([script, *soon]).encode()
+    return "".join([script, *([] if page in WITHOUT_CHARTS else soon)]).encode()
 
 
 class FirstLoad:
@@ -69,7 +71,9 @@ class FirstLoad:
             body += message.get("body", b"")
             if message.get("more_body", False):
                 return
-            whole = body.replace(b"<head>", b"<head>" + head(), 1)
+            page = scope["path"].rstrip("/").rpartition("/")[2]
+            known = page if page in PATHS else ""  # the cache holds no more than these
+            whole = body.replace(b"<head>", b"<head>" + head(known), 1)
             kept = [
                 (name, value)
                 for name, value in started["headers"]

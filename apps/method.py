@@ -12,7 +12,7 @@ from cobasim.updates import WEIGHTINGS
 from cobasim.whatif import what_if
 from cobasim_apps.elements import BIND, chart
 
-SIZE, MEAN = 512, 16
+SIZE, MEAN = 128, 16
 NAMES = one_shot(SHOWN)
 
 BEGIN = """
