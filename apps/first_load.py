@@ -2,8 +2,8 @@
 
 A page that is opened by its own address asks for the server below that address first, which costs
 two answers of 404 (in red in the browser's console) and their time; so the frame of the page says
-where the server is. And on pages that begin with charts their code, the largest part, is loaded from
-the start rather than after the first answer.
+where the server is. And on pages that begin with charts their code, the largest part, is loaded
+from the start rather than after the first answer.
 """
 
 from __future__ import annotations
