@@ -33,10 +33,8 @@ def results(job: Job) -> None:
     runs = [run for path in paths if (run := read_run(path)).steps]
     runs.sort(key=lambda run: WEIGHTINGS.index(run.header.weighting))
     if not runs:
-        if job.running:
-            st.info("The first records appear in a second or two.")
-        elif job.stopped:
-            st.info("It was stopped before its first record: there is nothing to show.")
+        if (said := job.before_records()) is not None:
+            st.info(said)
         return
     finished = finished_runs(runs, job.steps_each)
     rows = comparison_table(finished, BASELINE)

@@ -73,6 +73,14 @@ class Job:
             except subprocess.TimeoutExpired:
                 continue
 
+    def before_records(self) -> str | None:
+        """What to say while there are no records; None where ``error`` says it."""
+        if self.running:
+            return "The first records appear in a second or two."
+        if self.stopped:
+            return "It was stopped before its first record: there is nothing to show."
+        return None
+
     def error(self) -> str | None:
         """The last line of standard error after a failure; None otherwise."""
         if self.running or self.stopped or self.process.returncode == 0:

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -216,6 +217,18 @@ def test_names_lose_what_they_share(tmp_path):
     assert list(shortened({"a/b/c": run})) == ["c"]
     assert list(shortened({"a/b/c": run, "a/d": run})) == ["b/c", "d"]
     assert list(shortened({"a": run, "b": run})) == ["a", "b"]
+
+
+def test_a_job_without_records_says_whether_any_will_come(tmp_path):
+    going = SimpleNamespace(poll=lambda: None)
+    ended = SimpleNamespace(poll=lambda: 1, returncode=1)
+    assert "appear" in Job("t", [], tmp_path, going).before_records()
+    stopped = Job("t", [], tmp_path, ended, stopped=True)
+    assert "stopped before its first record" in stopped.before_records()
+    assert stopped.error() is None
+    (tmp_path / "stderr.txt").write_text("error: no such file\n")
+    failed = Job("t", [], tmp_path, ended)
+    assert (failed.before_records(), failed.error()) == (None, "error: no such file")
 
 
 def test_save_refuses_names_that_lead_elsewhere(tmp_path):
