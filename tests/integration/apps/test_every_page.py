@@ -30,7 +30,7 @@ def test_an_allocator_named_at_the_start_is_offered_on_every_page(folder, tmp_pa
     (tmp_path / "own_half.py").write_text(HALF)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "argv", [*sys.argv, "--allocator=own_half:Half"])
-    opened = page("batch", allocators="own_half:Half")
+    opened = page("batch", allocators="own_half:Half", numbers="true")
     assert errors(opened) == ""
     assert opened.dataframe[0].value["allocator"].tolist() == ["own_half:Half"]
     for name, key in (("simulation", "sim_allocators"), ("sensitivity", "sweep_allocators")):
