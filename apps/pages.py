@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from cobasim_apps import batch, method, runs, sensitivity, simulation
+from cobasim_apps import batch, method, my_case, runs, sensitivity, simulation
 from cobasim_apps.elements import ICON, shown_errors, style
 from cobasim_apps.options import options
 
@@ -14,7 +14,10 @@ def main() -> None:
     st.set_page_config(page_icon=ICON, layout="wide")  # first: an icon of a page is fetched
     saved_runs = st.Page(runs.page, title="My runs", url_path="runs", icon=":material/folder_open:")
     pages = {
-        st.Page(batch.page, title="One batch", icon=":material/tune:", default=True): (
+        st.Page(my_case.page, title="My case", icon=":material/help:", default=True): (
+            "Would uneven budgets help my run?"
+        ),
+        st.Page(batch.page, title="One batch", url_path="batch", icon=":material/tune:"): (
             "What would it do to one batch?"
         ),
         st.Page(

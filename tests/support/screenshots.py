@@ -32,7 +32,7 @@ def pages(browser: Browser, server: Server, out: Path, opened: list[str]) -> Non
     """Every page of the app."""
     query = urlencode([("open", name) for name in opened])
     shown = {
-        "batch": ("/", 2, 1000),
+        "batch": ("/batch", 2, 1000),
         "sensitivity": ("/sensitivity?show=Finished+sweep&sweep=sweep", 2, 1100),
         "runs": (f"/runs?{query}", 6, 1400),
         "method": ("/method", 5, 1200),

@@ -11,7 +11,9 @@ pytest.importorskip("streamlit", reason="streamlit is not installed")
 from app_pages import errors, page
 
 
-@pytest.mark.parametrize("name", ["batch", "simulation", "sensitivity", "runs", "method"])
+@pytest.mark.parametrize(
+    "name", ["my_case", "batch", "simulation", "sensitivity", "runs", "method"]
+)
 def test_every_page_opens_without_a_message_of_failure(folder, name):
     assert errors(page(name)) == ""
 

@@ -93,7 +93,7 @@ def downloaded(page, button: str) -> str:
 
 
 def test_a_slider_redraws_and_its_value_is_in_the_link(tab):
-    page = tab("/")
+    page = tab("/batch")
     settled(page, 2)
     unfold(page, "Settings")
     before = drawn(page, "Budget of each prompt")
@@ -101,7 +101,7 @@ def test_a_slider_redraws_and_its_value_is_in_the_link(tab):
     eventually(lambda: drawn(page, "Budget of each prompt") not in ([], before))
     eventually(lambda: "batch_tau=14" in page.url)
     after = steady(page, "Budget of each prompt")
-    again = tab(page.url.removeprefix(page.url.split("/?")[0]))
+    again = tab(page.url.removeprefix(page.url.split("/batch?")[0]))
     settled(again, 2)
     eventually(lambda: drawn(again, "Budget of each prompt") == after)
     page.reload()
@@ -110,7 +110,7 @@ def test_a_slider_redraws_and_its_value_is_in_the_link(tab):
 
 
 def test_two_tabs_do_not_disturb_each_other(tab):
-    one, other = tab("/?batch_tau=30.0"), tab("/")
+    one, other = tab("/batch?batch_tau=30.0"), tab("/batch")
     settled(one, 2)
     settled(other, 2)
     unfold(other, "Settings")
@@ -183,7 +183,8 @@ def test_a_run_that_is_being_written_grows(tab, server):
 
 
 QUESTIONS = {
-    "/": "What would it do to one batch?",
+    "/": "Would uneven budgets help my run?",
+    "/batch": "What would it do to one batch?",
     "/simulation": "What would it do to a run?",
     "/sensitivity": "What does it depend on?",
     "/runs": "My runs",
@@ -226,7 +227,7 @@ STOPS = """() => [...document.querySelectorAll(
 def test_charts_can_be_read_have_names_and_few_tab_stops(browser, server, scheme):
     context = browser.new_context(viewport={"width": 390, "height": 900}, color_scheme=scheme)
     page = context.new_page()
-    page.goto(server.url + "/")
+    page.goto(server.url + "/batch")
     settled(page, 2)
     assert page.evaluate(CONTRAST) > 4.5
     for name in ("Who gets the budget", "Budget of each prompt"):
@@ -237,7 +238,7 @@ def test_charts_can_be_read_have_names_and_few_tab_stops(browser, server, scheme
 
 def test_the_address_holds_a_recorded_step_and_what_is_unfolded(tab):
     page = tab(
-        "/?source=A+step+of+a+recorded+run&recorded=mine%2Funiform&step=17&why=true&gains=knapsack"
+        "/batch?source=A+step+of+a+recorded+run&recorded=mine%2Funiform&step=17&why=true&gains=knapsack"
     )
     settled(page, 4)
     unfold(page, "Settings")
