@@ -17,6 +17,7 @@ PAGE = "docs/tutorial.md"
 SMALL = ["--seeds", 2, "--steps", 2, "--jobs", 1]
 # a block's name, and what its commands are given in addition
 RUN = {"allocate": [], "import": [], "compare": SMALL, "recommendation": SMALL}
+RUN["advice"] = ["--visits", 0.2, "--jobs", 1]
 NOT_RUN = {"install", "explore"}  # a new environment; a server, which tests of the app open
 
 
