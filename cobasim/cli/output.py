@@ -94,10 +94,10 @@ def show(*tables: Table) -> None:
     """
     console = Console(markup=False, highlight=False)  # names may hold brackets
     for table in tables:
-        console.print(_fitted(table, console))
+        console.print(fitted(table, console))
 
 
-def _fitted(table: Table, console: Console) -> Table | Group:
+def fitted(table: Table, console: Console) -> Table | Group:
     """The table as it is, with its headers wrapped, or stacked: what the console has room for."""
     if _width(table, console) <= console.width:
         return table
