@@ -29,8 +29,8 @@ def test_help_shows_the_default_of_every_option(program, name, monkeypatch):
     lines = CliRunner().invoke(APPS[program], [name, "--help"]).output.splitlines()
     for option in get_command(APPS[program]).commands[name].params:
         if option.param_type_name == "argument":
-            shown = [line for line in lines if line.startswith(("│    ", "│ *  "))]
-            line = next(line for line in shown if f" {option.name.lower()} " in line.lower())
+            word = option.name if option.nargs == 1 else f"{option.name}..."
+            (line,) = [line for line in lines if line.strip("│* ").startswith(f"{word} ")]
         else:
             (line,) = [line for line in lines if f" {option.opts[0]} " in f"{line[:60]} "]
         if option.required:
