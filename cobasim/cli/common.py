@@ -23,6 +23,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from cobasim.errors import InputError
 from cobasim.version import VERSION
@@ -131,15 +132,22 @@ def _fail(message: str, code: int = 2) -> None:
 
 
 def progress_bar(unit: str = "runs") -> Progress:
-    """A bar on standard error, so that standard output stays clean; silent when piped."""
+    """A bar on standard error, so that standard output stays clean; silent when piped.
+
+    In a narrow terminal the text and the bar give way to the numbers.
+    """
     return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
+        TextColumn(
+            "{task.description}",
+            table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+        ),
+        BarColumn(None, table_column=Column(ratio=1)),
         MofNCompleteColumn(),
         TextColumn(unit),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
+        expand=True,
         console=Console(stderr=True),
         disable=not sys.stderr.isatty(),
     )

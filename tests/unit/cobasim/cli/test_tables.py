@@ -11,6 +11,7 @@ from repository import ROOT
 from rich.console import Console
 from rich.table import Table
 
+from cobasim.cli.common import progress_bar
 from cobasim.cli.output import fitted
 from cobasim.cli.sweep import summary_table
 
@@ -82,6 +83,14 @@ def test_a_table_first_wraps_its_headers_and_then_becomes_blocks():
         "",
         "below",
     ]  # fmt: skip
+
+
+def test_a_bar_keeps_its_numbers_in_a_narrow_terminal():
+    progress = progress_bar("settings")
+    progress.add_task("measured world, 300 steps a run", total=1120, completed=560)
+    console = Console(width=60, file=io.StringIO(), color_system=None)
+    console.print(progress.get_renderable())
+    assert " 560/1120 settings 0:00:00 left -:--:--" in console.file.getvalue()
 
 
 def test_all_tables_are_printed_by_the_function_that_fits_them():
