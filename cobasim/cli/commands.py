@@ -1,5 +1,6 @@
 """The ``cobasim`` command, in the order of its help.
 
+cobasim advise       would uneven budgets help your own run?
 cobasim compare      compare allocators in the synthetic world (the main job)
 cobasim sweep        compare at many settings, resumable, one table
 cobasim sensitivity  which settings matter: Morris, Sobol
@@ -17,6 +18,7 @@ cobasim explore      the what-if app in the browser
 
 from __future__ import annotations
 
+from cobasim.cli.advise import advise
 from cobasim.cli.allocate import allocate
 from cobasim.cli.allocators import allocators
 from cobasim.cli.benchmark import benchmark
@@ -39,8 +41,8 @@ app = new_app(
 )
 
 for command in (
-    compare, sweep, sensitivity, calibrate, ring, reproduce, study, import_logs, allocate,
-    allocators, learn, benchmark, explore,
+    advise, compare, sweep, sensitivity, calibrate, ring, reproduce, study, import_logs,
+    allocate, allocators, learn, benchmark, explore,
 ):  # fmt: skip
     app.command("import" if command is import_logs else None)(grouped(command))
 

@@ -35,6 +35,7 @@ HERE = Path(__file__).parent
 ALLOCATORS = ("uniform", "knapsack", "coba", "signal", "signal-skip", "greso")
 WEIGHTINGS = ("rollout", "prompt")
 CONFIG = "tiny-compare"
+HALF = 3.182  # half of a 95 % interval over the standard error, of four seeds
 EASY = 'task.levels=["1+1","2+1","2-1"]'
 HARD = 'task.levels=["2+2","2-2","3+2","3-2"]'
 CONDITIONS: dict[str, list[str]] = {
@@ -55,7 +56,7 @@ CONDITIONS: dict[str, list[str]] = {
     "tau-64": ["parameters.tau=64"],
     "parts": [],
     "ratio-3.5": ["parameters.ratio=3.5"],
-    "sequences": [],
+    "chains": [],
 }
 """Settings that differ from the config, by the condition's name. Pools: 80 steps of M prompts visit
 2,048 prompts 2.5 times, unless said. ``tau`` is CoBA's (8 unless said), ``ratio`` is that of
@@ -65,9 +66,9 @@ OWN = {"tau-1": "coba", "tau-64": "coba", "parts": "signal-parts", "ratio-3.5": 
 """Conditions in which one allocator differs from ``base``: it alone is run. Uniform is that of
 ``base``, which would be the same runs."""
 
-CONFIGS = {"sequences": HERE / "sequences.yaml"}
-"""Conditions with a config of their own. ``sequences`` is another task with another model: give as
-``--model`` the folder that sequences.py made; the prompts lie beside it."""
+CONFIGS = {"chains": HERE / "chains.yaml"}
+"""Conditions with a config of their own. ``chains`` is another task with another model: give as
+``--model`` the folder that chains.py made; the prompts lie beside it."""
 
 Rows = dict[tuple[str, str], dict[int, tuple[float, float]]]
 """Weighting and allocator -> seed -> final held-out accuracy, gradient norm of the second half."""
@@ -212,7 +213,8 @@ def archive(folder: Path, name: str, model: str, seeds: int) -> bool:
     if len(runs) < len(list(plan_of(name, model, seeds).cells())):
         return False
     lines = []
-    shipped = load_config(config_of(name), CONDITIONS[name])  # without the paths of this machine
+    chosen = [f"allocator={OWN[name]}"] if name in OWN else []
+    shipped = load_config(config_of(name), [*CONDITIONS[name], *chosen])  # no paths of a machine
     for weighting, allocator, seed in runs:
         if allocator == BASELINE and weighting != WEIGHTINGS[0]:
             continue  # the same runs
@@ -273,6 +275,24 @@ def agreement(names: list[str], predictions: Any) -> dict[str, float]:
         "correlation": float(np.corrcoef(x, y)[0, 1]),
         "signs wrong": int(wrong),
     }
+
+
+def known(names: list[str], predictions: Any) -> str:
+    """Real and predicted differences, a line an arm, as `cobasim advise` reads them."""
+    lines = []
+    for name in names:
+        found = differences(archived(name))
+        for weighting in WEIGHTINGS:
+            for arm in arms(name)[1:]:
+                real = found[weighting][arm]
+                ahead = predictions[name][weighting][arm]["points"]
+                spread = predictions[name][weighting][arm]["half"] / HALF
+                row = {"kind": "measured", "condition": name, "weighting": weighting}
+                row["allocator"] = arm
+                numbers = {"real": real["points"], "half": real["half"]}
+                numbers |= {"predicted": ahead, "spread": spread}
+                lines.append(json.dumps(row | {k: round(v, 3) for k, v in numbers.items()}))
+    return "[\n" + ",\n".join(lines) + "\n]\n"
 
 
 def show(names: list[str], predictions: Any) -> None:

@@ -1,12 +1,11 @@
-"""Another task for the tiny model: the next number of a sequence, from reasoning-gym.
+"""Another task for the tiny model: sums and differences of several numbers, from reasoning-gym.
 
-    python docs/real/measured/sequences.py FOLDER
+    python docs/real/measured/chains.py FOLDER
 
 writes FOLDER/train.jsonl (2,048 prompts), heldout.jsonl (500) and the warmed-up model FOLDER/model.
-The questions are those of the generator ``number_sequence`` (seed 0), written with the characters
-that the model has: `3, 14, 36, 80, ?` becomes `3*14*36*80=`. Sequences that are longer than 24
-characters, or whose answer is longer than 5, are left out, as are repeated ones. No sequence is in
-two of the three sets held out, trained on, and used for the supervised warm-up.
+The questions are those of the generator ``chain_sum`` (seed 0), 2 to 4 numbers of 1 or 2 digits, in
+the characters that the model has: `... problem: 23 - 60 + 7 =` becomes `23-60+7=`. Repeated ones
+are left out. No question is in two of the sets that are held out, trained on, and warmed up with.
 """
 
 from __future__ import annotations
@@ -19,23 +18,20 @@ import reasoning_gym
 
 from cobatrain.tiny import WarmUp, build_tiny, save, warm_up
 
-HELDOUT, TRAIN, PROBE, WARM = 500, 2048, 256, 12_000
-LONGEST, LONGEST_ANSWER = 24, 5
+HELDOUT, TRAIN, PROBE, WARM = 500, 2048, 256, 40_000
 
 
 def problems(number: int) -> list[dict[str, str]]:
-    """So many different problems: text, answer, and as level the first operation of its rule."""
+    """So many different problems: text, answer, and as level the numbers and their digits."""
     found: dict[str, dict[str, str]] = {}
     entries = reasoning_gym.create_dataset(
-        "number_sequence", size=20 * number, seed=0, min_terms=4, max_terms=7, max_complexity=2
+        "chain_sum", size=4 * number, seed=0, min_terms=2, max_terms=4, min_digits=1, max_digits=2
     )
     for entry in entries:
-        text = entry["question"].removesuffix(", ?").replace(", ", "*") + "="
-        answer = entry["answer"]
-        if len(text) <= LONGEST and len(answer) <= LONGEST_ANSWER and text not in found:
-            first = entry["metadata"]["rule"].split(" then ")[0]
-            level = " ".join(word for word in first.split() if word.isalpha())
-            found[text] = {"problem": text, "answer": answer, "level": level}
+        about = entry["metadata"]
+        text = about["expression"].replace(" ", "") + "="
+        level = f"{about['num_terms']} numbers of {about['num_digits']}"
+        found.setdefault(text, {"problem": text, "answer": entry["answer"], "level": level})
         if len(found) == number:
             return list(found.values())
     raise SystemExit(f"only {len(found)} different problems of {number}")
