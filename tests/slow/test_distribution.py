@@ -80,7 +80,8 @@ def environment(folder: Path, archive: Path) -> Path:
     (packages / "shared.pth").write_text(shared + "\n")
     ran(
         folder, sys.executable, "-m", "pip", "--python", scripts / "python", "install", "--quiet",
-        "--no-index", "--no-deps", "--no-build-isolation", "--ignore-installed", archive,
+        "--no-index", "--no-deps", "--no-build-isolation", "--ignore-installed", "--no-compile",
+        archive,
     )  # fmt: skip
     return scripts
 
