@@ -17,13 +17,13 @@ from cobasim.whatif import knows_attempts, observation_of_bins
 from cobasim.world import POPULATIONS, draw_pass_rates
 from cobasim_apps.elements import BIND, shown_errors
 from cobasim_apps.options import options
-from cobasim_apps.upload import uploaded_pass_rates
+from cobasim_apps.pass_rates import pass_rates_file
 
 MOST_PROMPTS = 4096
 SOURCES = {
     "population": "A population of the simulator",
     "beta": "A Beta distribution",
-    "upload": "Measured pass rates (upload)",
+    "upload": "Measured pass rates",
     "recorded": "A step of a recorded run",
 }
 
@@ -60,11 +60,10 @@ def _drawn(source: str) -> Batch | None:
         b = st.slider("Beta b", 0.1, 10.0, 2.0, 0.1, key="b", bind=BIND)
         rates, attempts = _estimated(rng.beta(a, b, size), rng)
     else:
-        measured = uploaded_pass_rates("upload")
-        if measured is None:
-            st.info("Upload a file, or choose another source.")
+        file = pass_rates_file()
+        if file is None:
             return None
-        rates, attempts = _of_file(measured, size, rng)
+        rates, attempts = _of_file(file.measured, size, rng)
     unseen = st.slider("Unseen prompts (%)", 0, 100, 0, key="unseen", bind=BIND)
     attempts = mark_unseen(attempts, unseen, rng)
     return Batch(_observation(rates, attempts, failure_rate=1.0 - float(rates.mean())))
@@ -114,7 +113,7 @@ def _recorded() -> Batch | None:
     steps = [step.step for step in run.steps if step.bins is not None]
     number = steps[0] if steps else 0
     if len(steps) > 1:
-        number = st.slider("Step", steps[0], steps[-1], steps[-1], key="step")
+        number = st.slider("Step", steps[0], steps[-1], steps[-1], key="step", bind=BIND)
     try:
         step = nearest_step(run, number)
     except InputError as error:

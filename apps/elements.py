@@ -8,8 +8,10 @@ from contextlib import contextmanager
 
 import plotly.graph_objects as go
 import streamlit as st
+from streamlit.elements.lib.mutable_expander_container import ExpanderContainer
 
 from cobasim.errors import InputError
+from cobasim.figures import full_title
 
 BIND = "query-params"
 """A widget with ``bind=BIND`` keeps its value in the address, so that a view can be shared."""
@@ -19,12 +21,22 @@ ICON = (  # four bars: nothing is fetched from other hosts
     '<path d="M1 10h3v5H1zM5 6h3v9H5zM9 1h3v14H9zM13 8h2v7h-2z"/></g></svg>'
 )
 
+CHART = {
+    "displaylogo": False,
+    "modeBarButtons": [["toImage", "resetScale2d"]],
+    "toImageButtonOptions": {"format": "svg"},
+}
+"""Two buttons: the rest is done with the mouse in the chart."""
+
 
 def style() -> None:
-    """Less empty space at the top of a page."""
+    """Less empty space at the top of a page; the text of charts in the colour of the page's."""
     st.html(
         "<style>.block-container {padding-top: 3.2rem; padding-bottom: 3rem;} "
-        "h1 {font-size: 1.7rem; padding-bottom: 0.2rem;}</style>"
+        "h1 {font-size: 1.8rem !important; padding-bottom: 0.2rem !important;} "
+        '.main-svg .infolayer text, .main-svg [class*="axislayer"] text '
+        "{fill: currentColor !important;} "
+        ".main-svg .legendtoggle {fill: transparent !important;}</style>"
     )
 
 
@@ -45,13 +57,8 @@ def plain(text: str) -> str:
 
 
 def chart(figure: go.Figure, key: str) -> None:
-    """Draw a figure with its own colours, which read on light and on dark."""
-    st.plotly_chart(
-        figure,
-        key=key,
-        theme=None,
-        config={"displaylogo": False, "toImageButtonOptions": {"format": "svg"}},
-    )
+    """Draw a figure with its own colours, which read on light and on dark, named by its title."""
+    st.plotly_chart(figure, key=key, theme=None, config=CHART, alt=full_title(figure))
 
 
 def chart_or_reason(draw: Callable[[], go.Figure], key: str) -> None:
@@ -62,6 +69,14 @@ def chart_or_reason(draw: Callable[[], go.Figure], key: str) -> None:
         st.caption(plain(str(error)))
         return
     chart(figure, key)
+
+
+def folded(label: str, key: str) -> ExpanderContainer:
+    """A closed part of a page, whose state is in the address; fill it only where it is ``open``.
+
+    What is closed costs neither time nor the browser's code for its widgets.
+    """
+    return st.expander(label, key=key, on_change="rerun", bind=BIND)
 
 
 def command_line(arguments: list[str]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from cobasim.explorer import Job, Jobs, save
-from cobasim_apps.elements import plain, shown_errors
+from cobasim.explorer import Job, Jobs, differences, save, time_left
+from cobasim_apps.elements import command_line, plain, shown_errors
 from cobasim_apps.options import options
 
 
@@ -36,6 +37,29 @@ def start_job(
     st.rerun()
 
 
+def say_gone(key: str) -> None:
+    """A hint where the address has the token of a job that is no more."""
+    if key in st.query_params and job_in_address(key) is None:
+        st.info("Those results are gone: the server was restarted. Start again.")
+
+
+def origin_of_results(job: Job, now: Sequence[str] | None) -> None:
+    """The command that made a job's results, and what the settings above say by now.
+
+    now: the command that the settings stand for; None: they stand for none.
+    """
+    if now is None:
+        st.warning("The results below were made with other settings than those above.")
+    elif changed := differences(job.arguments, now):
+        listed = "\n".join(f"- {plain(line)}" for line in changed)
+        st.warning(
+            "The settings have changed since these results. Start again to see what the change "
+            f"does:\n{listed}"
+        )
+    st.caption("These results were made by")
+    command_line(job.arguments)
+
+
 def show_progress(
     job: Job, done: Callable[[], int], unit: str, results: Callable[[], None] = lambda: None
 ) -> None:
@@ -51,9 +75,11 @@ def show_progress(
         reached = min(done(), job.total)
         text = f"{state}: {reached:,} of {job.total:,} {unit}"
         if state == "running":
-            left, right = st.columns([5, 1], vertical_alignment="center")
-            left.progress(reached / job.total, text=text)
-            if right.button("Stop", key="stop"):
+            if (left := time_left(reached, job.total, time.monotonic() - job.started)) is not None:
+                text += f", {left}"
+            left_side, right_side = st.columns([5, 1], vertical_alignment="center")
+            left_side.progress(reached / job.total, text=text)
+            if right_side.button("Stop", key="stop"):
                 job.stop()
                 st.rerun()
         else:

@@ -7,8 +7,15 @@ from pathlib import Path
 import streamlit as st
 
 from cobasim.errors import InputError
-from cobasim.explorer import describe_measured, keep_measured, measured_worlds, world_of
-from cobasim_apps.elements import BIND, plain
+from cobasim.explorer import (
+    describe_measured,
+    keep_measured,
+    measured_worlds,
+    parts_of,
+    world_of,
+)
+from cobasim.figures import gradient_parts, parts_over_steps, shared_between_levels
+from cobasim_apps.elements import BIND, chart, folded, plain
 from cobasim_apps.job_progress import jobs
 from cobasim_apps.options import options
 
@@ -39,6 +46,34 @@ def measured_world() -> str | None:
         world = world_of(files)
     st.caption(plain(describe_measured(world)))
     return world
+
+
+def measured_parts(world: str) -> None:
+    """The three parts of the gradients of a measured world, for those who unfold them."""
+    found = parts_of(world)
+    if not found:
+        return
+    part = folded(
+        "What was measured: three parts of the gradients, by pass rate and by level", "parts"
+    )
+    if not part.open:
+        return
+    with part:
+        st.markdown(
+            "**within**: of a rollout, which more rollouts of its prompt average out. **own**: of "
+            "a prompt, which all its rollouts share and only more prompts average out. **shared**: "
+            "between prompts, what they teach each other. The larger *own* beside *within*, the "
+            "less concentrated budgets gain."
+        )
+        left, right = st.columns(2)
+        first = min(found)
+        with left:
+            chart(gradient_parts(found[first]), "parts-rate")
+        with right:
+            chart(shared_between_levels(found[first]), "parts-levels")
+        if len(found) > 1:
+            rows = [found[step]["all"] for step in sorted(found)]
+            chart(parts_over_steps(sorted(found), rows), "parts-steps")
 
 
 def _uploaded() -> list[Path]:

@@ -1,7 +1,8 @@
-"""A comparison in the simulator, watched while it runs."""
+"""What would it do to a run? A comparison in the simulator, watched while it runs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import streamlit as st
@@ -9,8 +10,15 @@ import streamlit as st
 from cobasim.explorer import Job, SimulationChoice
 from cobasim.world import MEASURED
 from cobasim_apps.allocators import parameter_sliders
-from cobasim_apps.elements import command_line
-from cobasim_apps.job_progress import job_in_address, show_progress, start_job
+from cobasim_apps.elements import command_line, shown_errors
+from cobasim_apps.job_progress import (
+    job_in_address,
+    origin_of_results,
+    say_gone,
+    show_progress,
+    start_job,
+)
+from cobasim_apps.measured_world import measured_parts
 from cobasim_apps.simulation_results import results
 from cobasim_apps.simulation_settings import simulation_settings
 
@@ -18,30 +26,52 @@ MOST_VISITS, MOST_MEASURED = 20_000_000, 1_000_000
 """Prompt visits (runs x steps x M) of one simulation here: about a minute on two cores. Those of a
 measured world take longer."""
 JOB = "job"
+EXPLANATION = """
+Each allocator trains the same simulated policy, with the same prompts and the same number of
+rollouts; only who gets the rollouts differs. What counts is held-out accuracy at the end, **minus
+that of uniform budgets** with the same seed. Start with the settings as they are, or open them: the
+prompts can be your own measured pass rates.
+"""
 
 
 def page() -> None:
     """Draw the page."""
-    st.title("A simulated run")
-    with st.expander("Settings", expanded=JOB not in st.query_params):
-        choice = simulation_settings()
+    st.title("What would it do to a run?")
+    st.markdown(EXPLANATION)
     job = job_in_address(JOB)
+    head = st.container()
+    choice = None
+    with st.expander("Settings"), shown_errors():
+        choice = _with_parameters(simulation_settings())
     if choice is not None:
-        _offer(choice, job)
+        with head, shown_errors():
+            _offer(choice, job)
+    if choice is not None and choice.options["world"].startswith(MEASURED):
+        measured_parts(choice.options["world"])
+    say_gone(JOB)
     if job is not None:
-        show_progress(job, job.steps_done, "steps", lambda: results(job))
-    elif JOB in st.query_params:
-        st.info("That simulation is gone: the server was restarted. Start it again.")
+        origin_of_results(job, None if choice is None else choice.arguments)
+        show_progress(job, job.steps_done, "steps", _results(job))
+
+
+def _results(job: Job) -> Callable[[], None]:
+    return lambda: results(job)
+
+
+def _with_parameters(choice: SimulationChoice | None) -> SimulationChoice | None:
+    """The choice with what the sliders of the allocators' parameters say."""
+    if choice is None:
+        return None
+    parameters = parameter_sliders(list(choice.allocators), prefix="sim")
+    return replace(choice, settings={**choice.settings, **parameters})
 
 
 def _offer(choice: SimulationChoice, job: Job | None) -> None:
     """The size of what was chosen, its command, and the button that starts it."""
     config = choice.config
     most = MOST_MEASURED if config.world.world.startswith(MEASURED) else MOST_VISITS
-    parameters = parameter_sliders(list(config.allocators), prefix="sim")
-    choice = replace(choice, settings={**choice.settings, **parameters})
     too_large = choice.visits > most
-    left, right = st.columns([1, 4])
+    left, right = st.columns([1, 4], vertical_alignment="center")
     with left:
         start = st.button(
             "Start", type="primary", key="start",
@@ -49,11 +79,13 @@ def _offer(choice: SimulationChoice, job: Job | None) -> None:
         )  # fmt: skip
     with right:
         st.caption(
-            f"{config.num_runs} runs of {config.loop.steps} steps, {choice.visits / 1e6:.1f} "
-            f"million prompt visits; the limit here is {most / 1e6:.0f} million. No size "
-            "limit on the command line:"
+            f"{config.num_runs} runs of {config.loop.steps} steps with "
+            f"{config.world.num_prompts:,} prompts, {choice.visits / 1e6:.1f} million prompt "
+            f"visits; the limit here is {most / 1e6:.0f} million."
         )
-    command_line(choice.arguments)
+    if job is None:
+        st.caption("The same on the command line, where the size has no limit:")
+        command_line(choice.arguments)
     if too_large:
         st.warning("Too large for this page: use fewer steps, seeds or prompts, or the command.")
     if start:

@@ -5,21 +5,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
+from cobasim.data import RateOptions
 from cobasim.errors import InputError
-from cobasim.explorer import SimulationChoice
+from cobasim.explorer import SHOWN, SimulationChoice
 from cobasim.settings import validated
 from cobasim.world import POPULATIONS, WORLD_DEFAULTS, WorldConfig, measured_loop
 from cobasim_apps.allocators import allocator_help
 from cobasim_apps.elements import BIND
 from cobasim_apps.measured_world import measured_world
 from cobasim_apps.options import allocator_names
+from cobasim_apps.pass_rates import RatesFile, pass_rates_file
 
 ORACLES = ("oracle-coba", "oracle-knapsack")
 MEASURED_KIND = "measured"
+FILE = "measured pass rates"
 SIZES = {"steps": 150, "batch_size": 128, "total_budget": 2048, "low": 2, "high": 128}
 
 
@@ -34,6 +38,7 @@ class _World:
         pool, rate, noise: default number of prompts, learning rate, and gradient noise.
         most_noise: end of its slider.
         settings: of this world alone.
+        rates: file of measured pass rates at which its prompts start; None: drawn.
     """
 
     name: str
@@ -44,6 +49,7 @@ class _World:
     noise: float
     most_noise: float
     settings: Mapping[str, Any]
+    rates: RatesFile | None = None
 
 
 def simulation_settings() -> SimulationChoice | None:
@@ -57,9 +63,13 @@ def simulation_settings() -> SimulationChoice | None:
         world = _measured() if kind == MEASURED_KIND else _made(kind)
     if world is None:
         return None
-    loop, tag = world.loop, world.tag
+    loop, tag, file = world.loop, world.tag, world.rates
+    settings = dict(world.settings)
     with of_batch:
-        pool = _number("Prompts in the pool", world.pool, (64, 50_000), 64, f"num{tag}")
+        if file is None:
+            settings["num_prompts"] = _number(
+                "Prompts in the pool", world.pool, (64, 50_000), 64, f"num{tag}"
+            )
         batch = _number("Prompts per batch, M", loop["batch_size"], (8, 2048), 8, f"batch{tag}")
         budget = _number(
             "Rollouts per batch", loop["total_budget"], (8, 131_072), 8, f"budget{tag}"
@@ -70,14 +80,11 @@ def simulation_settings() -> SimulationChoice | None:
         steps = _number("Steps", loop["steps"], (10, 1000), 10, f"steps{tag}")
     with of_learning:
         seeds = _number("Seeds", 3, (1, 16), 1, "seeds")
-        rate = st.number_input(
+        settings["learning_rate"] = st.number_input(
             "Learning rate", 1e-9, 1.0, world.rate, format="%.2g", key=f"lr_{tag or kind}",
             bind=BIND,
         )  # fmt: skip
-        noise = st.slider(
-            "Gradient noise", 0.0, world.most_noise, world.noise, world.most_noise / 100,
-            key=f"noise{tag}", bind=BIND,
-        )  # fmt: skip
+    settings |= _noise(world)
     allocators, weighting = _allocators(), _weighting()
     if not allocators:
         raise InputError("choose at least one allocator")
@@ -93,10 +100,43 @@ def simulation_settings() -> SimulationChoice | None:
             "low": low,
             "high": high,
         },
-        settings={
-            "num_prompts": pool, **world.settings, "learning_rate": rate, "noise": noise,
-        },
-    )  # fmt: skip
+        settings=settings,
+        pass_rates=None if file is None else _shown(file.path),
+        reading=RateOptions() if file is None else file.reading,
+    )
+
+
+def _shown(path: Path) -> str:
+    """A file as the command names it, from whichever folder that is run."""
+    return str(path.resolve())
+
+
+def _noise(world: _World) -> dict[str, float]:
+    """What decides whether uneven budgets pay off: the noise of a rollout, and of a prompt."""
+    left, right = st.columns(2)
+    with left:
+        own = st.slider(
+            "Noise of a rollout", 0.0, world.most_noise, world.noise, world.most_noise / 100,
+            key=f"noise{world.tag}", bind=BIND,
+            help="Gradient that has nothing to do with passing, drawn anew for each rollout. More "
+            "rollouts of a prompt average it out.",
+        )  # fmt: skip
+    if world.tag:
+        with right:
+            st.caption(
+                "What a prompt's rollouts share, and what prompts share, is in the file: it was "
+                "measured."
+            )
+        return {"noise": own}
+    with right:
+        shared = st.slider(
+            "Noise that a prompt's rollouts share", 0.0, 40.0, 0.0, 1.0, key="prompt_noise",
+            bind=BIND,
+            help="More rollouts of a prompt do not average it out, only more prompts do. It "
+            "decides who wins: with 0, allocators that concentrate rollouts gain; at 20 they lose "
+            "to uniform budgets, as they did in a real run.",
+        )  # fmt: skip
+    return {"noise": own, "prompt_noise": shared}
 
 
 def _number(label: str, default: int, ends: tuple[int, int], step: int, key: str) -> int:
@@ -105,16 +145,21 @@ def _number(label: str, default: int, ends: tuple[int, int], step: int, key: str
     return int(st.number_input(label, low, high, default, step, key=key, bind=BIND))
 
 
-def _made(name: str) -> _World:
-    """A world that is not measured, with its population and transfer."""
+def _made(name: str) -> _World | None:
+    """A world that is not measured, with its prompts and transfer; None until there is a file."""
     defaults = WORLD_DEFAULTS[name]
-    population = st.selectbox("Initial pass rates", list(POPULATIONS), key="pool", bind=BIND)
+    population = st.selectbox("Initial pass rates", [*POPULATIONS, FILE], key="pool", bind=BIND)
+    file = None
+    if population == FILE and (file := pass_rates_file()) is None:
+        return None
     transfer = st.slider(
         "Transfer between prompts", 0.0, 1.0, defaults["transfer"], 0.05, key=f"transfer_{name}",
         bind=BIND,
     )  # fmt: skip
-    settings = {"population": population, "transfer": transfer}
-    return _World(name, "", SIZES, 4096, defaults["learning_rate"], 10.0, 100.0, settings)
+    settings = {"transfer": transfer} | ({} if file else {"population": population})
+    return _World(
+        name, "", SIZES, 4096, defaults["learning_rate"], 10.0, 100.0, settings, rates=file
+    )
 
 
 def _measured() -> _World | None:
@@ -137,7 +182,7 @@ def _allocators() -> tuple[str, ...]:
         st.multiselect(
             "Allocators",
             [*allocator_names(), *ORACLES],
-            default=["uniform", "knapsack", "coba"],
+            default=SHOWN,
             key="sim_allocators",
             bind=BIND,
             help=allocator_help(),

@@ -10,10 +10,10 @@ from typing import Any
 import streamlit as st
 
 from cobasim.explorer import rounded
-from cobasim.figures import sweep_heatmap, sweep_line
+from cobasim.figures import share_y_axis, sweep_heatmap, sweep_line
 from cobasim.runs import PLAN, ROWS, TABLE, read_table
-from cobasim.scores import METRICS, effects, with_differences
-from cobasim_apps.elements import chart_or_reason
+from cobasim.scores import METRICS, effects, rows_with, with_differences
+from cobasim_apps.elements import BIND, chart, chart_or_reason
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -36,9 +36,11 @@ def sweep_results(folder: Path) -> None:
         st.caption(f"The table has {len(rows)} of {total} stored runs: the sweep is unfinished.")
     metric, parameter, second = _axes(names, rows)
     weightings = list(dict.fromkeys(row["weighting"] for row in rows))
+    _lines(rows, weightings, metric, parameter)
     for place, weighting in zip(st.columns(len(weightings)), weightings, strict=True):
         with place:
-            _one_weighting(rows, weighting, metric, parameter, second)
+            if second is not None:
+                _heatmaps(rows, weighting, metric, parameter, second)
             st.caption(f"Effect sizes, loss weighted per {weighting}")
             st.dataframe(
                 rounded(effects(rows, names, metric, weighting)),
@@ -57,28 +59,40 @@ def _axes(names: list[str], rows: Rows) -> tuple[str, str, str | None]:
         metric = st.selectbox(
             "Metric", metrics, format_func=lambda name: METRICS[name][0],
             index=metrics.index("minus_uniform") if "minus_uniform" in metrics else 0,
-            key="metric",
+            key="metric", bind=BIND,
         )  # fmt: skip
     with middle:
-        parameter = st.selectbox("Setting", names, key="over")
+        parameter = st.selectbox("Setting", names, key="over", bind=BIND)
     with right:
         second = st.selectbox(
             "Second setting (heatmap)",
             ["none", *[name for name in names if name != parameter]],
             index=min(1, len(names) - 1),
             key="against",
+            bind=BIND,
         )
     return metric, parameter, None if second == "none" else second
 
 
-def _one_weighting(
-    rows: Rows, weighting: str, metric: str, parameter: str, second: str | None
-) -> None:
-    chart_or_reason(lambda: sweep_line(rows, parameter, metric, weighting), f"line-{weighting}")
-    if second is None:
-        return
-    measured = [row["allocator"] for row in rows if row.get(metric) is not None]
-    for name in dict.fromkeys(measured):
+def _lines(rows: Rows, weightings: Sequence[str], metric: str, parameter: str) -> None:
+    """One figure of lines per weighting, side by side, with one y-axis."""
+    drawn = {
+        weighting: sweep_line(rows, parameter, metric, weighting)
+        for weighting in weightings
+        if rows_with(rows, metric, weighting)
+    }
+    share_y_axis(list(drawn.values()))
+    for place, weighting in zip(st.columns(len(weightings)), weightings, strict=True):
+        with place:
+            if weighting in drawn:
+                chart(drawn[weighting], f"line-{weighting}")
+            else:
+                st.caption(f"No run has this metric with the loss weighted per {weighting}.")
+
+
+def _heatmaps(rows: Rows, weighting: str, metric: str, parameter: str, second: str) -> None:
+    """One heatmap per allocator that has the metric."""
+    for name in dict.fromkeys(row["allocator"] for row in rows_with(rows, metric, weighting)):
         chart_or_reason(
             lambda name=name: sweep_heatmap(  # type: ignore[misc]
                 rows, parameter, second, metric, weighting, name

@@ -150,7 +150,7 @@ def outcome_table(outcomes: Sequence[Outcome]) -> list[Mapping[str, object]]:
             "mixed (%)": round(100 * outcome.mixed, 1),
             "update, rollout": round(1e3 * outcome.update["rollout"], 2),
             "update, prompt": round(1e3 * outcome.update["prompt"], 2),
-            "alpha": None if outcome.shape is None else round(outcome.shape[0], 2),
+            "alpha": "" if outcome.shape is None else f"{outcome.shape[0]:.2f}",
             "time (ms)": round(outcome.allocate_ms, 3),
         }
         for outcome in outcomes

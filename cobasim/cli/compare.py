@@ -27,7 +27,7 @@ def compare(
     preset: Annotated[
         str,
         typer.Option(
-            help="quick (under a minute), paper (500 steps, 16 seeds, with oracles), or peers "
+            help="quick (about a minute), paper (500 steps, 16 seeds, with oracles), or peers "
             "(published methods)."
         ),
     ] = "quick",

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from cobasim.cli.output import say
 from cobasim.errors import InputError
 
 EXPLORER = "explorer.py"  # the app's entry, in the package cobasim_apps
@@ -48,8 +49,9 @@ def explore(
     command += [f"--{name}={value}" for name, value in _server(address, port, browser).items()]
     command += ["--", "--runs", runs, *([] if run is None else ["--run", run])]
     command += [f"--allocator={name}" for name in allocator or []]
+    say(f"The app is at {_url(address, port)}; Ctrl-C ends it.", wrap=False)
     sys.stdout.flush()
-    os.execv(sys.executable, command)  # it says the address; nothing is left behind when it ends
+    os.execv(sys.executable, command)  # nothing is left behind when it ends
 
 
 def _script() -> Path:
@@ -72,6 +74,12 @@ def _check_free(address: str, port: int) -> None:
             raise InputError(f"cannot listen on {address}:{port} ({error}); try --port") from None
 
 
+def _url(address: str, port: int) -> str:
+    """Where a browser on this machine finds the app."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(address, address)
+    return f"http://{host}:{port}"
+
+
 def _server(address: str, port: int, browser: bool) -> dict[str, object]:
     """Options of streamlit."""
     return {
@@ -81,6 +89,7 @@ def _server(address: str, port: int, browser: bool) -> dict[str, object]:
         "server.showEmailPrompt": "false",  # otherwise it asks a question at the first start
         "server.maxUploadSize": 20,
         "browser.gatherUsageStats": "false",
+        "logger.hideWelcomeMessage": "true",  # and what Streamlit offers in front of the page
         "client.showErrorDetails": "none",
         "client.toolbarMode": "minimal",
         "server.fileWatcherType": "none",

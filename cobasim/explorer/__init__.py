@@ -9,23 +9,38 @@ from cobasim.explorer.batches import (
     estimated,
     mark_unseen,
     nearest_step,
-    read_upload,
 )
-from cobasim.explorer.commands import SimulationChoice, SweepChoice
+from cobasim.explorer.commands import SHOWN, SimulationChoice, SweepChoice, differences
 from cobasim.explorer.jobs import Job, Jobs, save
-from cobasim.explorer.measured import describe_measured, keep_measured, measured_worlds, world_of
+from cobasim.explorer.measured import (
+    describe_measured,
+    keep_measured,
+    measured_worlds,
+    parts_of,
+    world_of,
+)
+from cobasim.explorer.rates import keep_rates, rate_files, read_rates
 from cobasim.explorer.run_folders import (
+    HIDDEN,
     describe_run,
+    grouped,
     has_column,
     last_samples,
+    matching,
+    reports_of,
     run_folders,
+    run_time_left,
     shortened,
     state,
+    time_left,
     written,
 )
+from cobasim.explorer.run_report import report_of
 from cobasim.explorer.tables import comparison_csv, comparison_rows, finished_runs, rounded
 
 __all__ = [
+    "HIDDEN",
+    "SHOWN",
     "Job",
     "Jobs",
     "SimulationChoice",
@@ -35,20 +50,30 @@ __all__ = [
     "comparison_rows",
     "describe_measured",
     "describe_run",
+    "differences",
     "estimated",
     "finished_runs",
+    "grouped",
     "has_column",
     "keep_measured",
+    "keep_rates",
     "last_samples",
     "mark_unseen",
+    "matching",
     "measured_worlds",
     "nearest_step",
-    "read_upload",
+    "parts_of",
+    "rate_files",
+    "read_rates",
+    "report_of",
+    "reports_of",
     "rounded",
     "run_folders",
+    "run_time_left",
     "save",
     "shortened",
     "state",
+    "time_left",
     "world_of",
     "written",
 ]

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from cobasim.allocation import Observation
 from cobasim.arrays import FloatArray
-from cobasim.data import MeasuredRates, RateOptions, read_measured
 from cobasim.errors import InputError
 from cobasim.records import Run, StepRecord
 from cobasim.whatif import Outcome
@@ -43,17 +39,6 @@ def nearest_step(run: Run, number: int) -> StepRecord:
     if not steps:
         raise InputError("this run has not recorded any budgets yet; choose another run")
     return min(steps, key=lambda step: abs(step.step - number))
-
-
-def read_upload(name: str, content: bytes, reading: RateOptions | None = None) -> MeasuredRates:
-    """Pass rates of an uploaded file. Raises InputError, naming the file as it was named."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / ("upload" + "".join(Path(name).suffixes[-2:]))
-        path.write_bytes(content)
-        try:
-            return replace(read_measured(str(path), reading), source=name)
-        except InputError as error:
-            raise InputError(str(error).replace(str(path), name)) from None
 
 
 def budgets_csv(obs: Observation, outcomes: Sequence[Outcome]) -> str:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from cobasim.runs import CompareConfig, Parameter, Sweep, points, settle, with_pool
+from cobasim.data import RateOptions
+from cobasim.runs import (
+    CompareConfig,
+    Parameter,
+    Sweep,
+    measured_pool,
+    points,
+    settle,
+    with_pool,
+)
 from cobasim.settings import validated
 from cobasim.updates import WEIGHTINGS
+
+SHOWN = ("uniform", "knapsack", "coba", "signal", "signal-skip")
+"""The allocators that a page shows first: the baseline, the two papers', and this project's own."""
 
 
 def _text(value: object) -> str:
@@ -27,6 +39,8 @@ class SimulationChoice:
         options: values of the command's options by name: steps, world, batch_size,
             total_budget, low, high.
         settings: further settings of the world by flat name.
+        pass_rates: file of measured pass rates, one simulated prompt for each; None: drawn.
+        reading: how that file is read.
     """
 
     allocators: tuple[str, ...]
@@ -34,6 +48,8 @@ class SimulationChoice:
     seeds: int
     options: Mapping[str, Any]
     settings: Mapping[str, Any]
+    pass_rates: str | None = None
+    reading: RateOptions = field(default_factory=RateOptions)
 
     @property
     def arguments(self) -> list[str]:
@@ -47,6 +63,8 @@ class SimulationChoice:
         arguments = ["compare"]
         for name, value in given.items():
             arguments += [f"--{name.replace('_', '-')}", _text(value)]
+        if self.pass_rates is not None:
+            arguments += ["--pass-rates", self.pass_rates, *self.reading.flags]
         for name, value in self.settings.items():
             arguments += ["--set", f"{name}={_text(value)}"]
         return arguments
@@ -55,12 +73,17 @@ class SimulationChoice:
     def config(self) -> CompareConfig:
         """The validated comparison. Raises InputError if a value is invalid."""
         weightings = WEIGHTINGS if self.weighting == "both" else (self.weighting,)
+        pool = measured_pool(self.pass_rates, self.reading)
+        known = pool is not None and pool.attempts is not None
         values = settle(
             "quick",
             self.settings,
             allocators=self.allocators,
             weightings=weightings,
             seeds=self.seeds,
+            pass_rates=self.pass_rates,
+            reading=self.reading,
+            first_beliefs="measured" if known else None,
             **self.options,
         )
         return with_pool(validated(CompareConfig, values))
@@ -120,3 +143,29 @@ class SweepChoice:
         }
         swept = points([Parameter.parse(text) for text in self.parameters])
         return Sweep("quick", {"num_prompts": self.num_prompts}, chosen, tuple(swept)).num_runs
+
+
+def differences(made: Sequence[str], now: Sequence[str]) -> list[str]:
+    """How the command ``now`` differs from the one that made some results, an option a line.
+
+    Both without "cobasim" and as ``arguments`` gives them. Empty if they would do the same.
+    """
+    old, new = _by_option(made), _by_option(now)
+    return [
+        f"{name}: {new.get(name, 'default')} now, {old.get(name, 'default')} in these results"
+        for name in dict.fromkeys([*new, *old])
+        if new.get(name) != old.get(name)
+    ]
+
+
+def _by_option(arguments: Sequence[str]) -> dict[str, str]:
+    """Values by the option's name; those of ``--set`` and ``--param`` by the setting's."""
+    values: dict[str, str] = {}
+    rest = list(arguments[1:])
+    while rest:
+        name = rest.pop(0).removeprefix("--")
+        value = rest.pop(0) if rest and not rest[0].startswith("--") else "yes"
+        if name in ("set", "param"):
+            name, _, value = value.partition("=")
+        values[name.replace("_", "-")] = value
+    return values

@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cobasim.errors import InputError
@@ -35,6 +36,7 @@ class Job:
         steps_each: steps of each run; 0 where they do not matter.
         stopped: whether somebody stopped it.
         saved: where its results were copied to.
+        started: when, on the clock of ``time.monotonic``.
     """
 
     token: str
@@ -45,6 +47,7 @@ class Job:
     steps_each: int = 0
     stopped: bool = False
     saved: Path | None = None
+    started: float = field(default_factory=time.monotonic)
 
     @property
     def running(self) -> bool:
@@ -69,6 +72,14 @@ class Job:
                 self.process.wait(5)
             except subprocess.TimeoutExpired:
                 continue
+
+    def before_records(self) -> str | None:
+        """What to say while there are no records; None where ``error`` says it."""
+        if self.running:
+            return "The first records appear in a second or two."
+        if self.stopped:
+            return "It was stopped before its first record: there is nothing to show."
+        return None
 
     def error(self) -> str | None:
         """The last line of standard error after a failure; None otherwise."""

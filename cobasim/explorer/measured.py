@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -56,6 +57,15 @@ def keep_measured(name: str, content: bytes, folder: Path) -> Path:
         path.unlink(missing_ok=True)
         raise InputError(str(error).replace(str(path), name)) from None
     return path
+
+
+def parts_of(world: str) -> dict[int, dict[str, Any]]:
+    """What each file of a measured world found of a gradient's parts, by step: ``PartsReport``.
+
+    Empty for files that do not say. Raises InputError for a bad file.
+    """
+    files = read_measured_files(world.removeprefix(MEASURED))
+    return {file.step: file.info["parts"] for file in files if file.info.get("parts")}
 
 
 def describe_measured(world: str) -> str:

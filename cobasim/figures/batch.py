@@ -13,8 +13,17 @@ from cobasim.allocation import Limits, Observation, ValueFunction
 from cobasim.allocation.solving import log_beta_density
 from cobasim.arrays import FloatArray, IntArray
 from cobasim.difficulty import DIFFICULTY_CLASSES, difficulty_class
-from cobasim.figures.style import AXIS, DASHES, colour_of, faint, label, lay_out, marker_of
-from cobasim.updates import expected_group_update, group_weights
+from cobasim.figures.style import (
+    AXIS,
+    DASHES,
+    SHADES,
+    colour_of,
+    faint,
+    label,
+    lay_out,
+    marker_of,
+)
+from cobasim.updates import expected_group_update, group_update, group_weights
 from cobasim.whatif import Outcome
 
 _POINTS = 400
@@ -88,8 +97,7 @@ def class_shares(outcomes: Sequence[Outcome], obs: Observation) -> go.Figure:
     figure.update_layout(barmode="group", bargap=0.25)
     figure.update_xaxes(title="difficulty class (by estimate)", tickangle=0)
     figure.update_yaxes(title="share of the budget (%)", rangemode="tozero")
-    lay_out(figure, "Who gets the budget", height=430)
-    return figure.update_layout(legend={"y": -0.32})
+    return lay_out(figure, "Who gets the budget", height=430)
 
 
 def preferences(outcomes: Sequence[Outcome], mean_budget: float) -> go.Figure:
@@ -101,7 +109,7 @@ def preferences(outcomes: Sequence[Outcome], mean_budget: float) -> go.Figure:
     figure = make_subplots(
         rows=1,
         cols=2,
-        subplot_titles=["preference density", f"value of {rollouts} rollouts (largest = 1)"],
+        subplot_titles=["preference density", f"value of {rollouts} rollouts<br>(largest = 1)"],
         horizontal_spacing=0.09,
     )
     grid = np.linspace(0.0025, 0.9975, _POINTS)
@@ -139,7 +147,7 @@ def preferences(outcomes: Sequence[Outcome], mean_budget: float) -> go.Figure:
             )
     figure.update_xaxes(title="pass rate", range=[0, 1])
     figure.update_yaxes(rangemode="tozero")
-    return lay_out(figure, "What is preferred", height=400)
+    return lay_out(figure, "What is preferred", height=420).update_layout(margin={"t": 84})
 
 
 def _over_rates(value: ValueFunction, rollouts: int) -> tuple[FloatArray, FloatArray]:
@@ -261,4 +269,57 @@ def pulls(outcomes: Sequence[Outcome], obs: Observation, weighting: str) -> go.F
         )
     figure.update_xaxes(title="pass rate", range=[0, 1])
     figure.update_yaxes(title="weight x expected update (logits)", rangemode="tozero")
-    return lay_out(figure, f"Expected pull, weighted per {weighting}", height=400)
+    return lay_out(figure, "Expected pull", height=400, subtitle=f"weighted per {weighting}")
+
+
+def noise_of_a_group(
+    shared: Sequence[float], noise: float = 10.0, pass_rate: float = 0.5, most: int = 128
+) -> go.Figure:
+    """Draw a prompt's gradient noise over its signal, by its rollouts n, on logarithmic axes.
+
+    A rollout's own noise (sd ``noise``) is averaged out; that which the prompt's rollouts share (a
+    curve for each sd in ``shared``) is not: sqrt(noise^2 E[s] / n + shared^2 E[u^2]) / E[u], with u
+    and s of ``cobasim.updates.group_update``; see docs/signal.md.
+    """
+    rollouts = np.unique(np.geomspace(2, most, 40).round().astype(np.int64))
+    update, square, second = _moments(pass_rate, rollouts)
+    figure = go.Figure()
+    for number, each in enumerate(shared):
+        spread = np.sqrt(noise**2 * square / rollouts + each**2 * second) / update
+        name = f"shared {each:g}"
+        figure.add_trace(
+            go.Scatter(
+                x=rollouts,
+                y=spread,
+                name=name,
+                mode="lines",
+                line={
+                    "color": SHADES[number % len(SHADES)],
+                    "width": 2.5,
+                    "dash": DASHES[number % len(DASHES)],
+                },
+                hovertemplate=f"{name}, %{{x}} rollouts: %{{y:.1f}}<extra></extra>",
+            )
+        )
+    ticks = [2**power for power in range(1, 12) if 2**power <= most]
+    figure.update_xaxes(title="rollouts of the prompt", type="log", tickvals=ticks, ticktext=ticks)
+    figure.update_yaxes(
+        title="noise over signal", type="log", tickvals=[5, 10, 20, 50], ticktext=[5, 10, 20, 50]
+    )
+    return lay_out(
+        figure, "What more rollouts average out", 400, subtitle=f"noise of a rollout {noise:g}"
+    )
+
+
+def _moments(pass_rate: float, rollouts: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """E[u], E[s] and E[u^2] of groups of (k,) rollouts, each (k,)."""
+    from scipy import stats  # slow to import
+
+    means = []
+    for size in rollouts:
+        passes = np.arange(size + 1)
+        chance = stats.binom.pmf(passes, size, pass_rate)
+        u, s = group_update(passes, np.full(size + 1, size))
+        means.append((chance @ u, chance @ s, chance @ (u * u)))
+    update, square, second = np.array(means).T
+    return update, square, second

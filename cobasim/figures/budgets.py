@@ -51,7 +51,7 @@ def budgets_by_pass_rate(
         rows=1,
         cols=len(steps),
         shared_yaxes=True,
-        subplot_titles=[f"around step {step}" for step in steps],
+        subplot_titles=[f"step ≈ {step}" for step in steps],
         horizontal_spacing=0.03,
     )
     labelled: set[str] = set()
@@ -78,8 +78,8 @@ def budgets_by_pass_rate(
     )
     figure.update_yaxes(type="log", tickvals=_POWERS, ticktext=[str(power) for power in _POWERS])
     figure.update_yaxes(title="rollouts per prompt (log scale)", col=1)
-    lay_out(figure, f"Budgets by estimated pass rate, {weighting_of(groups)}", height=480)
-    return figure.update_layout(legend={"y": -0.36}, margin={"t": 80})
+    lay_out(figure, "Budgets by estimated pass rate", 480, subtitle=weighting_of(groups))
+    return figure.update_layout(margin={"t": 86})
 
 
 def _with_bins(groups: Groups) -> Iterator[StepRecord]:
@@ -174,8 +174,8 @@ def budget_heatmap(runs: Iterable[Run], allocator: str, step: int | None = None)
         figure.add_vline(x=step, line={"color": "#d55e00", "width": 2})
     figure.update_xaxes(title="step (policy updates)", showgrid=False)
     figure.update_yaxes(title="estimated pass rate", type="category", showgrid=False)
-    title = f"Budgets of {label(allocator)} over time, {weighting_of(groups)}"
-    return lay_out(figure, title, height=430)
+    title = f"Budgets of {label(allocator)} over time"
+    return lay_out(figure, title, height=430, subtitle=weighting_of(groups))
 
 
 def _blocks_of_bins(runs: Sequence[Run], last: int) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -55,10 +55,13 @@ def accuracy(runs: Iterable[Run], key: str = "heldout") -> go.Figure:
         hover="%{y:.2f} % ± %{customdata:.2f}<br>at %{x:,.0f} rollouts",
         missing=f"no run has an evaluation of {key!r}; nothing to draw yet",
         markers=True,
+        ends=(0.0, 100.0),
     )
     figure = _draw(groups, bundle, look)
     figure.update_xaxes(title="rollouts sampled so far")
-    return lay_out(figure, f"{kind} accuracy, {weighting_of(groups)} ({seeds_of(groups)})")
+    return lay_out(
+        figure, f"{kind} accuracy", subtitle=f"{weighting_of(groups)}, {seeds_of(groups)}"
+    )
 
 
 def difference_to_baseline(
@@ -102,7 +105,7 @@ def difference_to_baseline(
     figure = _draw(groups, bundle, look)
     figure.add_hline(y=0, line={"color": colour_of(baseline), "width": 2})
     figure.update_xaxes(title="rollouts sampled so far")
-    return lay_out(figure, f"{kind} accuracy minus {name}'s, {weighting_of(groups)}")
+    return lay_out(figure, f"{kind} accuracy minus {name}'s", subtitle=weighting_of(groups))
 
 
 # --- over steps ------------------------------------------------------------------------------
@@ -132,6 +135,7 @@ def mixed_share(runs: Iterable[Run]) -> go.Figure:
         scale=100,
         hover="%{y:.1f} % at step %{x:.0f}",
         missing="no run records the share of mixed groups",
+        ends=(0.0, 100.0),
     )
     return _over_steps(runs, "mixed_share", "Share of mixed groups", look)
 
@@ -151,7 +155,7 @@ def _over_steps(runs: Iterable[Run], column: str, title: str, look: _Look) -> go
     figure = _draw(groups, bundle, look)
     note = f", means of {max(blocks)}" if max(blocks) > 1 else ""
     figure.update_xaxes(title=f"step (policy updates{note})")
-    return lay_out(figure, f"{title}, {weighting_of(groups)}")
+    return lay_out(figure, title, subtitle=weighting_of(groups))
 
 
 def _step_series(runs: Sequence[Run], name: str) -> tuple[FloatArray, FloatArray, int] | None:
@@ -197,6 +201,8 @@ class _Look:
     missing: str
     """The error if no allocator has a curve."""
     markers: bool = False
+    ends: tuple[float, float] | None = None
+    """What the values cannot pass, and bands do not either; None: no ends."""
 
 
 def _draw(
@@ -223,10 +229,13 @@ def _traces(
     traces = []
     inside = np.isfinite(half)
     if inside.any():
+        low, high = look.ends or (-np.inf, np.inf)
+        upper = np.minimum((mean + half)[inside], high)
+        lower = np.maximum((mean - half)[inside], low)
         traces.append(
             go.Scatter(
                 x=np.concatenate([x[inside], x[inside][::-1]]),
-                y=np.concatenate([(mean + half)[inside], (mean - half)[inside][::-1]]),
+                y=np.concatenate([upper, lower[::-1]]),
                 mode="lines",
                 line={"width": 0},
                 fill="toself",

@@ -1,18 +1,24 @@
 """The look of every figure: an allocator's colour, marker and dash; margins, axes and legend.
 
-Each allocator looks the same in every figure.  The colours are Okabe and Ito's, which remain
-distinct under colour blindness; an oracle has the colour of its allocator, dashed.  Backgrounds
-are transparent and texts are a middle grey, so that figures read well on light and dark pages.
+Each allocator looks the same in every figure, and no two share a colour or a marker.  The first
+colours are Okabe and Ito's, which remain distinct under colour blindness; the others are those
+farthest from all before them in CIELAB, of a lightness that shows on white and on black.  An
+oracle has the colour of its allocator, dashed.  Backgrounds are transparent.  Text is grey for
+white paper; pages give it their own colour (the style sheets of the report and of the app).
 """
 
 from __future__ import annotations
 
 import hashlib
 import html
+import textwrap
+from collections.abc import Sequence
 from typing import Any, Final
 
+import numpy as np
 import plotly.graph_objects as go
 
+from cobasim.arrays import FloatArray
 from cobasim.scores import ORACLE_PREFIX, is_oracle
 
 STYLES: Final[dict[str, tuple[str, str]]] = {
@@ -25,14 +31,38 @@ STYLES: Final[dict[str, tuple[str, str]]] = {
     "coba": ("#d55e00", "star"),
     "coba-explore-first": ("#0072b2", "cross"),
     "coba-released": ("#8c6bd1", "x"),
+    "coba-variance": ("#d8906c", "pentagon"),
+    "coba-mixed": ("#9c3030", "hourglass"),
+    "coba-update": ("#60540c", "bowtie"),
+    "signal": ("#fc0060", "hexagram"),
+    "signal-skip": ("#00b400", "diamond-tall"),
+    "signal-parts": ("#fc0ce4", "star-diamond"),
+    "vip-rloo": ("#5400fc", "triangle-left"),
+    "vip-drgrpo": ("#0084fc", "triangle-right"),
+    "vip-gp": ("#9c90cc", "triangle-ne"),
+    "hit-utility": ("#784854", "triangle-se"),
+    "neyman": ("#246c00", "triangle-sw"),
+    "duet": ("#90a860", "triangle-nw"),
+    "gvm": ("#006060", "octagon"),
+    "vigor": ("#fc7884", "hexagon2"),
+    "reinforce-ada": ("#0048e4", "star-square"),
+    "reinforce-ada-balanced": ("#900cc0", "star-triangle-up"),
+    "dapo": ("#fc0018", "star-triangle-down"),
+    "greso": ("#78a818", "diamond-wide"),
+    "cero": ("#a80084", "arrow"),
+    "pods": ("#e46ce4", "arrow-wide"),
 }
 """Colour and marker of each known allocator; black and yellow of the palette are replaced by
 grey and a darker yellow, which show on both backgrounds."""
 
-_SPARE_COLOURS: Final = ("#b0724a", "#4b9c9c", "#a34e5c", "#6c8a3c", "#5f7dbb")
-_SPARE_MARKERS: Final = ("pentagon", "hourglass", "bowtie", "star-square", "diamond-tall")
+_SPARE_COLOURS: Final = ("#a80054", "#3cb454", "#fc3c9c", "#783c78", "#9c6000")
+_SPARE_MARKERS: Final = ("circle-dot", "square-dot", "diamond-dot", "hexagon-dot", "pentagon-dot")
+"""Of allocators from outside, by a hash of their names."""
 
-TEXT: Final = "#7f8590"
+TEXT: Final = "#5b626d"
+"""Contrast 6.1 : 1 on white; AA wants 4.5."""
+TITLE_WIDTH: Final = 46
+"""Characters of a title's line: as many as a phone of 390 px shows."""
 GRID: Final = "rgba(128,128,128,0.22)"
 AXIS: Final = "rgba(128,128,128,0.55)"
 
@@ -41,6 +71,9 @@ MAX_ALLOCATORS: Final = 8
 
 DASHES: Final = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 """Dashes for several lines of the same colour."""
+
+SHADES: Final = ("#0072b2", "#009e73", "#d55e00", "#cc79a7", "#8c8c8c")
+"""Colours of lines that are not allocators."""
 
 
 def colour_of(allocator: str) -> str:
@@ -93,18 +126,44 @@ def colour_bar(title: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def lay_out(figure: go.Figure, title: str, height: int = 460) -> go.Figure:
-    """Set the margins, colours, axes and legend that all figures share; returns the figure."""
+def lay_out(figure: go.Figure, title: str, height: int = 460, subtitle: str = "") -> go.Figure:
+    """Set the margins, colours, axes and legend that all figures share; returns the figure.
+
+    Long titles get several lines.  The legend stands at the bottom, below the titles of the axes.
+    """
+    lines = textwrap.wrap(title, TITLE_WIDTH, break_long_words=False)
+    head: dict[str, Any] = {"text": "<br>".join(lines)}
+    if subtitle:
+        head["subtitle"] = {"text": subtitle, "font": {"size": 13, "color": TEXT}}
+    top = 24 + 20 * len(lines) + (16 if subtitle else 0)
     figure.update_layout(
-        title={"text": title, "x": 0, "xanchor": "left", "xref": "paper", "font": {"size": 16}},
+        title=head
+        | {
+            "x": 0,
+            "xanchor": "left",
+            "xref": "container",
+            "y": 1,
+            "yanchor": "top",
+            "yref": "container",
+            # plotly lifts a title by its further lines
+            "pad": {"t": 8 + 20 * (len(lines) - 1), "l": 8},
+            "font": {"size": 16},
+        },
         height=height,
-        margin={"l": 64, "r": 16, "t": 56, "b": 56},
+        margin={"l": 64, "r": 16, "t": top, "b": 56},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": TEXT, "size": 13},
         hovermode="closest",
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": AXIS, "activecolor": TEXT},
-        legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0, "xanchor": "left"},
+        legend={
+            "orientation": "h",
+            "y": 0,
+            "yanchor": "bottom",
+            "yref": "container",
+            "x": 0,
+            "xanchor": "left",
+        },
     )
     axes = {
         "gridcolor": GRID,
@@ -118,3 +177,44 @@ def lay_out(figure: go.Figure, title: str, height: int = 460) -> go.Figure:
     figure.update_yaxes(**axes)
     figure.update_annotations(font_size=14)
     return figure
+
+
+def full_title(figure: go.Figure) -> str:
+    """The title and the subtitle of a figure in one line of text."""
+    title = figure.layout.title
+    parts = [title.text or "", title.subtitle.text or ""]
+    return html.unescape(", ".join(part.replace("<br>", " ") for part in parts if part))
+
+
+def share_y_axis(figures: Sequence[go.Figure]) -> None:
+    """Give figures of one kind that stand side by side the same range of the y-axis, in place.
+
+    Heatmaps, whose y-axis has categories, are left as they are.
+    """
+    axes = [figure.layout.yaxis for figure in figures]
+    if len(figures) < 2 or any(isinstance(t, go.Heatmap) for f in figures for t in f.data):
+        return
+    logarithmic = axes[0].type == "log"
+    values = np.concatenate([_heights(figure) for figure in figures])
+    values = values[np.isfinite(values) & ((values > 0) | (not logarithmic))]
+    if not values.size:
+        return
+    if logarithmic:
+        values = np.log10(values)
+    low, high = float(values.min()), float(values.max())
+    margin = 0.05 * (high - low or 1.0)
+    from_zero = axes[0].rangemode == "tozero" and low >= 0
+    for figure in figures:
+        figure.update_yaxes(range=[0.0 if from_zero else low - margin, high + margin])
+
+
+def _heights(figure: go.Figure) -> FloatArray:
+    """Every y that a figure of curves draws, ends of intervals and horizontal lines too."""
+    found: list[Any] = [np.zeros(0)]
+    for trace in figure.data:
+        y = np.asarray(trace.y, dtype=np.float64)
+        error = getattr(trace, "error_y", None)
+        half = 0.0 if error is None or error.array is None else np.asarray(error.array)
+        found += [y, y - half, y + half]
+    found += [[shape.y0] for shape in figure.layout.shapes if shape.y0 == shape.y1]
+    return np.concatenate(found, dtype=np.float64)

@@ -52,8 +52,9 @@ def sweep_line(rows: Rows, parameter: str, metric: str, weighting: str) -> go.Fi
     if metric == "minus_uniform":
         figure.add_hline(y=0, line={"color": colour_of("uniform"), "width": 2})
     figure.update_yaxes(title=METRICS[metric][0])
-    title = f"By {label(parameter)}, loss weighted per {label(weighting)}"
-    return lay_out(figure, title, height=420)
+    return lay_out(
+        figure, f"By {label(parameter)}", 420, subtitle=f"loss weighted per {label(weighting)}"
+    )
 
 
 def _is_log(values: Sequence[float]) -> bool:
@@ -107,8 +108,12 @@ def sweep_heatmap(
     )
     figure.update_xaxes(title=label(first), type="category", showgrid=False)
     figure.update_yaxes(title=label(second), type="category", showgrid=False)
-    title = f"{label(allocator)}, loss weighted per {label(weighting)}<br><sup>{axis}</sup>"
-    return lay_out(figure, title, height=max(320, 110 + 52 * len(ys)))
+    return lay_out(
+        figure,
+        f"{label(allocator)}: {axis}",
+        height=max(320, 130 + 52 * len(ys)),
+        subtitle=f"loss weighted per {label(weighting)}",
+    )
 
 
 def _sortable(value: Any) -> tuple[bool, Any]:

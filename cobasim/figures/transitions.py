@@ -47,14 +47,14 @@ def transition_matrices(runs: Iterable[Run], columns: int = 3) -> go.Figure:
     for number, table in enumerate(counts.values()):
         place = {"row": number // columns + 1, "col": number % columns + 1}
         figure.add_trace(_matrix(table, with_scale=number == 0), **place)
-    lay_out(figure, f"Difficulty classes, first to last, {weighting_of(groups)}", height)
+    lay_out(figure, "Difficulty classes, first to last", height, subtitle=weighting_of(groups))
     figure.update_yaxes(autorange="reversed", showgrid=False, showline=False)
     figure.update_xaxes(showgrid=False, showline=False, tickangle=-45)
     figure.update_yaxes(title_text="class at step 0", col=1)
     for column in range(1, columns + 1):  # the lowest heatmap of each column
         lowest = (len(counts) - column) // columns + 1
         figure.update_xaxes(title_text="class now", showticklabels=True, row=lowest, col=column)
-    return figure.update_layout(margin={"t": 84})
+    return figure.update_layout(margin={"t": 90})
 
 
 def _matrix(counts: IntArray, *, with_scale: bool) -> go.Heatmap:

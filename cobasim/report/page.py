@@ -19,6 +19,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from cobasim.figures import full_title
+
 ABSENT: Final = '<span class="absent">–</span>'
 """HTML of a cell whose number was not measured."""
 
@@ -44,13 +46,17 @@ def section(head: str, caption: str, drawn: Iterable[tuple[str, str]], wide: boo
 
 def drawing(figure: go.Figure) -> str:
     """Return a section with a figure under its own title, which is HTML already."""
-    return section(figure.layout.title.text or "", "", [("", draw(figure))])
+    return section(escape(full_title(figure)), "", [("", draw(figure))])
 
 
 def draw(figure: go.Figure) -> str:
-    """Return a figure as a div without plotly.js; its title is left to the page."""
+    """Return a named figure as a div without plotly.js; its title is left to the page."""
+    name = full_title(figure)
+    title = figure.layout.title
+    lines = (title.text or "").count("<br>") + 1
+    taken = 20 * lines + (16 if title.subtitle.text else 0)
     untitled = go.Figure(figure)
-    untitled.update_layout(title=None, margin={"t": max(figure.layout.margin.t - 36, 16)})
+    untitled.update_layout(title=None, margin={"t": max(figure.layout.margin.t - taken, 16)})
     rendered: str = pio.to_html(
         untitled,
         full_html=False,
@@ -58,7 +64,7 @@ def draw(figure: go.Figure) -> str:
         default_width="100%",
         config={"responsive": True, "displaylogo": False, "modeBarButtonsToRemove": ["lasso2d"]},
     )
-    return rendered
+    return f'<div role="group" aria-label="{escape(name)}">{rendered}</div>'
 
 
 def grid(heads: Sequence[str], rows: Iterable[Sequence[str]], groups: str = "") -> str:

@@ -17,6 +17,7 @@ from cobasim.figures import (
     difference_to_baseline,
     final_differences,
     mixed_share,
+    share_y_axis,
     transition_matrices,
 )
 from cobasim.records import Run
@@ -115,14 +116,15 @@ def comparison_panels(
             )
         )
     for kind in _KINDS:
-        drawn = []
+        figures: dict[str, go.Figure] = {}
         for weighting in weightings:
             chosen = [run for run in runs if run.header.weighting == weighting]
             try:
-                figure = kind.draw(chosen, baseline)
+                figures[f"weighted per {weighting}"] = kind.draw(chosen, baseline)
             except InputError:  # nothing of this kind was measured
                 continue
-            drawn.append((f"weighted per {weighting}", Markup(draw(figure))))
+        share_y_axis(list(figures.values()))
+        drawn = [(name, Markup(draw(figure))) for name, figure in figures.items()]
         if drawn:
             head, caption = (text.format(baseline=baseline) for text in (kind.head, kind.caption))
             panels.append(Panel(head, caption, drawn, kind.wide))

@@ -73,6 +73,8 @@ PRESETS: dict[str, dict[str, Any]] = {
             "linear-decay",
             "coba",
             "coba-explore-first",
+            "signal",
+            "signal-skip",
         ),
         "seeds": 8,
         "loop": {"steps": 300},

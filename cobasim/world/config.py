@@ -75,12 +75,12 @@ class WorldConfig(Frozen):
     warmup_steps: Annotated[int, Field(ge=0)] = 0  # of the learning rate, linear, as the trainer's
     # step of a prompt's own part, in learning rates
     memorisation: Annotated[float, Field(ge=0.0)] = WORLD_DEFAULTS["logistic"]["memorisation"]
-    noise: Annotated[float, Field(ge=0.0)] = 10.0  # nuisance gradient of one rollout
-    # nuisance gradient of one prompt, which more rollouts of it do not average out
+    noise: Annotated[float, Field(ge=0.0)] = 10.0  # gradient noise of one rollout
+    # gradient noise of one prompt, which more rollouts of it do not average out
     prompt_noise: Annotated[float, Field(ge=0.0)] = 0.0
     clip_norm: Annotated[float, Field(gt=0.0)] = 1.0
     forgetting: Share = 0.0  # share of what the shared parameters have learned, lost each step
-    # logits that every prompt loses for each squared nuisance step (in units of 1)
+    # logits that every prompt loses for each squared step of noise (in units of 1)
     harm: Annotated[float, Field(ge=0.0)] = 0.0
     # what the parameters move linearly (measured worlds only): the log-odds of an answer's tokens,
     # or the logit of its pass rate

@@ -75,13 +75,33 @@ def settled(page, count: int) -> None:
 
 
 def drawn(page, title: str) -> list:
-    """The y values of the figure with this title."""
+    """The y values of the figures whose title (and subtitle, after a comma) begins so."""
     return page.evaluate(
-        "title => [...document.querySelectorAll('.js-plotly-plot')]"
-        ".filter(f => f.layout?.title?.text?.startsWith(title))"
+        "begin => [...document.querySelectorAll('.js-plotly-plot')]"
+        ".filter(f => [f.layout?.title?.text, f.layout?.title?.subtitle?.text]"
+        ".filter(Boolean).join(', ').replaceAll('<br>', ' ').startsWith(begin))"
         ".flatMap(f => f._fullData.map(trace => Array.from(trace.y || [])))",
         title,
     )
+
+
+def steady(page, title: str) -> list:
+    """As ``drawn``, once it stays the same."""
+    seen: list[list] = [[]]
+
+    def same() -> bool:
+        page.wait_for_timeout(1000)
+        settled(page, 1)
+        seen.append(drawn(page, title))
+        return seen[-1] != [] and seen[-1] == seen[-2]
+
+    eventually(same)
+    return seen[-1]
+
+
+def unfold(page, label: str) -> None:
+    """Open a folded part of the page."""
+    page.locator("summary").filter(has_text=label).click()
 
 
 def slide(page, label: str, presses: int) -> None:

@@ -1,18 +1,18 @@
 """Budgets from first principles: the batch whose update points best along the true gradient.
 
-The update of a step is the sum of what groups do, sum_i w_i u_i x_i, plus nuisance. With p_i
+The update of a step is the sum of what groups do, sum_i w_i u_i x_i, plus noise. With p_i
 believed to be Beta(a_i, b_i), n_i rollouts, group update u (``updates.group_update``) and mean
-squared advantage s, expected signal and variance of the nuisance are sums over prompts:
+squared advantage s, expected signal and variance of the noise are sums over prompts:
 
     S = sum_i w_i E[u | n_i]
     V = sum_i w_i^2 (E[s | n_i] / n_i + ratio E[u^2 | n_i])
 
 w_i = n_i where the loss is weighted per rollout (or token), 1 where it is per prompt: the weight is
-part of the allocation. ``ratio`` is the variance of the nuisance that a prompt's rollouts share,
+part of the allocation. ``ratio`` is the variance of the noise that a prompt's rollouts share,
 over that of one rollout. Steps are normalised (clipping, Adam), so what counts is the angle between
 the update and the true gradient: maximise S / sqrt(V).
 
-Assumptions: prompts are exchangeable in what they teach the others, nuisances are independent, and
+Assumptions: prompts are exchangeable in what they teach the others, noise is independent, and
 E over p ~ Beta(a, b) and m ~ Binomial(n, p) stands for the unknown outcome. A group of one outcome
 has u = 0, so the chance of it, under a belief that is not a point, is in E already: prompts with a
 rate that was once measured as 0 or 1 keep a value.
@@ -37,7 +37,7 @@ from cobasim.updates import group_update
 NODES = 96  # of the quadrature over p
 MOST_EVIDENCE = 400.0  # a + b; sharper beliefs are as good as known, and finer than the nodes
 CLASSES = 1024  # prompts that are valued one by one; larger batches are valued by classes
-SEARCHES = 12  # at most, for the trade of signal against nuisance
+SEARCHES = 12  # at most, for the trade of signal against noise
 ENOUGH = 1e-6  # relative gain of S / sqrt(V) at which the search ends
 
 
@@ -72,7 +72,7 @@ def belief(a: FloatArray, b: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, kw_only=True)
 class Signal(Allocator):
-    """Maximises the expected signal of the update over its nuisance, S / sqrt(V).
+    """Maximises the expected signal of the update over its noise, S / sqrt(V).
 
     The maximum lies where S' / S - V' / (2 V) is equal for all prompts, so the search solves the
     separable problem of S / S0 - V / (2 V0) and moves (S0, V0) there, from uniform, as long as
@@ -83,7 +83,7 @@ class Signal(Allocator):
     estimator: ClassVar[str] = "posterior"
     needs: ClassVar[frozenset[str]] = frozenset({"beliefs", "evidence"})
     ratio: float = parameter(
-        0.3, "nuisance variance that a prompt's rollouts share, over one rollout's", at_least=0
+        0.3, "variance of the noise that a prompt's rollouts share, over one rollout's", at_least=0
     )
     weighting: str | None = parameter(
         None,
@@ -117,7 +117,7 @@ class Signal(Allocator):
     def tables(
         self, a: FloatArray, b: FloatArray, high: int, weighting: str | None
     ) -> tuple[FloatArray, FloatArray]:
-        """Signal and nuisance of prompts believed Beta(a, b), by budget, each (c, high + 1)."""
+        """Signal and noise of prompts believed Beta(a, b), by budget, each (c, high + 1)."""
         update, square, second = moments(high, self.update)
         weight = np.ones(high + 1) if weighting == "prompt" else np.arange(high + 1.0)
         believed = belief(a, b)

@@ -6,15 +6,23 @@ what is not known of the model, and what would narrow them. Method: docs/advise.
 """
 
 from cobasim.experiments.advice.advice import CANDIDATES, Advice, Effort, Option, advise, num_runs
-from cobasim.experiments.advice.case import Case, Sizes, of_measured, of_pass_rates, of_run
+from cobasim.experiments.advice.case import (
+    WEIGHTINGS,
+    Case,
+    Sizes,
+    of_measured,
+    of_pass_rates,
+    of_run,
+)
 from cobasim.experiments.advice.checking import Checked, coverage
 from cobasim.experiments.advice.known_runs import Known, ModelError, known
-from cobasim.experiments.advice.page import store
+from cobasim.experiments.advice.page import figure, store
 from cobasim.experiments.advice.words import TRAINERS, check_trainer, lines, snippet
 
 __all__ = [
     "CANDIDATES",
     "TRAINERS",
+    "WEIGHTINGS",
     "Advice",
     "Case",
     "Checked",
@@ -26,6 +34,7 @@ __all__ = [
     "advise",
     "check_trainer",
     "coverage",
+    "figure",
     "known",
     "lines",
     "num_runs",

@@ -11,7 +11,9 @@ pytest.importorskip("streamlit", reason="streamlit is not installed")
 from app_pages import errors, page
 
 
-@pytest.mark.parametrize("name", ["batch", "simulation", "sensitivity", "runs", "method"])
+@pytest.mark.parametrize(
+    "name", ["my_case", "batch", "simulation", "sensitivity", "runs", "method"]
+)
 def test_every_page_opens_without_a_message_of_failure(folder, name):
     assert errors(page(name)) == ""
 
@@ -30,7 +32,7 @@ def test_an_allocator_named_at_the_start_is_offered_on_every_page(folder, tmp_pa
     (tmp_path / "own_half.py").write_text(HALF)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "argv", [*sys.argv, "--allocator=own_half:Half"])
-    opened = page("batch", allocators="own_half:Half")
+    opened = page("batch", allocators="own_half:Half", numbers="true")
     assert errors(opened) == ""
     assert opened.dataframe[0].value["allocator"].tolist() == ["own_half:Half"]
     for name, key in (("simulation", "sim_allocators"), ("sensitivity", "sweep_allocators")):

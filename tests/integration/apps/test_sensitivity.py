@@ -27,6 +27,11 @@ def test_a_finished_sweep_is_drawn(folder):
 
 
 def test_a_bad_range_is_a_message(folder):
-    opened = page("sensitivity")
+    opened = page("sensitivity", name1="tau")
     opened.text_input(key="values_tau").set_value("9:1").run()
     assert "empty" in errors(opened)
+    opened.multiselect(key="sweep_allocators").set_value(["coba"]).run()  # the form is all there
+    opened.text_input(key="values_tau").set_value("1,9").run()
+    assert errors(opened) == ""
+    assert "--allocators coba" in opened.code[0].value
+    assert "--param tau=1,9" in opened.code[0].value

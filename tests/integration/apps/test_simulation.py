@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("streamlit", reason="streamlit is not installed")
 
-from app_pages import errors, page, sound
+from app_pages import errors, figures_of, page, sound
 from measured_files import made
 
 from cobasim.gradients import write_measured
@@ -33,14 +33,21 @@ def test_a_simulation_runs_to_its_end_and_is_saved(folder):
     opened.button(key="start").click().run()
     wait_for_end(opened)
     table = opened.dataframe[0].value
-    assert len(table) == 6
+    assert len(table) == 10
+    assert "--steps 20" in opened.code[0].value
+    opened.slider(key="prompt_noise").set_value(20.0).run()
+    said = sound(opened).warning[0].value.replace("\\", "")
+    assert "prompt-noise: 20 now, 0 in these results" in said
+    assert "prompt_noise=0" in opened.code[0].value
+    opened.slider(key="prompt_noise").set_value(0.0).run()
+    assert not sound(opened).warning
     opened.text_input(key="name").set_value("../escape")
     opened.button[-1].click().run()
     assert "plain folder name" in errors(opened)
     opened.text_input(key="name").set_value("kept")
     opened.button[-1].click().run()
     assert errors(opened) == ""
-    assert len(list((folder / "kept").rglob("header.json"))) == 12
+    assert len(list((folder / "kept").rglob("header.json"))) == 20
     assert not (folder.parent / "escape").exists()
 
 
@@ -63,6 +70,10 @@ def measured(folder, name="mine.npz", **changes):
     return folder / name
 
 
+def captions(opened):
+    return " ".join(note.value.replace("\\", "") for note in opened.caption)
+
+
 def values(opened, prefix):
     """Numbers of the fields whose key starts so."""
     fields = [*opened.number_input, *opened.slider]
@@ -77,10 +88,11 @@ def test_a_measured_world_sets_the_fields_and_says_what_its_file_is(folder):
     assert errors(opened) == ""
     shown = opened.selectbox(key="measured").options
     assert sum(name.startswith("Example") for name in shown) == 2
-    assert "512 prompts to train on" in opened.caption[0].value
+    assert "512 prompts to train on" in captions(opened)
+    assert figures_of(page("simulation", world="measured", parts="true")) == 3
     opened.selectbox(key="measured").set_value("mine.npz").run()
     assert errors(opened) == ""
-    text = opened.caption[0].value.replace("\\", "")
+    text = captions(opened)
     for words in ("models/mine", "task sums", "step 0", "60 prompts to train on", "20 held-out"):
         assert words in text
     assert "pool" not in {box.key for box in opened.selectbox}
@@ -102,7 +114,7 @@ def test_a_measured_simulation_runs_to_its_end(folder):
     opened.number_input(key="seeds").set_value(1).run()
     opened.button(key="start").click().run()
     wait_for_end(opened)
-    assert len(opened.dataframe[0].value) == 6
+    assert len(opened.dataframe[0].value) == 10
 
 
 def test_uploads_of_measured_gradients(folder, tmp_path):
@@ -118,7 +130,7 @@ def test_uploads_of_measured_gradients(folder, tmp_path):
     field = opened.file_uploader(key="measured_upload")
     field.set_value([("mine.npz", content, "application/zip")]).run()
     assert errors(opened) == ""
-    assert "models/mine" in opened.caption[0].value
+    assert "models/mine" in captions(opened)
     assert values(opened, "batch_") == [10]
 
 

@@ -13,7 +13,7 @@ from repository import ROOT
 @pytest.mark.parametrize(
     ("file", "marker", "name"),
     [
-        ("README.md", "<!-- example: my_allocator.py -->", "my_allocator:Neyman"),
+        ("docs/add-allocator.md", "<!-- example: my_allocator.py -->", "my_allocator:Neyman"),
         ("docs/add-allocator.md", "```python\n# half.py", "half:Half"),
     ],
 )

@@ -6,12 +6,14 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from children import alive, environment, gone, wait_until
 from simulation_choice import CHOICE
 
+from cobasim.data import RateOptions
 from cobasim.explorer import Jobs, SweepChoice
 from cobasim.runs import read_table
 
@@ -28,6 +30,19 @@ def test_the_command_of_a_simulation_runs_what_the_page_says(tmp_path):
     assert CHOICE.config.num_runs == 8
     assert CHOICE.total_steps == 24
     assert CHOICE.visits == 24 * 16
+
+
+def test_the_command_on_measured_pass_rates_runs_what_the_page_says(tmp_path):
+    file = tmp_path / "mine.csv"
+    file.write_text("p,n\n" + "25,8\n" * 40 + "50,8\n" * 40)
+    settings = {"transfer": 0.25, "learning_rate": 0.003, "prompt_noise": 5.0}
+    reading = RateOptions(column="p", attempts="n", percent=True)
+    choice = replace(CHOICE, settings=settings, pass_rates=str(file), reading=reading)
+    run_command(choice.arguments, tmp_path / "out")
+    told = json.loads((tmp_path / "out" / "comparison.json").read_text())["config"]
+    assert told == choice.config.model_dump(mode="json")
+    assert told["world"]["num_prompts"] == 80
+    assert told["loop"]["first_beliefs"] == "measured"
 
 
 def test_the_command_of_a_sweep_runs_what_the_page_says(tmp_path):
@@ -50,6 +65,7 @@ def test_a_failed_job_says_why_and_leaves_nothing_behind():
 
 SERVER = """
 import time
+from cobasim.data import RateOptions
 from cobasim.explorer import Jobs
 jobs = Jobs()
 job = jobs.start(["compare", "--steps", "100000", "--seeds", "1", "--jobs", "1"])

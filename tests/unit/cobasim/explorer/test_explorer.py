@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from simulation_choice import CHOICE
 from synthetic_runs import write_run, write_runs
 
 from cobasim.allocation import Limits, Observation
+from cobasim.data import RateOptions
 from cobasim.errors import InputError
 from cobasim.explorer import (
     Job,
@@ -20,14 +23,22 @@ from cobasim.explorer import (
     comparison_csv,
     comparison_rows,
     describe_run,
+    differences,
     estimated,
+    grouped,
+    keep_rates,
     mark_unseen,
+    matching,
     nearest_step,
-    read_upload,
+    rate_files,
+    read_rates,
+    report_of,
+    reports_of,
     run_folders,
     save,
     shortened,
     state,
+    time_left,
 )
 from cobasim.scores import comparison_table
 from cobasim.whatif import what_if
@@ -64,15 +75,106 @@ def test_the_nearest_step_with_budgets_is_found(tmp_path):
         nearest_step(type(run)(run.header, run.steps[:1], run.path), 3)
 
 
-def test_an_upload_is_named_as_it_was_uploaded():
-    measured = read_upload("rates.json", b"[0.5, 1]")
+def test_an_upload_is_named_as_it_was_uploaded(tmp_path):
+    kept = keep_rates("rates.json", b"[0.5, 1]", tmp_path)
+    assert keep_rates("rates.json", b"[0.5, 1]", tmp_path) == kept
+    measured = read_rates(kept)
     assert measured.pass_rate.tolist() == [0.5, 1.0]
     assert measured.source == "rates.json"
     with pytest.raises(InputError, match=r"^rates\.csv: ") as caught:
-        read_upload("rates.csv", b"pass_rate\nmuch\n")
-    assert "upload" not in str(caught.value)
-    zipped = read_upload("my.rates.csv.gz", gzip.compress(b"pass_rate,rollouts\n0.5,8\n"))
-    assert zipped.attempts.tolist() == [8]
+        read_rates(keep_rates("rates.csv", b"pass_rate\nmuch\n", tmp_path))
+    assert str(tmp_path) not in str(caught.value)
+    zipped = gzip.compress(b"pass_rate,rollouts\n0.5,8\n")
+    assert read_rates(keep_rates("my.rates.csv.gz", zipped, tmp_path)).attempts.tolist() == [8]
+    assert keep_rates("../../x.csv", b"0", tmp_path).is_relative_to(tmp_path)
+
+
+def test_the_example_and_the_rates_of_runs_are_offered(tmp_path):
+    (tmp_path / "imported").mkdir()
+    (tmp_path / "imported" / "pass_rates.csv").write_text("pass_rate\n0.5\n")
+    found = rate_files(tmp_path)
+    assert [name.split(":")[0] for name in found] == ["Example", "imported/pass_rates.csv"]
+    assert read_rates(found["imported/pass_rates.csv"]).pass_rate.tolist() == [0.5]
+
+
+def test_measured_pass_rates_are_the_pool_of_a_simulation(tmp_path):
+    file = tmp_path / "rates.csv"
+    file.write_text("p,n\n" + "0.25,8\n" * 70)
+    reading = RateOptions(column="p", attempts="n")
+    settings = {"learning_rate": 0.003, "prompt_noise": 5.0}
+    choice = SimulationChoice(
+        ("uniform",), "rollout", 1, CHOICE.options, settings, str(file), reading
+    )
+    assert choice.config.world.num_prompts == 70
+    assert choice.config.world.prompt_noise == 5.0
+    assert choice.config.loop.first_beliefs == "measured"
+    words = choice.arguments
+    at = words.index("--pass-rates")
+    assert words[at : at + 6] == ["--pass-rates", str(file), "--column", "p", "--attempts", "n"]
+
+
+def test_a_stale_result_names_what_changed():
+    now = replace(CHOICE, settings={**CHOICE.settings, "kappa": 20.0, "tau": 64.0})
+    assert differences(CHOICE.arguments, CHOICE.arguments) == []
+    assert differences(CHOICE.arguments, now.arguments) == [
+        "kappa: 20 now, 15 in these results",
+        "tau: 64 now, default in these results",
+    ]
+    fewer = replace(CHOICE, allocators=("uniform",), seeds=3)
+    assert [line.split(":")[0] for line in differences(CHOICE.arguments, fewer.arguments)] == [
+        "allocators", "seeds",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "seconds", "words"),
+    [
+        (0, 10, 5.0, None),
+        (10, 10, 5.0, None),
+        (5, 10, 5.0, "about 5 s left"),
+        (1, 1001, 1.0, "about 17 min left"),
+        (1, 11, 3600.0, "about 10 hours left"),
+    ],
+)
+def test_the_time_left_follows_the_pace_so_far(done, total, seconds, words):
+    assert time_left(done, total, seconds) == words
+
+
+def test_runs_of_one_setting_are_one_row_with_an_interval(tmp_path):
+    for name, seed in (("uniform", 0), ("uniform", 1), ("coba", 0)):
+        write_run(tmp_path / "a" / name / str(seed), name, seed=seed, steps=5)
+    write_run(tmp_path / "b" / "uniform" / "0", "uniform", seed=0, steps=5)
+    rows = [{"run": name, **describe_run(str(path))} for name, path in run_folders(tmp_path)]
+    groups = grouped(rows)
+    assert [(group["folder"], group["seeds"]) for group in groups] == [
+        ("a/coba", 1), ("a/uniform", 2), ("b/uniform", 1),
+    ]  # fmt: skip
+    two = groups[1]
+    values = [row["held-out (%)"] for row in rows if row["run"] in two["runs"]]
+    assert two["held-out (%)"] == pytest.approx(sum(values) / 2, abs=0.006)
+    assert two["± (95 %)"] > 0
+    assert groups[0]["± (95 %)"] is None
+    assert [row["run"] for row in matching(rows, "UNIFORM b/")] == ["b/uniform/0"]
+    assert matching(rows, "") == rows
+
+
+def test_a_report_is_found_above_a_run_and_made_of_several(tmp_path):
+    write_run(tmp_path / "cmp" / "rollout" / "uniform" / "0", "uniform", steps=5)
+    runs = [
+        write_run(tmp_path / "cmp" / "rollout" / name / str(seed), name, seed=seed, steps=5)
+        for name in ("uniform", "coba")
+        for seed in (1, 2)
+    ]
+    assert reports_of(["cmp/rollout/uniform/0"], tmp_path) == {}
+    (tmp_path / "cmp" / "report.html").write_text("<p>")
+    (tmp_path.parent / "report.html").write_text("outside the folder of runs")
+    assert reports_of(["cmp/rollout/uniform/0"], tmp_path) == {
+        "cmp": tmp_path / "cmp" / "report.html"
+    }
+    page = report_of(runs, "runs").decode()
+    assert "Comparison of 4 runs" in page
+    with pytest.raises(InputError, match=r"cmp/rollout/uniform/1 and "):
+        report_of([*runs, runs[0]], "runs")
 
 
 def test_budgets_as_csv_have_one_row_per_prompt():
@@ -115,6 +217,18 @@ def test_names_lose_what_they_share(tmp_path):
     assert list(shortened({"a/b/c": run})) == ["c"]
     assert list(shortened({"a/b/c": run, "a/d": run})) == ["b/c", "d"]
     assert list(shortened({"a": run, "b": run})) == ["a", "b"]
+
+
+def test_a_job_without_records_says_whether_any_will_come(tmp_path):
+    going = SimpleNamespace(poll=lambda: None)
+    ended = SimpleNamespace(poll=lambda: 1, returncode=1)
+    assert "appear" in Job("t", [], tmp_path, going).before_records()
+    stopped = Job("t", [], tmp_path, ended, stopped=True)
+    assert "stopped before its first record" in stopped.before_records()
+    assert stopped.error() is None
+    (tmp_path / "stderr.txt").write_text("error: no such file\n")
+    failed = Job("t", [], tmp_path, ended)
+    assert (failed.before_records(), failed.error()) == (None, "error: no such file")
 
 
 def test_save_refuses_names_that_lead_elsewhere(tmp_path):

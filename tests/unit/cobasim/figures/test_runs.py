@@ -1,10 +1,12 @@
 """Figures of runs: titled, pure, paired, one colour for an allocator."""
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 from synthetic_runs import curve_run, header, write_run, write_runs
 
 from cobasim import figures
+from cobasim.allocation import ALLOCATORS
 from cobasim.errors import InputError
 from cobasim.records import Run, StepRecord
 from cobasim.scores import comparison_table, mean_interval, transition_shares
@@ -41,7 +43,7 @@ def named(figure):
 @pytest.mark.parametrize("name", DRAW)
 def test_every_figure_is_titled_labelled_and_says_its_weighting(runs, name):
     figure = DRAW[name](runs)
-    assert "rollout" in figure.layout.title.text
+    assert "weighted per rollout" in figures.full_title(figure)
     layout = figure.to_dict()["layout"]
     titles = {"x": [], "y": []}
     for key, axis in layout.items():
@@ -81,6 +83,84 @@ def test_an_allocator_has_one_colour_in_every_figure(runs, rows):
     assert len({marker for _, marker in figures.STYLES.values()}) == len(colours)
     for trace in figures.final_differences(rows).data:
         assert trace.marker.color == figures.colour_of(trace.y[0])
+
+
+def test_every_allocator_has_its_own_colour_and_marker():
+    assert set(figures.STYLES) == set(ALLOCATORS)
+    spare = {figures.colour_of(f"mine{k}") for k in range(50)}
+    colours = [*(colour for colour, _ in figures.STYLES.values()), *spare]
+    places = np.array([_lab(colour) for colour in colours])
+    apart = np.linalg.norm(places[:, None] - places, axis=-1)
+    assert apart[np.triu_indices(len(colours), 1)].min() > 20  # 2 is just noticeable
+    for colour in colours:
+        light = _luminance(colour)
+        assert (
+            min(1.05 / (light + 0.05), (light + 0.05) / 0.0556) > 2
+        )  # on white, on the app's dark
+    assert 1.05 / (_luminance(figures.TEXT) + 0.05) > 4.5
+
+
+def _linear(colour):
+    level = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+    return np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
+
+
+def _luminance(colour):
+    """Relative luminance, WCAG 2."""
+    return float(_linear(colour) @ [0.2126, 0.7152, 0.0722])
+
+
+def _lab(colour):
+    """CIELAB of an sRGB colour, D65."""
+    matrix = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    x, y, z = np.cbrt(np.array(matrix) @ _linear(colour) / [0.9505, 1.0, 1.089])
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def test_panels_side_by_side_share_one_axis(tmp_path):
+    pair = [
+        figures.accuracy([curve_run(tmp_path, [(0, 0.2), (9, 0.4)])]),
+        figures.accuracy([curve_run(tmp_path, [(0, 0.1), (9, 0.3)])]),
+    ]
+    figures.share_y_axis(pair)
+    low, high = pair[0].layout.yaxis.range
+    assert pair[1].layout.yaxis.range == (low, high)
+    assert low < 10 < 40 < high
+    alone = figures.accuracy([curve_run(tmp_path, [(0, 0.2), (9, 0.4)])])
+    figures.share_y_axis([alone])
+    assert alone.layout.yaxis.range is None
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_sharing_an_axis_hides_nothing(runs, name):
+    pair = [DRAW[name](runs), DRAW[name]([run for run in runs if run.header.seed])]
+    figures.share_y_axis(pair)
+    if name == "transitions":
+        assert all(figure.layout.yaxis.range is None for figure in pair)
+        return
+    low, high = pair[0].layout.yaxis.range
+    for figure in pair:
+        for trace in figure.data:
+            shown = np.array(trace.y, float)
+            shown = np.log10(shown[shown > 0]) if name == "budgets" else shown
+            assert low <= np.nanmin(shown) <= np.nanmax(shown) <= high
+
+
+def test_bands_of_shares_stay_between_0_and_100(tmp_path):
+    ends = [(0.0, 0.99), (1.0, 0.01)]
+    runs = [
+        curve_run(tmp_path, [(0, low), (100, high)], "coba", seed)
+        for seed, (low, high) in enumerate(ends)
+    ]
+    band = next(trace for trace in figures.accuracy(runs).data if trace.fill)
+    assert (min(band.y), max(band.y)) == (0.0, 100.0)
+
+
+def test_long_titles_get_lines_that_a_phone_shows():
+    title = "Log-prob difference between engine and model, mean"
+    figure = figures.lay_out(go.Figure(), title, subtitle="weighted per prompt")
+    assert max(map(len, figure.layout.title.text.split("<br>"))) <= 46
+    assert figures.full_title(figure) == f"{title}, weighted per prompt"
 
 
 def test_an_unknown_name_gets_the_same_spare_colour_each_time():

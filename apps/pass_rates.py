@@ -1,0 +1,109 @@
+"""Widgets that choose a file of measured pass rates: an example, one of the runs, or an upload."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from cobasim.data import COMPRESSED, READERS, MeasuredRates, RateOptions
+from cobasim.errors import InputError
+from cobasim.explorer import keep_rates, rate_files, read_rates
+from cobasim.settings import validated
+from cobasim_apps.elements import BIND, plain
+from cobasim_apps.job_progress import jobs
+from cobasim_apps.options import options
+
+UPLOAD = "Upload a file"
+KEPT = "upload_file"
+MOST_MIB = 20
+TYPES = [ending.removeprefix(".") for ending in (*READERS, COMPRESSED)]
+NOTATIONS = {"plain": {}, "percent": {"percent": True}, "decimal comma": {"decimal_comma": True}}
+
+
+@dataclass(frozen=True)
+class RatesFile:
+    """A file of measured pass rates, how it is read, and what it says."""
+
+    path: Path
+    reading: RateOptions
+    measured: MeasuredRates
+
+
+def pass_rates_file(*, example: bool = False) -> RatesFile | None:
+    """The file that the widgets choose; None, with a hint, until there is one.
+
+    ``example``: where nothing was chosen yet, the example rather than an upload.
+
+    Raises InputError for a file that is too large or cannot be used.
+    """
+    known = rate_files(options().runs)
+    chosen = st.selectbox(
+        "Measured pass rates", [UPLOAD, *known], index=int(example and bool(known)),
+        key="rates_file", bind=BIND,
+        help=f"An upload, an example, or a `pass_rates.csv` in {plain(options().shown)}.",
+    )  # fmt: skip
+    path = known.get(chosen) or _uploaded()
+    if path is None:
+        st.info("Upload a file, or choose another source.")
+        return None
+    reading = _reading()
+    measured = _read(str(path), path.stat().st_mtime, reading)
+    st.caption(plain(measured.summary))
+    return RatesFile(path, reading, measured)
+
+
+def _uploaded() -> Path | None:
+    """The uploaded file, which is kept when another page is shown; None until there is one."""
+    file = st.file_uploader(
+        f"One row a prompt (at most {MOST_MIB} MB)", type=TYPES, key="upload",
+        max_upload_size=MOST_MIB,
+    )  # fmt: skip
+    if file is not None:
+        if file.size > MOST_MIB * 2**20:
+            raise InputError(
+                f"{file.name} has {file.size / 2**20:.0f} MB, but at most {MOST_MIB} MB are read; "
+                "give one row per prompt with only the columns that are needed"
+            )
+        folder = jobs().root / "pass_rates"
+        st.session_state[KEPT] = str(keep_rates(file.name, file.getvalue(), folder))
+    kept: str | None = st.session_state.get(KEPT)
+    if kept is None:
+        return None
+    if file is None:
+        st.caption(f"Using {plain(Path(kept).name)}, uploaded before.")
+        if st.button("Remove the file", key="upload_remove"):
+            del st.session_state[KEPT]
+            st.rerun()
+    return Path(kept)
+
+
+def _reading() -> RateOptions:
+    """How the file is read, as the widgets say."""
+    with st.expander("Columns of the file"):
+        column = st.text_input(
+            "Column of pass rates", key="upload_column", placeholder="pass_rate", bind=BIND,
+            help="Dots for nested columns. Fractions such as 5/8 are read too.",
+        )  # fmt: skip
+        attempts = st.text_input(
+            "Attempts: column, or one number", key="upload_attempts", placeholder="rollouts",
+            bind=BIND, help="Rollouts behind each pass rate.",
+        )  # fmt: skip
+        notation = st.selectbox("Notation", list(NOTATIONS), key="upload_notation", bind=BIND)
+        skip = st.toggle("Leave out rows without a value", key="upload_skip", bind=BIND)
+    return validated(
+        RateOptions,
+        {
+            "column": column.strip() or None,
+            "attempts": attempts.strip() or None,
+            "missing": "skip" if skip else "error",
+            **NOTATIONS[notation],
+        },
+    )
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _read(path: str, written: float, reading: RateOptions) -> MeasuredRates:
+    del written  # part of the cache's key: a file that has changed is read again
+    return read_rates(Path(path), reading)
