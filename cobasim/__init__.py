@@ -6,8 +6,9 @@
 
 from cobasim.allocation import ALLOCATORS, Limits, Observation, allocate, make_allocator
 from cobasim.errors import InputError
+from cobasim.version import VERSION
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "ALLOCATORS",

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from cobasim.errors import InputError
 
+EXAMPLES = Path("examples")
 LOCK = ".lock"
 """Held by who writes to a folder; freed by the operating system when its process ends."""
 
@@ -32,14 +33,27 @@ def folder_name(name: str) -> str:
 
 
 def example(name: str) -> Path | None:
-    """``examples/NAME`` below the working folder, or next to the package; None if it is in neither.
+    """``examples/NAME`` below the working folder, or as it ships; None if there is none.
 
-    The first one is given as it is named, relative to the working folder.
+    The first one is given as it is named, relative to the working folder. Examples ship inside the
+    installed package; in a checkout they are next to it.
     """
-    for folder in (Path("examples"), Path(__file__).parents[1] / "examples"):
-        if (folder / name).is_file():
+    package = Path(__file__).parent
+    for folder in (EXAMPLES, package / EXAMPLES, package.parent / EXAMPLES):
+        if os.path.isfile(folder / name):
             return folder / name
     return None
+
+
+def or_example(path: str | os.PathLike[str]) -> Path:
+    """The path; where nothing is there and it reads ``examples/NAME``, the example that ships.
+
+    So the paths of the docs hold wherever the package is installed.
+    """
+    given = Path(path)
+    if given.parent != EXAMPLES or os.path.exists(given):
+        return given
+    return example(given.name) or given
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -10,12 +10,13 @@ from cobasim.cli.common import (
     JsonFlag,
     command_text,
     interruptible,
+    new_app,
     progress_bar,
     run_app,
 )
 from cobasim.cli.comparison_tables import comparison_tables
 from cobasim.cli.options import grouped
-from cobasim.cli.output import narrow_table
+from cobasim.cli.output import dated_folder, narrow_table, resumable, say, say_files, show
 
 __all__ = [
     "Interrupted",
@@ -23,10 +24,16 @@ __all__ = [
     "app",
     "command_text",
     "comparison_tables",
+    "dated_folder",
     "grouped",
     "interruptible",
     "main",
     "narrow_table",
+    "new_app",
     "progress_bar",
+    "resumable",
     "run_app",
+    "say",
+    "say_files",
+    "show",
 ]

@@ -7,42 +7,63 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cobasim.cli.common import JsonFlag, command_text, interruptible
-from cobasim.cli.options import (
-    BatchOption,
-    BudgetOption,
-    HighOption,
-    JobsOption,
-    LowOption,
-    PassRatesOption,
-)
-from cobasim.cli.output import narrow_table, run_bar, say, say_files
+from cobasim.cli.options import JobsOption
+from cobasim.cli.output import narrow_table, run_bar, say, say_files, show
 from cobasim.cli.reading import ReadingOptions, tell
 from cobasim.errors import InputError
 
 if TYPE_CHECKING:
     from cobasim.experiments.advice import Advice
 
+SOURCE = "give one of --pass-rates, --run and --measured"
+
 
 def advise(
     reading: ReadingOptions,
-    pass_rates: PassRatesOption = None,
+    pass_rates: Annotated[
+        str | None, typer.Option(help="File of measured pass rates.", show_default=SOURCE)
+    ] = None,
     run: Annotated[
         str | None,
-        typer.Option(help="Folder of a uniform run: of cobatrain, a ledger, or imported."),
+        typer.Option(
+            help="Folder of a uniform run: of cobatrain, a ledger, or imported.",
+            show_default=SOURCE,
+        ),
     ] = None,
     measured: Annotated[
-        str | None, typer.Option(help="File of measured gradients, or two with a comma.")
+        str | None,
+        typer.Option(help="File of measured gradients, or two with a comma.", show_default=SOURCE),
     ] = None,
-    batch_size: BatchOption = None,
-    total_budget: BudgetOption = None,
-    low: LowOption = None,
-    high: HighOption = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Prompts in a step, M.",
+            show_default="the source's, else a quarter of the pool, 512 at most",
+        ),
+    ] = None,
+    total_budget: Annotated[
+        int | None,
+        typer.Option(help="Rollouts in a step.", show_default="the source's, else 16 a prompt"),
+    ] = None,
+    low: Annotated[
+        int | None,
+        typer.Option(help="Min rollouts per prompt.", show_default="the source's, else 2"),
+    ] = None,
+    high: Annotated[
+        int | None,
+        typer.Option(
+            help="Max rollouts per prompt.", show_default="the source's, else 8 times the mean"
+        ),
+    ] = None,
     visits: Annotated[
-        float | None, typer.Option(help="Times that each prompt of the pool comes up in the run.")
+        float | None,
+        typer.Option(
+            help="Times that each prompt of the pool comes up in the run.",
+            show_default="the source's, else 3",
+        ),
     ] = None,
     weighting: Annotated[
         str, typer.Option(help="What counts equally in the loss: rollout or prompt.")
@@ -51,7 +72,9 @@ def advise(
         str, typer.Option(help="Whose settings are printed: cobatrain, trl or ledger.")
     ] = "cobatrain",
     jobs: JobsOption = None,
-    out: Annotated[str | None, typer.Option(help="Folder for a page to send on.")] = None,
+    out: Annotated[
+        str | None, typer.Option(help="Folder for a page to send on.", show_default="no page")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Recommend an allocator for your own run, often uniform, and say how sure that is."""
@@ -92,7 +115,7 @@ def advise(
         print(json.dumps(answer.to_json() | {"snippet": snippet}))
         return
     say(*asking.lines(answer))
-    Console().print(_table(answer))
+    show(_table(answer))
     say(asking.snippet(answer, trainer), wrap=False)
     if files:
         say_files(dict(zip(("page", "numbers"), files, strict=True)))

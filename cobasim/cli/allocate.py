@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cobasim.allocation import SOLVERS
 from cobasim.cli.common import JsonFlag
+from cobasim.cli.output import show
 from cobasim.cli.reading import ReadingOptions, tell
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 EDGES = {"0": 0.0, "to 0.2": 0.2, "to 0.4": 0.4, "to 0.6": 0.6, "to 0.8": 0.8,
          "below 1": 1.0 - 1e-12, "1": 1.0}  # fmt: skip
 """Rows of the table: names, and the highest pass rate of each."""
+
+ALLOCATOR = "the allocator's own"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class StateOptions:
     """What the allocator is told of the run."""
 
     failure_rate: Annotated[
-        float | None, typer.Option(help="Global failure rate. Default: 1 - mean pass rate.")
+        float | None,
+        typer.Option(help="Global failure rate.", show_default="1 - mean pass rate"),
     ] = None
     progress: Annotated[float, typer.Option(help="Share of the run that is done.")] = 0.0
 
@@ -47,11 +50,21 @@ class StateOptions:
 class ParameterOptions:
     """Parameters of the allocator; None: its default."""
 
-    kappa: Annotated[float | None, typer.Option(help="alpha + beta (coba).")] = None
-    gamma: Annotated[float | None, typer.Option(help="Steepness of Eq. 6 (coba).")] = None
-    tau: Annotated[float | None, typer.Option(help="Saturation scale of Eq. 8.")] = None
-    alpha: Annotated[float | None, typer.Option(help="Hold alpha at this value.")] = None
-    beta: Annotated[float | None, typer.Option(help="Second shape parameter (fixed).")] = None
+    kappa: Annotated[
+        float | None, typer.Option(help="alpha + beta (coba).", show_default=ALLOCATOR)
+    ] = None
+    gamma: Annotated[
+        float | None, typer.Option(help="Steepness of Eq. 6 (coba).", show_default=ALLOCATOR)
+    ] = None
+    tau: Annotated[
+        float | None, typer.Option(help="Saturation scale of Eq. 8.", show_default=ALLOCATOR)
+    ] = None
+    alpha: Annotated[
+        float | None, typer.Option(help="Hold alpha at this value.", show_default=ALLOCATOR)
+    ] = None
+    beta: Annotated[
+        float | None, typer.Option(help="Second shape parameter (fixed).", show_default=ALLOCATOR)
+    ] = None
 
 
 def allocate(
@@ -105,7 +118,7 @@ def _print(
     allocator: str, measured: MeasuredRates, budgets: IntArray, shape: tuple[float, float] | None
 ) -> None:
     title = f"{allocator}: {budgets.sum()} rollouts over {budgets.size} prompts"
-    Console().print(_table(title, measured.pass_rate, budgets))
+    show(_table(title, measured.pass_rate, budgets))
     if shape is not None:
         print(f"preference density: Beta({shape[0]:.2f}, {shape[1]:.2f})")
     order = "in the order of the file" if measured.whole else "with their rows, counted from 0"

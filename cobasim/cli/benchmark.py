@@ -7,11 +7,10 @@ from dataclasses import asdict
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cobasim.cli.common import JsonFlag
-from cobasim.cli.output import say
+from cobasim.cli.output import say, show
 
 
 def benchmark(
@@ -40,5 +39,5 @@ def benchmark(
             f"{row.milliseconds:.3f}",
             against,
         )
-    Console().print(table)
+    show(table)
     say(*result.sentences())

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cobasim.cli.common import command_text, interruptible, progress_bar
 from cobasim.cli.options import JobsOption, PassRatesOption, SeedsOption
-from cobasim.cli.output import narrow_table, say, say_files
+from cobasim.cli.output import narrow_table, say, say_files, show
 from cobasim.cli.reading import ReadingOptions, tell
 
 if TYPE_CHECKING:
@@ -31,7 +30,8 @@ class FitOptions:
         typer.Option(help="What is fitted: logistic, skill-chain, both, or measured:FILE."),
     ] = "logistic"
     model: Annotated[
-        list[str] | None, typer.Option(help="Which models are fitted. Default: all.")
+        list[str] | None,
+        typer.Option(help="Which models are fitted. May be repeated.", show_default="all"),
     ] = None
     samples: Annotated[int, typer.Option(min=2, help="Settings tried for each model.")] = 128
     refine: Annotated[int, typer.Option(min=0, help="Steps of refinement after that.")] = 60
@@ -71,14 +71,13 @@ def calibrate(
                 )
                 bar = progress.add_task(f"{world}, {name}", total=fit.samples + fit.refine)
                 advance: Callable[[int], None] = partial(progress.advance, bar)
-                problem = calibration.Problem(real, fitted, fit.seeds or 4)
+                problem = calibration.Problem(real, fitted, fit.seeds)
                 models.append(calibration.calibrate(problem, how, jobs=jobs, on_progress=advance))
     report, numbers = calibration.store(
         models, real, Path(out), command=command_text(), pass_rates=fit.pass_rates, reading=rates
     )
-    console = Console()
     for model in models:
-        console.print(_table(model, calibration.title(model)))
+        show(_table(model, calibration.title(model)))
         say(calibration.sentence(model), wrap=False)
     say_files({"report": report, "numbers": numbers})
 

@@ -18,14 +18,12 @@ cobasim explore      the what-if app in the browser
 
 from __future__ import annotations
 
-import typer
-
 from cobasim.cli.advise import advise
 from cobasim.cli.allocate import allocate
 from cobasim.cli.allocators import allocators
 from cobasim.cli.benchmark import benchmark
 from cobasim.cli.calibrate import calibrate
-from cobasim.cli.common import run_app
+from cobasim.cli.common import new_app, run_app
 from cobasim.cli.compare import compare
 from cobasim.cli.explore import explore
 from cobasim.cli.import_logs import import_logs
@@ -37,12 +35,9 @@ from cobasim.cli.sensitivity import sensitivity
 from cobasim.cli.study import study
 from cobasim.cli.sweep import sweep
 
-app = typer.Typer(
-    name="cobasim",
-    help="Study, compare and use rollout-budget allocators for RL with verifiable rewards.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+app = new_app(
+    "cobasim",
+    "Study, compare and use rollout-budget allocators for RL with verifiable rewards.",
 )
 
 for command in (

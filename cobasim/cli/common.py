@@ -23,12 +23,38 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from cobasim.errors import InputError
+from cobasim.version import VERSION
 
 INTERRUPTED = 130  # the exit code of Ctrl-C
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON only.")]
+
+
+def _tell_version(context: typer.Context, wanted: bool) -> None:
+    if wanted:
+        print(f"{context.info_name} {VERSION}")
+        raise typer.Exit
+
+
+def _common(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_tell_version, help="Print the version and stop."
+        ),
+    ] = False,
+) -> None:
+    """Options of an application itself."""
+
+
+def new_app(name: str, text: str) -> typer.Typer:
+    """An application without commands: its help, ``--version``, and completion for shells."""
+    app = typer.Typer(name=name, help=text, pretty_exceptions_enable=False, rich_markup_mode="rich")
+    app.callback()(_common)
+    return app
 
 
 class Interrupted(Exception):
@@ -74,7 +100,7 @@ def run_app(
     if len(sys.argv) == 1:
         sys.argv.append("--help")
     try:
-        code = command(standalone_mode=False)
+        code = command(prog_name=command.info.name, standalone_mode=False)
         sys.stdout.flush()  # a full device shows up here, not at exit
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -106,20 +132,27 @@ def _fail(message: str, code: int = 2) -> None:
 
 
 def progress_bar(unit: str = "runs") -> Progress:
-    """A bar on standard error, so that standard output stays clean; silent when piped."""
+    """A bar on standard error, so that standard output stays clean; silent when piped.
+
+    In a narrow terminal the text and the bar give way to the numbers.
+    """
     return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
+        TextColumn(
+            "{task.description}",
+            table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+        ),
+        BarColumn(None, table_column=Column(ratio=1)),
         MofNCompleteColumn(),
         TextColumn(unit),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
+        expand=True,
         console=Console(stderr=True),
         disable=not sys.stderr.isatty(),
     )
 
 
-def command_text(program: str = "cobasim") -> str:
-    """The command that is running, for reports."""
-    return shlex.join([program, *sys.argv[1:]])
+def command_text(program: str = "cobasim", *more: str) -> str:
+    """The command that is running, for reports; with ``more`` arguments behind it."""
+    return shlex.join([program, *sys.argv[1:], *more])

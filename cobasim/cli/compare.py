@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from cobasim.cli.common import JsonFlag, command_text, interruptible, progress_bar
+from cobasim.cli.common import JsonFlag, command_text, progress_bar
 from cobasim.cli.comparison_tables import comparison_tables
 from cobasim.cli.options import ComparedOptions, JobsOption, RunOptions
-from cobasim.cli.output import say, say_files
+from cobasim.cli.output import dated_folder, resumable, say, say_files, show
 from cobasim.cli.reading import ReadingOptions, tell
 
 if TYPE_CHECKING:
@@ -36,11 +34,14 @@ def compare(
     jobs: JobsOption = None,
     out: Annotated[
         str | None,
-        typer.Option(help="New folder for runs and report. Default: runs/compare-TIME."),
+        typer.Option(
+            help="Folder for runs and report; the same command resumes there.",
+            show_default="runs/compare-TIME",
+        ),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Compare allocators in the synthetic world, paired by seed, at equal rollouts."""
+    """Compare allocators in the synthetic world, paired by seed, at equal rollouts; resumable."""
     from cobasim import runs
     from cobasim.settings import validated
 
@@ -51,21 +52,17 @@ def compare(
         preset, settings, **compared.chosen(reading, pool, settings), **run.chosen()
     )
     config = runs.with_pool(validated(runs.CompareConfig, values))
-    folder = Path(out or f"runs/compare-{datetime.now():%Y%m%d-%H%M%S}")
-    runs.claim_new_folder(folder)
+    folder, to_resume = dated_folder(out, "compare")
+    runs.claim_comparison(config, folder)
     tell(pool)
-    with interruptible(
-        f"the steps recorded so far are kept in {folder}; to compare again, choose another --out"
-    ):
+    with resumable(folder, to_resume):
         finished = _run_all(config, folder, jobs)
         result = runs.score(config, finished)
         report, numbers = runs.store_comparison(result, folder, command=command_text())
     if as_json:
         print(json.dumps(result.to_json()))
         return
-    console = Console()
-    for table in comparison_tables(result.rows):
-        console.print(table)
+    show(*comparison_tables(result.rows))
     say(*result.statements)
     steps_done = sum(each.steps[-1].step for each in finished)
     seconds = time.perf_counter() - began

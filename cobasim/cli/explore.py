@@ -19,7 +19,9 @@ EXPLORER = "explorer.py"  # the app's entry, in the package cobasim_apps
 
 def explore(
     runs: Annotated[str, typer.Option(help="Folder where runs are found, and saved.")] = "runs",
-    run: Annotated[str | None, typer.Option(help="Folder of a run to open first.")] = None,
+    run: Annotated[
+        str | None, typer.Option(help="Folder of a run to open first.", show_default="none")
+    ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
     address: Annotated[
         str, typer.Option(help="Address to listen on; the app has no password.")
@@ -27,7 +29,10 @@ def explore(
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
     allocator: Annotated[
         list[str] | None,
-        typer.Option(help="Also offer an allocator of your own, module:Class. May be repeated."),
+        typer.Option(
+            help="Also offer an allocator of your own, module:Class. May be repeated.",
+            show_default="none",
+        ),
     ] = None,
 ) -> None:
     """Open the what-if app in the browser; Ctrl-C ends it."""

@@ -7,39 +7,55 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cobasim.cli.common import JsonFlag, interruptible, progress_bar
-from cobasim.cli.output import narrow_table, say, say_files
+from cobasim.cli.output import narrow_table, say, say_files, show
 
 if TYPE_CHECKING:
     from cobasim.importing import ClassRow, Imported, ImportOptions
 
 MEGABYTE = 1e6
+LAYOUT = "as the layout has it"
 
 
 @dataclass(frozen=True)
 class ColumnOptions:
     """Which columns hold what; None: the layout's own names."""
 
-    step: Annotated[str | None, typer.Option(help="Column of the step's number.")] = None
-    prompt: Annotated[str | None, typer.Option(help="Column of the prompt.")] = None
-    score: Annotated[
-        str | None, typer.Option(help="Column that says whether a rollout passed.")
+    step: Annotated[
+        str | None, typer.Option(help="Column of the step's number.", show_default=LAYOUT)
     ] = None
-    response: Annotated[str | None, typer.Option(help="Column of the response.")] = None
-    length: Annotated[str | None, typer.Option(help="Column of response lengths in tokens.")] = None
+    prompt: Annotated[
+        str | None, typer.Option(help="Column of the prompt.", show_default=LAYOUT)
+    ] = None
+    score: Annotated[
+        str | None,
+        typer.Option(help="Column that says whether a rollout passed.", show_default=LAYOUT),
+    ] = None
+    response: Annotated[
+        str | None, typer.Option(help="Column of the response.", show_default=LAYOUT)
+    ] = None
+    length: Annotated[
+        str | None,
+        typer.Option(help="Column of response lengths in tokens.", show_default=LAYOUT),
+    ] = None
     group: Annotated[
         str | None,
-        typer.Option(help="Rollouts of a step with the same value here are one group."),
+        typer.Option(
+            help="Rollouts of a step with the same value here are one group.", show_default=LAYOUT
+        ),
     ] = None
     reward: Annotated[
-        str | None, typer.Option(help="Column of what the trainer optimises. Default: the score.")
+        str | None,
+        typer.Option(help="Column of what the trainer optimises.", show_default="the score"),
     ] = None
     advantage: Annotated[
         str | None,
-        typer.Option(help="Column of advantages: groups in which all are equal taught nothing."),
+        typer.Option(
+            help="Column of advantages: groups in which all are equal taught nothing.",
+            show_default=LAYOUT,
+        ),
     ] = None
 
 
@@ -49,7 +65,9 @@ class RowOptions:
 
     passed: Annotated[
         float | None,
-        typer.Option(help="Least score of a pass. Default: scores are -1, 0 or 1, and 1 passed."),
+        typer.Option(
+            help="Least score of a pass.", show_default="scores are -1, 0 or 1, and 1 passed"
+        ),
     ] = None
     malformed: Annotated[
         Literal["error", "skip"],
@@ -64,14 +82,21 @@ class RowOptions:
     ] = "error"
     eval_steps: Annotated[
         int | None,
-        typer.Option(min=1, help="trl: its eval_steps; what it logged at these is left out."),
+        typer.Option(
+            min=1,
+            help="trl: its eval_steps; what it logged at these is left out.",
+            show_default="none",
+        ),
     ] = None
     validation: Annotated[
         str | None,
-        typer.Option(help="Folder of validation rollouts (verl: trainer.validation_data_dir)."),
+        typer.Option(
+            help="Folder of validation rollouts (verl: trainer.validation_data_dir).",
+            show_default="none",
+        ),
     ] = None
     validation_score: Annotated[
-        str | None, typer.Option(help="Its column of scores. Default: as --score.")
+        str | None, typer.Option(help="Its column of scores.", show_default="as --score")
     ] = None
 
 
@@ -85,11 +110,15 @@ class GivenOptions:
         typer.Option(help="What counts alike in the loss."),
     ] = "rollout"
     seed: Annotated[int, typer.Option(min=0, help="Seed of the run; runs are paired by it.")] = 0
-    low: Annotated[int | None, typer.Option(min=0, help="Least budget. Default: as logged.")] = None
-    high: Annotated[int | None, typer.Option(min=1, help="Largest budget. Default: as logged.")] = (
-        None
-    )
-    model: Annotated[str | None, typer.Option(help="Name of the model, to be shown.")] = None
+    low: Annotated[
+        int | None, typer.Option(min=0, help="Least budget.", show_default="as logged")
+    ] = None
+    high: Annotated[
+        int | None, typer.Option(min=1, help="Largest budget.", show_default="as logged")
+    ] = None
+    model: Annotated[
+        str | None, typer.Option(help="Name of the model, to be shown.", show_default="none")
+    ] = None
 
 
 def import_logs(
@@ -142,7 +171,7 @@ def _print(imported: Imported) -> None:
         f"{counted(numbers['steps'], 'step')}, {numbers['first_step']} to {numbers['last_step']}"
     )
     say(*(f"- {note}" for note in imported.notes))
-    Console().print(_table(imported.classes))
+    show(_table(imported.classes))
     say(
         "mixed, all passed, all failed: rollouts in groups with such outcomes; taught nothing: "
         "share in groups whose rewards (or advantages) are all equal"

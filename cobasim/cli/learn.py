@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from cobasim.cli.common import command_text, interruptible, progress_bar
-from cobasim.cli.options import RunOptions
+from cobasim.cli.options import BatchOption, RunOptions, StepsOption
 from cobasim.cli.output import say
 from cobasim.errors import InputError
 
 
+@dataclass(frozen=True)
+class SmallRunOptions(RunOptions):
+    """The same for the small runs of training, with defaults of their own."""
+
+    steps: StepsOption = 60
+    batch_size: BatchOption = 64
+    total_budget: Annotated[int, typer.Option(help="Rollouts in a step.")] = 1024
+    low: Annotated[int, typer.Option(help="Min rollouts per prompt.")] = 2
+    high: Annotated[int, typer.Option(help="Max rollouts per prompt.")] = 128
+
+
 def learn(
     out: Annotated[str, typer.Option(help="New file, used as learned:FILE.")],
-    run: RunOptions,
+    run: SmallRunOptions,
     timesteps: Annotated[int, typer.Option(min=1, help="Steps of the environment.")] = 80_000,
     weighting: Annotated[
         Literal["rollout", "prompt"],

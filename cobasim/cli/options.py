@@ -62,47 +62,59 @@ def _option(name: str, annotation: Any, default: Any) -> inspect.Parameter:
 
 
 # -- options ---------------------------------------------------------------------------------
+#
+# An option whose default is None says in ``show_default`` what that means.
+
+PRESET = "the preset's"
+AS_MEASURED = "as measured in a measured world"
 
 AllocatorsOption = Annotated[
     str | None,
     typer.Option(
         help="Comma-separated names, or module:Class of your own; oracle-NAME is shown the true "
-        "pass rates."
+        "pass rates.",
+        show_default=PRESET,
     ),
 ]
-SeedsOption = Annotated[int | None, typer.Option(help="Number of seeds.")]
-StepsOption = Annotated[int | None, typer.Option(help="Policy updates in a run.")]
+SeedsOption = Annotated[int, typer.Option(min=1, help="Number of seeds.")]
+StepsOption = Annotated[int, typer.Option(help="Policy updates in a run.")]
 WorldOption = Annotated[
-    str | None, typer.Option(help="logistic, skill-chain, or module:Class of your own.")
+    str | None,
+    typer.Option(
+        help="logistic, skill-chain, measured:FILE, or module:Class of your own.",
+        show_default="logistic",
+    ),
 ]
 WeightingOption = Annotated[
     str, typer.Option(help="What counts equally in the loss: rollout, prompt or both.")
 ]
 PassRatesOption = Annotated[
     str | None,
-    typer.Option(help="File of measured pass rates: one simulated prompt starts at each."),
+    typer.Option(
+        help="File of measured pass rates: one simulated prompt starts at each.",
+        show_default="drawn from the world's population",
+    ),
 ]
 EstimatorOption = Annotated[
     str | None,
     typer.Option(
-        help="Pass-rate rule for all: last, window, robust or posterior. Default: the rule of each "
-        "allocator's publication."
+        help="Pass-rate rule for all: last, window, robust or posterior.",
+        show_default="the rule of each allocator's publication",
     ),
 ]
-BatchOption = Annotated[int | None, typer.Option(help="Prompts in a step, M.")]
-BudgetOption = Annotated[int | None, typer.Option(help="Rollouts in a step.")]
-LowOption = Annotated[int | None, typer.Option(help="Min rollouts per prompt.")]
-HighOption = Annotated[int | None, typer.Option(help="Max rollouts per prompt.")]
+BatchOption = Annotated[int, typer.Option(help="Prompts in a step, M.")]
 SettingsOption = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         help="name=value: any setting of the world, the loop or an allocator, such as "
         "transfer=0.2 or kappa=15. May be repeated.",
+        show_default="none",
     ),
 ]
 JobsOption = Annotated[
-    int | None, typer.Option(min=1, help="Processes at a time. Default: one per processor.")
+    int | None,
+    typer.Option(min=1, help="Processes at a time.", show_default="one per processor"),
 ]
 SampleSeedOption = Annotated[int, typer.Option(min=0, help="Seed of the sample.")]
 ResumeOption = Annotated[str, typer.Option(help="Folder; the same command resumes there.")]
@@ -117,14 +129,17 @@ class ComparedOptions:
     """What is compared: allocators, weightings and seeds."""
 
     allocators: AllocatorsOption = None
-    seeds: SeedsOption = None
+    seeds: Annotated[
+        int | None, typer.Option(help="Number of seeds.", show_default="8; preset paper: 16")
+    ] = None
     weighting: WeightingOption = "both"
     pass_rates: PassRatesOption = None
     first_beliefs: Annotated[
         str | None,
         typer.Option(
             help="What estimators know at the start: unseen (nothing), or measured (each prompt "
-            "was tried as often as in the file). Default: measured if the file has attempts."
+            "was tried as often as in the file).",
+            show_default="measured if a file has attempts, else unseen",
         ),
     ] = None
 
@@ -179,11 +194,26 @@ class RunOptions:
     """What a simulated run is like."""
 
     world: WorldOption = None
-    steps: StepsOption = None
-    batch_size: BatchOption = None
-    total_budget: BudgetOption = None
-    low: LowOption = None
-    high: HighOption = None
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Policy updates in a run.", show_default=f"300; preset paper: 500; {AS_MEASURED}"
+        ),
+    ] = None
+    batch_size: Annotated[
+        int | None,
+        typer.Option(help="Prompts in a step, M.", show_default=f"512; {AS_MEASURED}"),
+    ] = None
+    total_budget: Annotated[
+        int | None, typer.Option(help="Rollouts in a step.", show_default=f"8192; {AS_MEASURED}")
+    ] = None
+    low: Annotated[
+        int | None, typer.Option(help="Min rollouts per prompt.", show_default=f"2; {AS_MEASURED}")
+    ] = None
+    high: Annotated[
+        int | None,
+        typer.Option(help="Max rollouts per prompt.", show_default=f"128; {AS_MEASURED}"),
+    ] = None
     estimator: EstimatorOption = None
     settings: SettingsOption = None
 

@@ -4,23 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from copy import copy
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console
-from rich.table import Table
+from rich.cells import cell_len
+from rich.console import Console, Group
+from rich.table import Column, Table
+from rich.text import Text
 
-from cobasim.cli.common import interruptible, progress_bar
+from cobasim.cli.common import command_text, interruptible, progress_bar
 from cobasim.errors import InputError
 
 if TYPE_CHECKING:
     from cobasim.runs import Measure, Sweep
 
 
-def resumable(folder: Path) -> AbstractContextManager[None]:
-    """Ctrl-C inside says that runs are kept in a folder, and how to resume."""
-    return interruptible(f"finished runs are kept in {folder}; the same command resumes there")
+def resumable(folder: Path, command: str | None = None) -> AbstractContextManager[None]:
+    """Ctrl-C inside says that runs are kept in a folder, and which ``command`` resumes there.
+
+    None: the command that is running.
+    """
+    how = "the same command resumes there" if command is None else f"to resume there: {command}"
+    return interruptible(f"finished runs are kept in {folder}; {how}")
+
+
+def dated_folder(out: str | None, kind: str, program: str = "cobasim") -> tuple[Path, str | None]:
+    """The folder of ``--out``, and None; without it a new one, ``runs/KIND-TIME``, and the command
+    that resumes there.
+    """
+    if out is not None:
+        return Path(out), None
+    folder = f"runs/{kind}-{datetime.now():%Y%m%d-%H%M%S}"
+    return Path(folder), command_text(program, "--out", folder)
 
 
 @contextmanager
@@ -65,6 +84,56 @@ def say_files(files: Mapping[str, Path | str]) -> None:
     """Print what was written: what it is, and where."""
     width = max(len(name) for name in files)
     say(*(f"{name:{width}} {file}" for name, file in files.items()), wrap=False)
+
+
+def show(*tables: Table) -> None:
+    """Print tables of plain text; one that the terminal has no room for is stacked.
+
+    No cell is ever cut or broken: a table that is too wide first gives way in the words of its
+    headers. If that is not enough, each row becomes a block of lines, one a cell with its header.
+    """
+    console = Console(markup=False, highlight=False)  # names may hold brackets
+    for table in tables:
+        console.print(fitted(table, console))
+
+
+def fitted(table: Table, console: Console) -> Table | Group:
+    """The table as it is, with its headers wrapped, or stacked: what the console has room for."""
+    if _width(table, console) <= console.width:
+        return table
+    wrapped = copy(table)
+    wrapped.columns = [
+        replace(column, no_wrap=False, width=_least_width(column)) for column in table.columns
+    ]
+    return wrapped if _width(wrapped, console) <= console.width else _stacked(table)
+
+
+def _width(table: Table, console: Console) -> int:
+    """Characters that the table would take in a terminal of any width."""
+    return console.measure(table, options=console.options.update(width=10_000)).maximum
+
+
+def _least_width(column: Column) -> int:
+    """The longest word of the header, or line of a cell."""
+    lines = [line for cell in column.cells for line in str(cell).splitlines()]
+    return max(map(cell_len, [*str(column.header).split(), *lines]), default=1)
+
+
+def _stacked(table: Table) -> Group:
+    """A block of lines for each row. An empty first cell stands for the one above it."""
+    blocks = Table.grid(padding=(0, 2, 0, 0))
+    blocks.add_column(overflow="fold")
+    blocks.add_column(overflow="fold")
+    headers = [" ".join(str(column.header).split()) for column in table.columns]
+    first = ""
+    for cells in zip(*(column.cells for column in table.columns), strict=True):
+        first, *others = str(cells[0]) or first, *map(str, cells[1:])
+        for header, cell in zip(headers, [first, *others], strict=True):
+            if cell:
+                blocks.add_row(header, cell)
+        blocks.add_row()
+    title, caption = (Text(str(text or "")) for text in (table.title, table.caption))
+    return Group(*([title, Text()] if title else []), blocks, *([caption] if caption else []))
 
 
 def narrow_table(title: str, **options: Any) -> Table:

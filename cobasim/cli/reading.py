@@ -18,29 +18,47 @@ class ReadingOptions:
 
     column: Annotated[
         str | None,
-        typer.Option(help="Column of pass rates, dots for nested ones. Default: pass_rate."),
+        typer.Option(help="Column of pass rates, dots for nested ones.", show_default="pass_rate"),
     ] = None
-    passes: Annotated[str | None, typer.Option(help="Column of counts of passes.")] = None
-    failures: Annotated[str | None, typer.Option(help="Column of counts of failures.")] = None
+    passes: Annotated[
+        str | None, typer.Option(help="Column of counts of passes.", show_default="none")
+    ] = None
+    failures: Annotated[
+        str | None, typer.Option(help="Column of counts of failures.", show_default="none")
+    ] = None
     attempts: Annotated[
         str | None,
         typer.Option(
-            help="Column of attempts, or one number for all rows. Default: the column attempts or "
-            "rollouts, if there is one."
+            help="Column of attempts, or one number for all rows.",
+            show_default="the column attempts or rollouts, if there is one",
         ),
     ] = None
     out_of: Annotated[
-        int | None, typer.Option(min=1, help="Attempts of every row: --passes solved --out-of 16.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Attempts of every row: --passes solved --out-of 16.",
+            show_default="see --attempts",
+        ),
     ] = None
     group_by: Annotated[
         str | None,
-        typer.Option(help="One row a rollout: the column that names its prompt (with --score)."),
+        typer.Option(
+            help="One row a rollout: the column that names its prompt (with --score).",
+            show_default="one row a prompt",
+        ),
     ] = None
     score: Annotated[
-        str | None, typer.Option(help="One row a rollout: the column of its score.")
+        str | None,
+        typer.Option(
+            help="One row a rollout: the column of its score.", show_default="one row a prompt"
+        ),
     ] = None
     threshold: Annotated[
-        float | None, typer.Option(help="A score of at least this is a pass. Default: 0 or 1 only.")
+        float | None,
+        typer.Option(
+            help="A score of at least this is a pass.", show_default="scores must be 0 or 1"
+        ),
     ] = None
     invert: Annotated[bool, typer.Option("--invert", help="The column counts failures.")] = False
     percent: Annotated[bool, typer.Option("--percent", help="Rates are percent.")] = False
@@ -50,15 +68,22 @@ class ReadingOptions:
     ] = "error"
     limit: Annotated[
         int | None,
-        typer.Option(min=1, help="Use the first rows only (with --group-by: the first prompts)."),
+        typer.Option(
+            min=1,
+            help="Use the first rows only (with --group-by: the first prompts).",
+            show_default="all",
+        ),
     ] = None
     sample: Annotated[
-        int | None, typer.Option(min=1, help="Use this many rows, drawn at random.")
+        int | None,
+        typer.Option(min=1, help="Use this many rows, drawn at random.", show_default="all"),
     ] = None
     seed: Annotated[
         int, typer.Option(min=0, help="Seed of --sample (calibrate: of its search too).")
     ] = 0
-    split: Annotated[str | None, typer.Option(help="Split of a dataset folder.")] = None
+    split: Annotated[
+        str | None, typer.Option(help="Split of a dataset folder.", show_default="its only one")
+    ] = None
 
     def options(self) -> RateOptions:
         """The same, checked. Raises InputError."""

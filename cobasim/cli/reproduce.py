@@ -10,12 +10,11 @@ from typing import Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from cobasim.cli.common import JsonFlag, command_text
 from cobasim.cli.options import JobsOption
-from cobasim.cli.output import resumable, run_bar, say, say_files
+from cobasim.cli.output import resumable, run_bar, say, say_files, show
 
 
 def reproduce(
@@ -27,7 +26,7 @@ def reproduce(
     out: Annotated[
         str | None,
         typer.Option(
-            help="Folder; the same command resumes there. Default: runs/reproduce-PRESET."
+            help="Folder; the same command resumes there.", show_default="runs/reproduce-PRESET"
         ),
     ] = None,
     as_json: JsonFlag = False,
@@ -46,7 +45,7 @@ def reproduce(
     if as_json:
         print(json.dumps(content))
         return
-    Console().print(_summary_table(content["summary"]))
+    show(_summary_table(content["summary"]))
     say(*content["headline"], content["table-4"]["words"])
     seconds = time.perf_counter() - began
     say(f"\n{content['runs']} runs, {seconds:.1f} s since the start of this command", wrap=False)

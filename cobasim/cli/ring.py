@@ -10,21 +10,19 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cobasim.cli.common import JsonFlag, command_text
 from cobasim.cli.options import (
+    AS_MEASURED,
     JobsOption,
     ResumeOption,
-    SeedsOption,
     SettingsOption,
-    StepsOption,
     YesFlag,
     allocator_list,
     plain_settings,
 )
-from cobasim.cli.output import narrow_table, resumable, run_experiment, say, say_files
+from cobasim.cli.output import narrow_table, resumable, run_experiment, say, say_files, show
 from cobasim.cli.reading import ReadingOptions, tell
 
 
@@ -41,22 +39,30 @@ class RingOptions:
     ] = "quick"
     allocators: Annotated[
         str | None,
-        typer.Option(help="Comma-separated names, uniform among them. Default: all."),
+        typer.Option(help="Comma-separated names, uniform among them.", show_default="all"),
     ] = None
-    seeds: SeedsOption = None
-    steps: StepsOption = None
+    seeds: Annotated[
+        int | None, typer.Option(help="Number of seeds.", show_default="3; preset full: 5")
+    ] = None
+    steps: Annotated[
+        int | None,
+        typer.Option(help="Policy updates in a run.", show_default=f"150; {AS_MEASURED}"),
+    ] = None
     oracles: Annotated[
         bool, typer.Option(help="Also run each allocator on the true pass rates.")
     ] = True
     pass_rates: Annotated[
         str | None,
-        typer.Option(help="File of the measured population. Default: the one in examples/."),
+        typer.Option(
+            help="File of the measured population.",
+            show_default="examples/pass_rates_tiny_lm.csv, which is part of the package",
+        ),
     ] = None
     world: Annotated[
         str | None,
         typer.Option(
-            help="measured:FILE: conditions are changes of the run that was measured. Default: the "
-            "logistic and the skill-chain world."
+            help="measured:FILE: conditions are changes of the run that was measured.",
+            show_default="the logistic and the skill-chain world",
         ),
     ] = None
     settings: SettingsOption = None
@@ -105,9 +111,7 @@ def ring(
     if as_json:
         print(json.dumps(result))
         return
-    console = Console()
-    for title, league in result["leagues"].items():
-        console.print(_league_table(title, league))
+    show(*(_league_table(title, league) for title, league in result["leagues"].items()))
     say(*rings.statements(result))
     seconds = time.perf_counter() - began
     say(f"\n{len(rows)} runs, {seconds:.1f} s since the start of this command", wrap=False)

@@ -8,12 +8,10 @@ from typing import Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from cobasim.cli.common import command_text
 from cobasim.cli.options import (
-    AllocatorsOption,
     BatchOption,
     JobsOption,
     ResumeOption,
@@ -28,7 +26,7 @@ from cobasim.cli.options import (
     plain_settings,
     weighting_list,
 )
-from cobasim.cli.output import resumable, run_experiment, say, say_files
+from cobasim.cli.output import resumable, run_experiment, say, say_files, show
 from cobasim.errors import InputError
 
 SHOWN = {
@@ -46,7 +44,10 @@ class DesignOptions:
 
     param: Annotated[
         list[str] | None,
-        typer.Option(help="Settings to vary, as for sweep. Default: a box of thirteen."),
+        typer.Option(
+            help="Settings to vary, as for sweep.",
+            show_default="a box of thirteen, see docs/sensitivity.md",
+        ),
     ] = None
     method: Annotated[str, typer.Option(help="morris (screening) or sobol (indices).")] = "morris"
     samples: Annotated[
@@ -59,7 +60,9 @@ class DesignOptions:
 class HeldOptions:
     """What is the same in all runs, unless it varies."""
 
-    allocators: AllocatorsOption = "uniform,coba"
+    allocators: Annotated[str, typer.Option(help="Comma-separated names, uniform among them.")] = (
+        "uniform,coba"
+    )
     seeds: SeedsOption = 2
     steps: StepsOption = 100
     world: WorldOption = None
@@ -69,7 +72,7 @@ class HeldOptions:
 
     def chosen(self) -> dict[str, Any]:
         """Values for a sweep. Raises InputError if uniform is not among the allocators."""
-        names = allocator_list(self.allocators or "")
+        names = allocator_list(self.allocators)
         if "uniform" not in names:
             raise InputError("--allocators must include uniform: gains are measured against it")
         return {
@@ -103,11 +106,10 @@ def sensitivity(
         rows = run_experiment(plan.sweep, folder, yes=yes, jobs=jobs)
         result = study.analyse(plan, rows)
         report, numbers = study.store(plan, rows, result, folder, command=command_text())
-    console = Console()
     for weighting, group in result["indices"].items():
         for name, metrics in group.items():
             if "minus_uniform" in metrics:
-                console.print(_index_table(name, weighting, metrics, design.method))
+                show(_index_table(name, weighting, metrics, design.method))
     say(f"{plan.sweep.num_runs} runs", wrap=False)
     say_files({"report": report, "numbers": numbers})
 

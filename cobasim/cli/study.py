@@ -15,24 +15,33 @@ from cobasim.cli.output import resumable, run_bar, say
 
 
 def study(
-    name: Annotated[str | None, typer.Argument(help="Which study. Default: list them all.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Which study.", show_default="lists them all")
+    ] = None,
     list_them: Annotated[bool, typer.Option("--list", help="List the studies.")] = False,
     preset: Annotated[
         str, typer.Option(help="quick, full, or tiny (only shows that it works).")
     ] = "quick",
     allocators: Annotated[
         str | None,
-        typer.Option(help="Further allocators, comma-separated, for a study that compares them."),
+        typer.Option(
+            help="Further allocators, comma-separated, for a study that compares them.",
+            show_default="none",
+        ),
     ] = None,
     world: Annotated[
-        str | None, typer.Option(help="measured:FILE, for a study of a measured world.")
+        str | None,
+        typer.Option(
+            help="measured:FILE, for a study of a measured world.", show_default="the study's own"
+        ),
     ] = None,
     settings: SettingsOption = None,
     jobs: JobsOption = None,
     out: Annotated[
         str | None,
         typer.Option(
-            help="Folder; the same command resumes there. Default: runs/study-NAME-PRESET."
+            help="Folder; the same command resumes there.",
+            show_default="runs/study-NAME-PRESET",
         ),
     ] = None,
     as_json: JsonFlag = False,

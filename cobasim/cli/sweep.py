@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from cobasim.cli.options import (
@@ -22,7 +21,16 @@ from cobasim.cli.options import (
     SampleSeedOption,
     YesFlag,
 )
-from cobasim.cli.output import check_number, duration, resumable, run_bar, say, say_files, short
+from cobasim.cli.output import (
+    check_number,
+    duration,
+    resumable,
+    run_bar,
+    say,
+    say_files,
+    short,
+    show,
+)
 from cobasim.cli.reading import ReadingOptions, tell
 from cobasim.errors import InputError, unknown_name
 
@@ -40,12 +48,16 @@ class SampleOptions:
         list[str] | None,
         typer.Option(
             help="kappa=7,11,15 (a list) or tau=1:64[:log][:int][:LEVELS] (a range): any setting "
-            "of the world, the loop or an allocator. May be repeated."
+            "of the world, the loop or an allocator. May be repeated.",
+            show_default="those of --file",
         ),
     ] = None
     file: Annotated[
         str | None,
-        typer.Option(help="YAML: param (name: list, or LOW:HIGH text), and set (name: value)."),
+        typer.Option(
+            help="YAML: param (name: list, or LOW:HIGH text), and set (name: value).",
+            show_default="none",
+        ),
     ] = None
     method: Annotated[str, typer.Option(help="grid, random, lhs (Latin hypercube) or sobol.")] = (
         "grid"
@@ -71,7 +83,8 @@ class WorkerOptions:
     jobs: JobsOption = None
     backend: Annotated[str, typer.Option(help="loky (processes of this machine) or ray.")] = "loky"
     ray_address: Annotated[
-        str | None, typer.Option(help="Address of a running Ray cluster. Default: a local one.")
+        str | None,
+        typer.Option(help="Address of a running Ray cluster.", show_default="a local one"),
     ] = None
 
     def ray(self) -> RayCluster | None:
@@ -116,7 +129,7 @@ def sweep(
     with resumable(folder), run_bar(f"{len(plan.points)} points", total) as advance:
         table = runs.run_sweep(plan, folder, jobs=workers.jobs, ray=ray, on_finished=advance)
     names = [parameter.name for parameter in parameters]
-    Console().print(summary_table(runs.summary(table, names), names))
+    show(summary_table(runs.summary(table, names), names))
     seconds = time.perf_counter() - began
     say(f"\n{total} runs, {seconds:.1f} s since the start of this command", wrap=False)
     say_files({"table": folder / runs.TABLE, "summary": folder / runs.SUMMARY})

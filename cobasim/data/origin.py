@@ -6,11 +6,11 @@ import io
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
 
 from cobasim.data.files import data_files, read_rows, reader_of_bytes
 from cobasim.data.rows import Row
 from cobasim.errors import InputError
+from cobasim.files import or_example
 
 
 class Origin:
@@ -33,7 +33,7 @@ class Origin:
             data = self._standard_input
             yield from reader_of_bytes(data)(io.BytesIO(data), columns)
             return
-        files = data_files(Path(self.source), self.split)
+        files = data_files(or_example(self.source), self.split)
         for file in files:
             for where, row in read_rows(file, columns):
                 yield (where if len(files) == 1 else f"{file.name}, {where}"), row

@@ -15,7 +15,7 @@ import numpy as np
 
 from cobasim.arrays import BoolArray, FloatArray, IntArray, RealArray
 from cobasim.errors import InputError
-from cobasim.files import write_bytes_atomically
+from cobasim.files import or_example, write_bytes_atomically
 
 VERSION = 2
 KIND = "cobasim measured gradients"
@@ -143,7 +143,7 @@ def write_measured(measured: MeasuredGradients, path: Path) -> None:
 
 def read_measured_gradients(path: str | os.PathLike[str]) -> MeasuredGradients:
     """Read a measurement. Raises InputError for anything but a whole file of this version."""
-    file = Path(path)
+    file = or_example(path)
     if not str(path):
         raise InputError("measured: needs the name of a file of `cobatrain gradients`")
     try:

@@ -9,7 +9,7 @@ for people who write or read it from elsewhere.
 
 from cobasim.files import folder_name, write_atomically
 from cobasim.records.archive import read_archive, read_runs
-from cobasim.records.bins import PASS_RATE_BINS, bin_counts
+from cobasim.records.bins import PASS_RATE_BINS, UNSEEN, bin_counts
 from cobasim.records.header import FORMAT, RunHeader, own_versions
 from cobasim.records.old_names import rename
 from cobasim.records.run import (
@@ -31,6 +31,7 @@ __all__ = [
     "HEADER_FILE",
     "PASS_RATE_BINS",
     "STEPS_FILE",
+    "UNSEEN",
     "Run",
     "RunExistsError",
     "RunHeader",

@@ -20,7 +20,8 @@ Labels only: inner bins are open below and closed above, but for (0.9, 1), which
 
 # A pass rate k/n is the double nearest to the ratio, and so is j/10: equal ratios compare equal.
 _BIN_EDGES: Final = np.append(np.arange(10) / 10, np.nextafter(1.0, 0.0))
-_UNSEEN: Final = len(PASS_RATE_BINS) - 1
+UNSEEN: Final = len(PASS_RATE_BINS) - 1
+"""Position of the bin of prompts without an estimate."""
 
 
 def bin_counts(
@@ -39,7 +40,7 @@ def bin_counts(
     Returns ``{"prompts": [13], "rollouts": [13], "mixed": [13], "attempts": [13], "tokens": [13]}``
     (sums, rounded; the last two if they are known), bins as in PASS_RATE_BINS.
     """
-    index = np.where(seen, np.searchsorted(_BIN_EDGES, pass_rate), _UNSEEN)
+    index = np.where(seen, np.searchsorted(_BIN_EDGES, pass_rate), UNSEEN)
     size = len(PASS_RATE_BINS)
     rollouts = np.bincount(index, weights=np.asarray(budgets), minlength=size)
     place = index + size * np.asarray(mixed, dtype=bool)

@@ -6,13 +6,13 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from importlib import metadata
 from typing import Any, Final
 
 import numpy as np
 
 from cobasim.errors import InputError
 from cobasim.records.encoding import decode, encode
+from cobasim.version import VERSION
 
 FORMAT: Final = 1
 
@@ -114,8 +114,4 @@ _HEADER_TYPES: Final[dict[str, tuple[type, ...]]] = {
 
 def own_versions() -> dict[str, str]:
     """Versions of this package, numpy and Python."""
-    try:
-        own = metadata.version("coba-testbed")
-    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
-        own = "unknown"
-    return {"cobasim": own, "numpy": np.__version__, "python": platform.python_version()}
+    return {"cobasim": VERSION, "numpy": np.__version__, "python": platform.python_version()}

@@ -11,7 +11,15 @@ from cobasim.runs.compare_config import (
     settle,
     with_pool,
 )
-from cobasim.runs.comparison import NUMBERS, REPORT, Comparison, run_all, score, store_comparison
+from cobasim.runs.comparison import (
+    NUMBERS,
+    REPORT,
+    Comparison,
+    claim_comparison,
+    run_all,
+    score,
+    store_comparison,
+)
 from cobasim.runs.config import ORACLE, RunConfig
 from cobasim.runs.execution import (
     build_loop,
@@ -23,7 +31,7 @@ from cobasim.runs.execution import (
     run_header,
     simulate,
 )
-from cobasim.runs.folder import PLAN, claim_folder, claim_new_folder, write_numbers
+from cobasim.runs.folder import PLAN, claim_folder, write_numbers
 from cobasim.runs.parallel import RayCluster, in_parallel
 from cobasim.runs.parameters import METHODS, Parameter, Point, point_at, points, read_plan
 from cobasim.runs.rows import ROWS, Measure, execute_row, finished
@@ -53,8 +61,8 @@ __all__ = [
     "Sweep",
     "build_loop",
     "claim",
+    "claim_comparison",
     "claim_folder",
-    "claim_new_folder",
     "execute",
     "execute_row",
     "finished",

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cobasim.allocation import find_allocator
+from cobasim.errors import InputError
 from cobasim.files import writing
 from cobasim.records import Run, read_run
 from cobasim.runs.compare_config import BASELINE, CompareConfig, plan
-from cobasim.runs.config import ORACLE
+from cobasim.runs.config import ORACLE, RunConfig
 from cobasim.runs.execution import execute, measured_pool, run_directory
-from cobasim.runs.folder import write_numbers
+from cobasim.runs.folder import claim_folder, write_numbers
 from cobasim.runs.parallel import in_parallel
 
 if TYPE_CHECKING:
@@ -29,14 +31,16 @@ def run_all(
     jobs: int | None = None,
     on_finished: Callable[[], None] = lambda: None,
 ) -> list[Run]:
-    """Run a comparison below ``out`` and read it back, in the order of the plan.
+    """Run what is missing of a comparison below ``out``; all of it, in the order of the plan.
 
     Args:
         config: what to compare.
-        out: an empty folder, or one that does not exist yet.
+        out: a folder that is claimed for this comparison, empty, or not there yet.
         jobs: processes at a time; None: one per processor that this process may use. The
             numbers do not depend on it.
-        on_finished: called after each run, for a progress bar.
+        on_finished: called for each run once it is finished, for a progress bar.
+
+    A run that was interrupted starts again from its first step: a simulated policy is not stored.
 
     Raises InputError if another process is writing to the folder.
     """
@@ -44,9 +48,34 @@ def run_all(
     configs = list(plan(config))
     out.mkdir(parents=True, exist_ok=True)
     with writing(out):
-        for _ in in_parallel(execute, [(run, out, pool) for run in configs], jobs=jobs):
+        missing = []
+        for run in configs:
+            if _is_finished(run, out):
+                on_finished()
+            else:
+                shutil.rmtree(run_directory(out, run), ignore_errors=True)
+                missing.append((run, out, pool))
+        for _ in in_parallel(execute, missing, jobs=jobs):
             on_finished()
     return [read_run(run_directory(out, run)) for run in configs]
+
+
+def claim_comparison(config: CompareConfig, out: Path) -> None:
+    """Make the folder of a comparison, or check that it is this one's, to resume there.
+
+    Raises InputError if it holds another comparison, or anything else.
+    """
+    claim_folder(out, config.model_dump_json(indent=1) + "\n", kind="comparison")
+
+
+def _is_finished(config: RunConfig, out: Path) -> bool:
+    """Whether a run was recorded to its end; one whose records cannot be read was not."""
+    try:
+        steps = read_run(run_directory(out, config)).steps
+    except (InputError, OSError):
+        return False
+    last = steps[-1] if steps else None
+    return last is not None and config.loop.finished(last.step, last.rollouts, last.tokens)
 
 
 @dataclass(frozen=True)
@@ -101,7 +130,8 @@ def score(config: CompareConfig, runs: list[Run]) -> Comparison:
     from cobasim.scores import comparison_table, verdict
 
     rows = comparison_table(runs, BASELINE)
-    return Comparison(config, runs, rows, verdict(rows))
+    epoch = None if config.loop.mix else config.world.num_prompts // config.loop.batch_size
+    return Comparison(config, runs, rows, verdict(rows, epoch))
 
 
 def store_comparison(result: Comparison, out: Path, *, command: str) -> list[Path]:

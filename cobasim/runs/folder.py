@@ -57,16 +57,6 @@ def _foreign(out: Path, kind: str) -> InputError:
     return InputError(f"{out} exists and holds no {kind}; choose another --out")
 
 
-def claim_new_folder(out: Path) -> None:
-    """Make a folder for runs that cannot be resumed. Raises InputError if it holds anything."""
-    if not _is_empty(out):
-        raise InputError(
-            f"{out} exists and is not empty; runs are never overwritten: choose another --out, or "
-            "remove it"
-        )
-    out.mkdir(parents=True, exist_ok=True)
-
-
 def _is_empty(out: Path) -> bool:
     """Whether a folder does not exist, or holds nothing but a lock."""
     return not out.exists() or (out.is_dir() and all(file.name == LOCK for file in out.iterdir()))

@@ -16,7 +16,7 @@ from cobasim.scores.gradient_norm import late_gradient_norm
 from cobasim.scores.intervals import LEVEL, Interval, mean_interval, share_interval, t_factor
 from cobasim.scores.oracles import ORACLE_PREFIX, is_oracle
 from cobasim.scores.ranks import critical_difference, friedman, mean_ranks
-from cobasim.scores.run_scores import RunScores, summarise
+from cobasim.scores.run_scores import RunScores, known_share, summarise
 from cobasim.scores.significance import as_p_values, false_discovery, holm, paired_p_value
 from cobasim.scores.sweep_rows import (
     METRICS,
@@ -52,6 +52,7 @@ __all__ = [
     "friedman",
     "holm",
     "is_oracle",
+    "known_share",
     "late_gradient_norm",
     "mean_interval",
     "mean_ranks",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cobasim.records import Run
+from cobasim.records import UNSEEN, Run
 from cobasim.scores.curves import accuracy_curve, area_under_curve, best_accuracy, final_accuracy
 from cobasim.scores.oracles import is_oracle
 
@@ -62,6 +62,16 @@ def summarise(run: Run, rollouts: float | None = None) -> RunScores:
         allocate_ms=mean_of_known(step.allocate_ms for step in run.steps),
         tokens=_budgeted_tokens(run),
     )
+
+
+def known_share(run: Run) -> float | None:
+    """Share of a run's budgets that were given with an estimate of the prompt's pass rate.
+
+    0: no prompt was visited twice yet. None: not recorded.
+    """
+    counts = [step.bins["prompts"] for step in run.steps if step.bins is not None]
+    total = sum(map(sum, counts))
+    return 1.0 - sum(each[UNSEEN] for each in counts) / total if total else None
 
 
 def _budgeted_tokens(run: Run) -> float | None:

@@ -12,7 +12,7 @@ from cobasim.records import Run
 from cobasim.scores.curves import accuracy_curve, rollouts_to_reach
 from cobasim.scores.intervals import Interval, mean_interval
 from cobasim.scores.oracles import is_oracle
-from cobasim.scores.run_scores import RunScores, mean_of_known, summarise
+from cobasim.scores.run_scores import RunScores, known_share, mean_of_known, summarise
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ class Row:
     """Rollouts of a run, mean over seeds."""
     tokens: float | None = None
     """Response tokens of a run, likewise, where runs had a budget of tokens."""
+    known_share: float | None = None
+    """Share of the budgets given with an estimate of the prompt; 0: nothing was visited twice."""
 
 
 def comparison_table(runs: Iterable[Run], baseline: str = "uniform") -> list[Row]:
@@ -155,4 +157,5 @@ def _row(own: Mapping[int, _Scored], reference: Mapping[int, _Scored], *, is_bas
         allocate_ms=mean_of_known(score.allocate_ms for score in scores),
         rollouts=float(np.mean([score.rollouts for score in scores])),
         tokens=mean_of_known(score.tokens for score in scores),
+        known_share=mean_of_known(known_share(item.run) for item in own.values()),
     )

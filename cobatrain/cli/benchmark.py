@@ -7,10 +7,9 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from cobasim.cli import JsonFlag
+from cobasim.cli import JsonFlag, show
 from cobatrain.cli.common import Config, Settings, one_process
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def benchmark(
     if as_json:
         print(json.dumps(overheads.to_json(), indent=1))
         return
-    Console().print(_table(overheads))
+    show(_table(overheads))
     if overheads.direct_ratio is None:
         print("generate / direct was not measured: engine.subprocess is on")
 

@@ -25,11 +25,18 @@ ConfigOrRun = Annotated[
 ]
 RunOption = Annotated[
     str | None,
-    typer.Option(help="A run's folder: use its newest checkpoint, and CONFIG for the rest."),
+    typer.Option(
+        help="A run's folder: use its newest checkpoint, and CONFIG for the rest.",
+        show_default="the model of CONFIG",
+    ),
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", help="a.b=value: any setting of the config. May be repeated."),
+    typer.Option(
+        "--set",
+        help="a.b=value: any setting of the config. May be repeated.",
+        show_default="none",
+    ),
 ]
 
 

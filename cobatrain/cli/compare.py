@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from cobasim.cli import comparison_tables, progress_bar
+from cobasim.cli import (
+    command_text,
+    comparison_tables,
+    progress_bar,
+    resumable,
+    say,
+    say_files,
+    show,
+)
 from cobatrain.cli.common import ComparedOptions, Config, one_process
 
 
@@ -36,16 +41,12 @@ def compare(
     folder = Path(out)
     comparison.claim(plan, folder)
     trainer.prepare_if_missing(plan.config, say=print)
-    with progress_bar() as progress:
+    with resumable(folder), progress_bar() as progress:
         bar = progress.add_task(
             f"{plan.config.loop.steps} steps a run", total=len(list(plan.runs()))
         )
         comparison.run_all(plan, folder, jobs=jobs, on_finished=lambda: progress.advance(bar))
-    command = shlex.join(["cobatrain", *sys.argv[1:]])
-    rows, verdicts = comparison.score(plan, folder, command=command)
-    console = Console()
-    for table in comparison_tables(rows):
-        console.print(table)
-    for name, text in verdicts.items():
-        console.print(f"Loss weighted per {name}: {text}", highlight=False)
-    console.print(f"report  {folder / comparison.REPORT}", highlight=False, soft_wrap=True)
+    rows, verdicts = comparison.score(plan, folder, command=command_text("cobatrain"))
+    show(*comparison_tables(rows))
+    say(*(f"Loss weighted per {name}: {text}" for name, text in verdicts.items()))
+    say_files({"report": folder / comparison.REPORT})

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-import typer
-
-from cobasim.cli import grouped, run_app
+from cobasim.cli import grouped, new_app, run_app
 from cobatrain.cli import (
     benchmark,
     compare,
@@ -21,12 +19,7 @@ from cobatrain.cli import (
     train,
 )
 
-app = typer.Typer(
-    name="cobatrain",
-    help="Train a language model with its own rollout budget for every prompt.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = new_app("cobatrain", "Train a language model with its own rollout budget for every prompt.")
 for command in (
     prepare.prepare,
     plan.plan,

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from cobasim.cli import JsonFlag
+from cobasim.cli import JsonFlag, show
 from cobatrain.cli.common import (
     ConfigOrRun,
     RunOption,
@@ -43,7 +42,7 @@ def evaluate(
     if as_json:
         print(json.dumps(scores))
     else:
-        Console().print(_table(scores))
+        show(_table(scores))
 
 
 def _scores(config: TrainConfig, checkpoint: Path | None) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ def export(
     run: Annotated[str, typer.Argument(help="Folder of a run.")],
     out: Annotated[str, typer.Option(help="New folder of the model.")],
     step: Annotated[
-        int | None, typer.Option(help="Step of the checkpoint. Default: the newest.")
+        int | None, typer.Option(help="Step of the checkpoint.", show_default="the newest")
     ] = None,
 ) -> None:
     """Write a run's model as a folder that transformers and vLLM load."""

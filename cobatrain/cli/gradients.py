@@ -11,7 +11,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cobasim.cli import JsonFlag, command_text, interruptible, narrow_table, progress_bar
+from cobasim.cli import (
+    JsonFlag,
+    command_text,
+    interruptible,
+    narrow_table,
+    progress_bar,
+    say,
+    say_files,
+    show,
+)
 from cobasim.errors import InputError
 from cobasim.gradients import GradientParts
 from cobatrain.cli.common import ConfigOrRun, RunOption, Settings, checkpoint_of
@@ -30,7 +39,7 @@ class GradientFlags:
         typer.Option(help="Of features: from the answer that passes, or from sampled responses."),
     ] = "auto"
     prompts: Annotated[
-        int | None, typer.Option(min=2, help="Training prompts, at random. Default: all.")
+        int | None, typer.Option(min=2, help="Training prompts, at random.", show_default="all")
     ] = None
     groups: Annotated[
         int, typer.Option(min=8, help="Prompts whose rollouts are differentiated.")
@@ -39,8 +48,8 @@ class GradientFlags:
         int | None,
         typer.Option(
             min=4,
-            help="Rollouts of each of these; of every prompt, if features are measured with them. "
-            "Default: twice the mean budget.",
+            help="Rollouts of each of these; of every prompt, if features are measured with them.",
+            show_default="twice the mean budget",
         ),
     ] = None
     dim: Annotated[int, typer.Option(min=64, help="Numbers of a gradient's sketch.")] = 16_384
@@ -52,13 +61,17 @@ class GradientFlags:
     seed: Annotated[int, typer.Option(min=0, help="Of prompts, halves, sketch and bootstrap.")] = 0
     like: Annotated[
         str | None,
-        typer.Option(help="File of an earlier step: the same prompts and alternatives are taken."),
+        typer.Option(
+            help="File of an earlier step: the same prompts and alternatives are taken.",
+            show_default="none",
+        ),
     ] = None
 
     parameters: Annotated[
         str | None,
         typer.Option(
-            help="Regular expression: only parameters in whose names it is found are measured."
+            help="Regular expression: only parameters in whose names it is found are measured.",
+            show_default="all",
         ),
     ] = None
 
@@ -77,7 +90,7 @@ def gradients(
     out: Annotated[str, typer.Option(help="File to write (.npz); a page with pictures beside it.")],
     run: RunOption = None,
     step: Annotated[
-        int | None, typer.Option(min=1, help="Checkpoint of the run. Default: the newest.")
+        int | None, typer.Option(min=1, help="Checkpoint of the run.", show_default="the newest")
     ] = None,
     settings: Settings = None,
     as_json: JsonFlag = False,
@@ -103,12 +116,11 @@ def gradients(
     if as_json:
         print(json.dumps(found.parts.to_json()))
         return
-    console = Console()
-    console.print(_table(found))
-    for line in _sentences(found, chosen.loop.total_budget, chosen.loop.batch_size):
-        console.print(f"- {line}", highlight=False)
-    console.print(f"file      {file} ({file.stat().st_size / 2**20:.1f} MiB)", highlight=False)
-    console.print(f"pictures  {page}", highlight=False, soft_wrap=True)
+    show(_table(found))
+    sentences = _sentences(found, chosen.loop.total_budget, chosen.loop.batch_size)
+    say(*(f"- {line}" for line in sentences))
+    size = file.stat().st_size / 2**20
+    say_files({"file": f"{file} ({size:.1f} MiB)", "pictures": page})
 
 
 def _parts_of(file: Path) -> Path:
@@ -134,13 +146,13 @@ def _measured(
         )
     errors = Console(stderr=True)
 
-    def say(line: str) -> None:
+    def tell(line: str) -> None:
         errors.print(line, highlight=False, soft_wrap=True)
 
     def prepared() -> None:
         if file.exists():
             raise InputError(f"{file} exists; choose another --out")
-        trainer.prepare_if_missing(config, say=say)
+        trainer.prepare_if_missing(config, say=tell)
 
     with joined(
         config.model.device, layout="replicate", timeout=config.engine.patience
@@ -153,10 +165,10 @@ def _measured(
             steps = plan_steps(learner, decision)
             at = 0 if state is None else int(state["step"])
             if first:
-                say(f"method {decision.options.method}: {decision.why}")
-                say(f"costs about as much as {steps:.0f} training steps")
+                tell(f"method {decision.options.method}: {decision.why}")
+                tell(f"costs about as much as {steps:.0f} training steps")
             own = identity(learner, decision, at) if first else None
-            with Ledger(parallel, _parts_of(file), own, say) as ledger, progress_bar() as bar:
+            with Ledger(parallel, _parts_of(file), own, tell) as ledger, progress_bar() as bar:
                 phases: dict[str, Any] = {}
 
                 def advance(what: str, done: int, total: int) -> None:

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from cobasim.cli import narrow_table, progress_bar
+from cobasim.cli import narrow_table, progress_bar, say, say_files, show
 from cobasim.errors import InputError
 from cobatrain.cli.common import (
     ConfigOrRun,
@@ -29,7 +28,8 @@ def measure(
     config: ConfigOrRun,
     run: RunOption = None,
     rollouts: Annotated[
-        int | None, typer.Option(min=1, help="Fresh rollouts of each prompt. Default: 64.")
+        int | None,
+        typer.Option(min=1, help="Fresh rollouts of each prompt.", show_default="64"),
     ] = None,
     exact: Annotated[
         bool,
@@ -39,7 +39,8 @@ def measure(
         ),
     ] = False,
     out: Annotated[
-        str | None, typer.Option(help="CSV file to write, for cobasim's --pass-rates.")
+        str | None,
+        typer.Option(help="CSV file to write, for cobasim's --pass-rates.", show_default="no file"),
     ] = None,
     settings: Settings = None,
 ) -> None:
@@ -63,11 +64,14 @@ def measure(
             rollouts=_rollouts(learner, rollouts, exact),
             on_chunk=lambda n: bar.advance(ticks, n),
         )
-    console, table = Console(), _table(measured)
-    console.print(table if table.rows else table.title)
+    table = _table(measured)
+    if table.rows:
+        show(table)
+    else:
+        say(str(table.title))
     if out is not None:
         measurement.write(measured, Path(out))
-        console.print(f"pass rates  {out}", highlight=False, soft_wrap=True)
+        say_files({"pass rates": out})
 
 
 def _rollouts(learner: LanguageModelLearner, rollouts: int | None, exact: bool) -> int | None:

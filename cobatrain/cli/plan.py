@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
-from cobasim.cli import JsonFlag
+from cobasim.cli import JsonFlag, say, show
 from cobatrain.cli.common import Config, Settings, one_process
 
 if TYPE_CHECKING:
@@ -26,11 +25,13 @@ def plan(
     gpu_gib: Annotated[float, typer.Option(help="Memory of a GPU, GiB.")] = 80.0,
     settings: Settings = None,
     prompt_tokens: Annotated[
-        int | None, typer.Option(help="Mean length of a prompt. Default: 256, or what fits.")
+        int | None, typer.Option(help="Mean length of a prompt.", show_default="256, or what fits")
     ] = None,
     response_tokens: Annotated[
         int | None,
-        typer.Option(help="Mean length of a response. Default: the longest, sampling.max_tokens."),
+        typer.Option(
+            help="Mean length of a response.", show_default="the longest, sampling.max_tokens"
+        ),
     ] = None,
     efficiency: Annotated[
         float, typer.Option(help="Share of the peak that training reaches; an assumption.")
@@ -61,11 +62,10 @@ def plan(
         changes = None if advice is None else list(advice.changes)
         print(json.dumps({**made.to_json(), "advice": changes}))
         return
-    say = Console(highlight=False, soft_wrap=True, markup=False).print
-    say(made.verdict if made.fits else f"{made.verdict}; {planning.advice_line(advice)}")
-    Console().print(_memory(made))
-    for line in _lines(made):
-        say(line)
+    verdict = made.verdict if made.fits else f"{made.verdict}; {planning.advice_line(advice)}"
+    say(verdict, wrap=False)
+    show(_memory(made))
+    say(*_lines(made), wrap=False)
 
 
 def _memory(made: Plan) -> Table:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from cobasim.cli import JsonFlag, command_text, comparison_tables, progress_bar
+from cobasim.cli import (
+    JsonFlag,
+    command_text,
+    comparison_tables,
+    dated_folder,
+    progress_bar,
+    resumable,
+    say,
+    say_files,
+    show,
+)
 from cobatrain.cli.common import ComparedOptions, Config, one_process
 
 
@@ -27,11 +34,15 @@ def predict(
     compared: ComparedOptions,
     seeds: Annotated[int, typer.Option(min=1, help="Number of simulated seeds.")] = 16,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Processes at a time. Default: one per processor.")
+        int | None,
+        typer.Option(min=1, help="Processes at a time.", show_default="one per processor"),
     ] = None,
     out: Annotated[
         str | None,
-        typer.Option(help="New folder for runs and report. Default: runs/predict-TIME."),
+        typer.Option(
+            help="Folder for runs and report; the same command resumes there.",
+            show_default="runs/predict-TIME",
+        ),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -44,9 +55,9 @@ def predict(
     simulated = runs.with_pool(comparison.predicted(plan, measured, seeds))
     for line in comparison.remarks(plan.config, measured):
         print(line, file=sys.stderr)
-    folder = Path(out or f"runs/predict-{datetime.now():%Y%m%d-%H%M%S}")
-    runs.claim_new_folder(folder)
-    with progress_bar() as progress:
+    folder, to_resume = dated_folder(out, "predict", "cobatrain")
+    runs.claim_comparison(simulated, folder)
+    with resumable(folder, to_resume), progress_bar() as progress:
         bar = progress.add_task("measured world", total=simulated.num_runs)
         finished = runs.run_all(
             simulated, folder, jobs=jobs, on_finished=lambda: progress.advance(bar)
@@ -56,9 +67,6 @@ def predict(
     if as_json:
         print(json.dumps(result.to_json()))
         return
-    console = Console()
-    for table in comparison_tables(result.rows):
-        console.print(table)
-    for text in result.statements:
-        console.print(text, highlight=False)
-    console.print(f"report  {report}", highlight=False, soft_wrap=True)
+    show(*comparison_tables(result.rows))
+    say(*result.statements)
+    say_files({"report": report})

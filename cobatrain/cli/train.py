@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cobasim.cli import say, show
 from cobasim.errors import InputError
 from cobasim.records import StepRecord
 from cobatrain.cli.common import Config, Settings
@@ -19,22 +20,30 @@ from cobatrain.cli.common import Config, Settings
 if TYPE_CHECKING:
     from cobatrain.config import Change, TrainConfig
 
+CONFIG = "the config's"
 PHASES = ("generate", "reward", "train", "sync")
 
 
 def train(
     config: Config,
     allocator: Annotated[
-        str | None, typer.Option(help="A name of `cobasim allocators`, or module:Class.")
+        str | None,
+        typer.Option(help="A name of `cobasim allocators`, or module:Class.", show_default=CONFIG),
     ] = None,
     weighting: Annotated[
-        str | None, typer.Option(help="What counts equally in the loss: rollout, token or prompt.")
+        str | None,
+        typer.Option(
+            help="What counts equally in the loss: rollout, token or prompt.", show_default=CONFIG
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Seed of the run; it fixes prompts and outcomes.")
+        int | None,
+        typer.Option(help="Seed of the run; it fixes prompts and outcomes.", show_default=CONFIG),
     ] = None,
     settings: Settings = None,
-    out: Annotated[str | None, typer.Option(help="New folder of the run; runs/train-TIME.")] = None,
+    out: Annotated[
+        str | None, typer.Option(help="New folder of the run.", show_default="runs/train-TIME")
+    ] = None,
 ) -> None:
     """Train; Ctrl-C finishes the step, saves and stops."""
     from cobatrain.config import load_config
@@ -54,6 +63,7 @@ def resume(
             "--set",
             help="a.b=value from here on: loop.steps, update.learning_rate, track, any of "
             "evaluation or checkpoint. May be repeated.",
+            show_default="none",
         ),
     ] = None,
 ) -> None:
@@ -165,6 +175,5 @@ class _Progress:
                 "-" if record.alpha is None else f"{record.alpha:.2f}",
             )
         seconds = time.perf_counter() - self._began
-        console = Console()
-        console.print(table)
-        console.print(f"{seconds:.0f} s; run in {folder}", highlight=False, soft_wrap=True)
+        show(table)
+        say(f"{seconds:.0f} s; run in {folder}", wrap=False)

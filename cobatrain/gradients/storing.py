@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 
 from cobasim.arrays import FloatArray
 from cobasim.gradients import MeasuredGradients, PartsReport
+from cobasim.version import VERSION
 from cobatrain.gradients.chosen import Chosen
 from cobatrain.gradients.features import Features
 from cobatrain.gradients.metric import Metric
@@ -93,7 +93,7 @@ def _info(
 def versions() -> dict[str, str]:
     """Of what a measurement depends on."""
     return {
-        "coba-testbed": version("coba-testbed"),
+        "coba-testbed": VERSION,
         "torch": torch.__version__,
         "numpy": np.__version__,
         "python": platform.python_version(),

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import tomllib
 
-from repository import ROOT
+from repository import EXAMPLES, ROOT
+
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+MOVED = {"apps": "cobasim_apps"}
+DATA = {"cobasim.examples"}  # without code
 
 
 def test_the_wheel_has_every_package_and_no_generic_name():
-    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    listed = SETTINGS["tool"]["setuptools"]["packages"]
     found = {
-        ".".join(path.parent.relative_to(ROOT).parts)
+        ".".join((MOVED.get(top, top), *path.parent.relative_to(ROOT / top).parts))
         for top in ("cobasim", "cobatrain", "apps")
         for path in (ROOT / top).rglob("__init__.py")
     }
-    assert {name.replace("apps", "cobasim_apps", 1) if name.startswith("apps") else name
-            for name in found} == set(listed)  # fmt: skip
+    assert found | DATA == set(listed)
+    assert len(set(listed)) == len(listed)
+
+
+def test_every_example_has_an_ending_that_ships():
+    endings = SETTINGS["tool"]["setuptools"]["package-data"]["cobasim.examples"]
+    assert {f"*{file.suffix}" for file in EXAMPLES.iterdir()} == set(endings)

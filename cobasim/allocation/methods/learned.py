@@ -24,6 +24,7 @@ from cobasim.allocation.observation import Observation
 from cobasim.allocation.solving import spread_proportionally
 from cobasim.arrays import FloatArray, IntArray
 from cobasim.errors import InputError
+from cobasim.files import or_example
 
 KIND, FORMAT = "cobasim learned allocator", 1
 PREFERENCE = 5.0  # an action of 1 is a preference of this many nats
@@ -135,7 +136,7 @@ def read_network(path: str | Path) -> Network:
 
     Raises InputError for a file that is missing, too large, malformed, or does not fit.
     """
-    file = Path(path)
+    file = or_example(path)
     try:
         if file.stat().st_size > MOST_BYTES:
             raise InputError(f"{file} is too large for a learned allocator ({MOST_BYTES} bytes)")
@@ -211,7 +212,7 @@ def learned_class(path: str) -> type[Learned]:
     if not path:
         raise InputError("learned: needs a file, as in learned:policy.json")
     try:
-        status = Path(path).stat()
+        status = or_example(path).stat()
         mark = status.st_mtime_ns, status.st_size, status.st_ino
     except OSError:
         mark = (0, 0, 0)

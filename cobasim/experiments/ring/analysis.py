@@ -84,6 +84,7 @@ def analyse(outcomes: Outcomes) -> dict[str, Any]:
         "leagues": leagues,
         "compared_at": float(outcomes.common.mean()) / planned,
         "shortest": outcomes.methods[int(np.argmin(outcomes.spent.mean(axis=(0, 2))))],
+        "blind_conditions": int(outcomes.blind.sum()),
         "conditions": _conditions(outcomes),
         "differences": {name: _by_method(outcomes, each) for name, each in against.items()},
         "ranks": {

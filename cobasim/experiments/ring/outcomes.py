@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cobasim.arrays import FloatArray
+from cobasim.arrays import BoolArray, FloatArray
 from cobasim.errors import InputError
 from cobasim.experiments.ring.measured_world import COLUMNS, TAU, measured_label
 from cobasim.experiments.ring.planning import condition
@@ -35,6 +35,7 @@ class Outcomes:
         common: (conditions, seeds) rollouts that every run of the condition and seed reached.
         spent: (conditions, methods, seeds) rollouts of whole runs.
         seconds: (conditions, methods, seeds) that a run took.
+        blind: (conditions,) whether no prompt was visited twice, by any method that competes.
     """
 
     conditions: tuple[dict[str, Any], ...]
@@ -46,6 +47,7 @@ class Outcomes:
     common: FloatArray
     spent: FloatArray
     seconds: FloatArray
+    blind: BoolArray
 
     @property
     def league(self) -> list[int]:
@@ -98,6 +100,7 @@ def read_outcomes(rows: Sequence[Mapping[str, Any]]) -> Outcomes:
     accuracy, timed = np.empty(shape), np.empty(shape)
     spent, seconds = np.empty(shape), np.empty(shape)
     start, common = np.empty(shape[::2]), np.empty(shape[::2])
+    blind = np.ones(shape[0], dtype=bool)
     conditions = []
     for c, (weighting, point) in enumerate(keys):
         for s, seed in enumerate(seeds):
@@ -115,10 +118,13 @@ def read_outcomes(rows: Sequence[Mapping[str, Any]]) -> Outcomes:
             spent[c, :, s] = [run["rollouts"] for run in runs]
             seconds[c, :, s] = [run["seconds"] for run in runs]
             start[c, s] = curves[0][1][0]
+            blind[c] &= all(
+                run.get("known_share") == 0.0 for run in runs if not is_oracle(run["allocator"])
+            )
         row = table[weighting, point, methods[0], seeds[0]]
         swept = {name: row[name] for name in _columns(row)}
         label = label_of(row, table[weighting, keys[0][1], methods[0], seeds[0]])
         conditions.append({"label": label, "weighting": weighting, "point": point, **swept})
     return Outcomes(
-        tuple(conditions), methods, seeds, accuracy, timed, start, common, spent, seconds
+        tuple(conditions), methods, seeds, accuracy, timed, start, common, spent, seconds, blind
     )

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from cobasim.allocation import ALLOCATORS, find_allocator
 from cobasim.errors import InputError, unknown_name
 from cobasim.experiments.ring.measured_world import COLUMNS, measured_conditions
-from cobasim.files import example
+from cobasim.files import or_example
 from cobasim.loop import Loop
 from cobasim.records import Run
 from cobasim.runs import BASELINE, ORACLE, Point, Sweep
-from cobasim.scores import WallTime, accuracy_curve, is_oracle, wall_time_curve
+from cobasim.scores import WallTime, accuracy_curve, is_oracle, known_share, wall_time_curve
 from cobasim.world import MEASURED as MEASURED_WORLD
 from cobasim.world import measured_loop
 
 PRESETS = ("quick", "full")
 MEASURED = "examples/pass_rates_tiny_lm.csv"
-"""Pass rates of a real, tiny language model; below the working folder, or next to the package."""
+"""Pass rates of a real, tiny language model, which ship with the package."""
 
 SIZES: dict[str, Any] = {
     "steps": 150, "batch_size": 128, "total_budget": 2048, "weightings": ("rollout", "prompt"),
@@ -94,12 +93,10 @@ def conditions(preset: str, steps: int, pass_rates: str) -> tuple[Point, ...]:
 
 def measured_file(given: str | None = None) -> str:
     """The file of measured pass rates. Raises InputError if it does not exist."""
-    file = example(Path(MEASURED).name) if given is None else Path(given)
-    if file is not None and file.is_file():
-        return str(file)
-    raise InputError(
-        f"{given or MEASURED} does not exist; give a file of measured pass rates with --pass-rates"
-    )
+    file = MEASURED if given is None else given
+    if or_example(file).is_file():
+        return file
+    raise InputError(f"{file} does not exist; give a file of measured pass rates with --pass-rates")
 
 
 def plan(
@@ -193,10 +190,13 @@ def _check_measured(world: str, pass_rates: str | None) -> None:
 
 
 def measure(finished: Run, loop: Loop) -> dict[str, Any]:
-    """The curve of a run for its row: rollouts, modelled seconds, and held-out accuracy."""
+    """Further columns of a run's row: rollouts, modelled seconds and held-out accuracy of its
+    curve, and the share of its budgets that were given with an estimate.
+    """
     rollouts, heldout = accuracy_curve(finished)
     return {
         "curve_rollouts": rollouts.tolist(),
         "curve_heldout": heldout.tolist(),
         "curve_seconds": wall_time_curve(finished, TIME)[0].tolist(),
+        "known_share": known_share(finished),
     }

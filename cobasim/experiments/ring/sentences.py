@@ -23,7 +23,19 @@ def statements(result: Mapping[str, Any]) -> list[str]:
     other = sorted({row["allocator"] for row in rows if abs(row["spent"] - 1.0) > 5e-4})
     if other:
         lines.append(f"Spent other totals than uniform: {', '.join(other)}.")
-    return [*lines, *_world(result), _comparison(result)]
+    return [*_blind(result), *lines, *_world(result), _comparison(result)]
+
+
+def _blind(result: Mapping[str, Any]) -> list[str]:
+    """Conditions whose runs are shorter than their first epoch."""
+    blind, conditions = result["blind_conditions"], len(result["conditions"])
+    if not blind:
+        return []
+    where = "any condition" if blind == conditions else f"{blind} of {conditions} conditions"
+    return [
+        f"No prompt was visited twice yet in {where}: budgets were given without an estimate of "
+        "the prompt's pass rate, and ranks there say nothing. Give more --steps."
+    ]
 
 
 def _world(result: Mapping[str, Any]) -> list[str]:

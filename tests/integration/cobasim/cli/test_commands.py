@@ -70,10 +70,8 @@ def test_an_interrupted_command_names_what_is_kept(command, tmp_path, monkeypatc
     monkeypatch.setattr(f"{where}.in_parallel", stop)
     answer = cobasim(command, *arguments, "--out", out)
     assert answer.code == 130
-    kept = "finished runs are kept in {}; the same command resumes there"
-    if command == "compare":
-        kept = "the steps recorded so far are kept in {}; to compare again, choose another --out"
-    assert answer.err == f"error: interrupted; {kept.format(out)}\n"
+    kept = f"finished runs are kept in {out}; the same command resumes there"
+    assert answer.err == f"error: interrupted; {kept}\n"
     assert out.is_dir()
 
 

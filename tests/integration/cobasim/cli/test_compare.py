@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from repository import MEASURED
 
 from cobasim import runs
 from cobasim.records import find_runs, read_run
+from cobasim.runs import comparison, execute
 
 TINY = [
     "compare", "--allocators", "uniform,coba,oracle-knapsack", "--seeds", "2", "--steps", "12",
@@ -70,11 +72,71 @@ def test_table_report_numbers_and_runs_are_left_behind(tmp_path, cobasim):
 
 def test_an_existing_folder_is_never_overwritten(tmp_path, cobasim):
     (tmp_path / "precious").write_text("data")
-    code, _, errors = cobasim(*TINY, "--out", str(tmp_path))
-    assert code == 2
-    assert "never overwritten" in errors
+    answer = cobasim(*TINY, "--out", str(tmp_path))
+    check_one_line(*answer)
+    assert "holds no comparison; choose another --out" in answer.err
     assert (tmp_path / "precious").read_text() == "data"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_interrupted_comparison_resumes_with_the_command_that_it_names(
+    tmp_path, monkeypatch, cobasim
+):
+    """Only what is missing runs again, and the numbers are those of an uninterrupted one."""
+    whole = without_times(json.loads(cobasim(*TINY, "--json", "--out", tmp_path / "whole").out))
+    monkeypatch.chdir(tmp_path)
+    started = []
+
+    def run(config, out, pool):
+        path = execute(config, out, pool)
+        started.append(path)
+        if len(started) == 8:  # as if killed in the middle of its steps
+            lines = (path / "steps.jsonl").read_bytes().splitlines(keepends=True)
+            (path / "steps.jsonl").write_bytes(b"".join(lines[:5]) + lines[5][:9])
+            raise KeyboardInterrupt
+        return path
+
+    monkeypatch.setattr(comparison, "execute", run)
+    answer = cobasim(*TINY, "--jobs", "1")
+    assert answer.code == 130
+    (folder,) = Path("runs").iterdir()
+    said = f"error: interrupted; finished runs are kept in {folder}; to resume there: cobasim "
+    assert answer.err.startswith(said)
+    command = shlex.split(answer.err.partition("to resume there: cobasim ")[2])
+    assert command == [*TINY, "--jobs", "1", "--out", str(folder)]
+    resumed = cobasim(*command, "--json")
+    assert resumed.code == 0, resumed.err
+    assert without_times(json.loads(resumed.out)) == whole
+    assert len(started) == 8 + 12 - 7
+    assert len(find_runs(folder)) == 12
+    assert cobasim(*command).code == 0  # all there: the table again
+    assert len(started) == 13
+    other = cobasim(*command, "--seeds", "3")
+    check_one_line(*other)
+    assert "holds another plan" in other.err
+
+
+def test_a_run_without_a_second_visit_names_no_winner_and_says_why(tmp_path, cobasim):
+    answers = [
+        cobasim(*TINY, "--steps", steps, "--set", "num_prompts=320", "--out", tmp_path / steps).out
+        for steps in ("10", "11")
+    ]
+    for text, blind in zip(answers, (True, False), strict=True):
+        text = " ".join(text.split())
+        assert ("No winner: no prompt was visited twice yet" in text) == blind
+        assert ("(prompts of the pool / prompts of a step, 10 steps)" in text) == blind
+
+
+@pytest.mark.parametrize("columns", ["40", "60", "80"])
+def test_numbers_are_whole_in_a_narrow_terminal(columns, tmp_path, monkeypatch, cobasim):
+    monkeypatch.setenv("COLUMNS", columns)
+    arguments = [*TINY, "--steps", "2", "--allocators", "uniform,coba", "--seeds", "1"]
+    text = cobasim(*arguments, "--out", tmp_path / "x").out
+    assert "…" not in text
+    rows = json.loads((tmp_path / "x" / "comparison.json").read_text())["rows"]
+    for row in rows:
+        assert f"{100 * row['heldout']['mean']:.2f}" in text
+        assert f"{100 * row['hard']['mean']:.2f}" in text
 
 
 def test_measured_pass_rates_are_where_the_simulated_prompts_start(tmp_path, cobasim):

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from small_rings import NAMES, ran, tiny_ring
+from small_rings import NAMES, POINTS, TINY, ran, tiny_ring
 
 from cobasim import runs as sweeps
 from cobasim.errors import InputError
@@ -28,6 +28,22 @@ def test_differences_are_antisymmetric_and_uniforms_own_is_zero(rows):
     assert (one.mean[:, uniform] == 0).all()
     assert (one.adjusted[:, uniform] == 1).all()
     np.testing.assert_allclose(one.mean[:, coba], -other.mean[:, uniform])
+
+
+def test_conditions_without_a_second_visit_are_named(rows, tmp_path):
+    found = ring.read_outcomes(rows)
+    assert not found.blind.any()
+    assert ring.analyse(found)["blind_conditions"] == 0
+    short = ring.plan(
+        "quick", ("uniform", "coba"), seeds=2, steps=2, points=POINTS,
+        settings=TINY | {"num_prompts": 256},
+    )  # fmt: skip
+    result = ring.analyse(ring.read_outcomes(ran(short, tmp_path / "short")))
+    assert result["blind_conditions"] == 4
+    first = ring.statements(result)[0]
+    assert first.startswith("No prompt was visited twice yet in any condition")
+    result["conditions"] *= 2
+    assert "in 4 of 8 conditions" in ring.statements(result)[0]
 
 
 def test_final_accuracies_are_compared_where_all_spend_alike(rows):

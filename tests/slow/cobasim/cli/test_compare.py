@@ -57,6 +57,7 @@ def test_ctrl_c_keeps_what_was_recorded_and_says_so(tmp_path):
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 130
-    assert f"error: interrupted; the steps recorded so far are kept in {out}" in errors
+    kept = f"finished runs are kept in {out}; the same command resumes there"
+    assert f"error: interrupted; {kept}" in errors
     assert "Traceback" not in errors
     assert all(read_run(path).steps for path in find_runs(out))

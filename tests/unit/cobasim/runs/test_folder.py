@@ -7,7 +7,7 @@ from small_sweeps import tiny_sweep
 
 from cobasim.errors import InputError
 from cobasim.files import LOCK, writing
-from cobasim.runs import PLAN, claim_folder, claim_new_folder
+from cobasim.runs import PLAN, claim_folder
 
 
 def test_a_folder_belongs_to_the_plan_that_claimed_it(tmp_path):
@@ -25,14 +25,11 @@ def test_a_folder_of_something_else_is_left_as_it_was(tmp_path):
     for out in (tmp_path, tmp_path / "mine"):
         with pytest.raises(InputError, match="exists and holds no sweep"):
             claim_folder(out, "plan\n", kind="sweep")
-        with pytest.raises(InputError, match="never overwritten"):
-            claim_new_folder(out)
     assert [file.name for file in tmp_path.iterdir()] == ["mine"]
 
 
 def test_a_lock_that_a_killed_process_left_behind_is_no_content(tmp_path):
     (tmp_path / LOCK).touch()
-    claim_new_folder(tmp_path)
     claim_folder(tmp_path, "plan\n", kind="sweep")
     assert (tmp_path / PLAN).read_text() == "plan\n"
 

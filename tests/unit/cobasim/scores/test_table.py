@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from synthetic_runs import curve_run, write_runs
 
+from cobasim.records import bin_counts
 from cobasim.scores import comparison_table, mean_interval, verdict, winner
 
 
@@ -107,6 +108,30 @@ def test_runs_of_unequal_length_are_marked(tmp_path):
     rows = comparison_table(budgeted)  # their length is that in tokens
     assert [row.tokens for row in rows] == [7000.0, 7000.0]
     assert "not of equal length" not in verdict(rows)["rollout"]
+
+
+def known_runs(tmp_path, finals, known):
+    """The same runs whose budgets were given with estimates of so many prompts, of eight."""
+    runs = final_runs(tmp_path, finals)
+    for run in runs:
+        seen = np.arange(8) < known[run.header.allocator]
+        bins = bin_counts(np.full(8, 0.5), seen, np.full(8, 4), seen)
+        yield replace(run, steps=(run.steps[0], replace(run.steps[1], bins=bins)))
+
+
+def test_nobody_wins_before_a_prompt_was_visited_twice(tmp_path):
+    finals = {"uniform": [0.30, 0.31], "coba": [0.32, 0.33], "knapsack": [0.30, 0.31]}
+    blind = comparison_table(known_runs(tmp_path, finals, dict.fromkeys(finals, 0)))
+    assert {row.known_share for row in blind} == {0.0}
+    assert winner(blind) == (None, ["uniform", "knapsack"])
+    assert "no prompt was visited twice yet" in verdict(blind)["rollout"]
+    assert "33 steps" in verdict(blind, 33)["rollout"]
+    partly = comparison_table(
+        known_runs(tmp_path, finals, {"uniform": 0, "coba": 2, "knapsack": 0})
+    )
+    assert [row.known_share for row in partly] == [0.0, 0.25, 0.0]
+    assert winner(partly)[0] == "coba"
+    assert "No prompt was visited twice yet by knapsack:" in verdict(partly)["rollout"]
 
 
 def test_pure_noise_names_a_winner_almost_never(tmp_path):
