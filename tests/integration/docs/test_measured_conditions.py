@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "docs" / "real" / "measured"
 KNOWN = ["base", "group-4"]
 FIVE = ["visits-20", "rate-3", "dr-grpo", "rate-0.3", "visits-10"]
-BEFORE = [*FIVE, "tau-1", "easy", "hard"]  # predicted before they were run
+BEFORE = [*FIVE, "tau-1", "easy", "hard", "tau-64", "parts", "ratio-3.5", "batch-16"]
 POOL = [*KNOWN, *FIVE, "tau-1"]  # of base, whose pass rates are kept
 B = "predictions-example.json,predictions-own.json,predictions-easy.json,predictions-hard.json"
 
