@@ -1,0 +1,1 @@
+"""Budgets inside other trainers: TRL and verl, without a fork."""
