@@ -130,7 +130,7 @@ def resumed_folder(config: DictConfig) -> Path | None:
     return None if found is None else Path(found)
 
 
-class BudgetAgentLoopManager(AgentLoopManagerTQ):  # type: ignore[misc]
+class BudgetAgentLoopManager(AgentLoopManagerTQ):
     """verl's manager of agent loops, which tells each prompt how many rollouts to make.
 
     ``actor_rollout_ref.rollout.agent.agent_loop_manager_class``. Batches of validation pass
@@ -162,7 +162,7 @@ class BudgetAgentLoopManager(AgentLoopManagerTQ):  # type: ignore[misc]
         return list(map(index_key, prompts["data_source"], prompts["extra_info"]))
 
 
-class BudgetReplayBuffer(ReplayBuffer):  # type: ignore[misc]
+class BudgetReplayBuffer(ReplayBuffer):
     """verl's replay buffer, which tells what the rollouts of each batch got.
 
     ``trainer.v1.sampler.custom_sampler``.
@@ -215,7 +215,7 @@ class BudgetReplayBuffer(ReplayBuffer):  # type: ignore[misc]
         return [float(info[metric]) for info in found]
 
 
-class SaveBudgets(CheckpointCallback):  # type: ignore[misc]
+class SaveBudgets(CheckpointCallback):
     """Puts what is believed of prompts into each of verl's checkpoints.
 
     ``trainer.checkpoint_callback_class``. The manager reads it when verl resumes.

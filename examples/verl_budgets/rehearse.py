@@ -64,7 +64,7 @@ def make_config(folder: Path, data: Path, *overrides: str) -> DictConfig:
             "ppo_trainer",
             overrides=[
                 # budgets: what a run of yours adds
-                f"actor_rollout_ref.rollout.agent.agent_loop_manager_class={hooks}.BudgetAgentLoopManager",
+                f"+actor_rollout_ref.rollout.agent.agent_loop_manager_class={hooks}.BudgetAgentLoopManager",
                 f"trainer.v1.sampler.custom_sampler.path=pkg://{hooks}",
                 "trainer.v1.sampler.custom_sampler.name=BudgetReplayBuffer",
                 f"trainer.checkpoint_callback_class={hooks}.SaveBudgets",
