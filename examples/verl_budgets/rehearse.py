@@ -21,6 +21,7 @@ for folder in (str(ROOT), str(HERE)):  # Ray's workers take them over
     if folder not in sys.path:
         sys.path.insert(0, folder)
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(HERE), os.environ.get("PYTHONPATH", "")])
+os.environ.setdefault("RAY_worker_niceness", "0")  # else they starve on a busy machine
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import pyarrow as pa
