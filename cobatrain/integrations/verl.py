@@ -83,7 +83,7 @@ SIGNATURES: Final[tuple[tuple[Callable[..., Any], str], ...]] = (
 
 
 def check_signatures(signatures: Iterable[tuple[Callable[..., Any], str]] = SIGNATURES) -> None:
-    """Raise ImportError where verl takes other arguments than it did: a fork under the same number."""
+    """Raise ImportError where verl takes other arguments: a fork under the same number."""
     for function, expected in signatures:
         found = " ".join(inspect.signature(function).parameters)
         if found != expected:
@@ -110,8 +110,8 @@ def plan_of(config: DictConfig) -> Plan:
     ):
         if not (isinstance(found, type) and issubclass(found, kind)):
             raise InputError(
-                f"{getattr(found, '__name__', found)} is no {HOME}.{kind.__name__}, which budgets in "
-                "verl need: inherit from it"
+                f"{getattr(found, '__name__', found)} is no {HOME}.{kind.__name__}, which budgets "
+                "in verl need: inherit from it"
             )
     return plan
 

@@ -29,7 +29,7 @@ HOME: Final = "cobatrain.integrations.verl"
 """Where verl finds the three classes."""
 
 SETTINGS: Final = "trainer.v1.sampler.sampler_kwargs"
-"""Where verl's config holds the settings: its place for arguments of a sampler that is not its own."""
+"""Where verl's config holds the settings: its place for arguments of a sampler of yours."""
 
 HOOKS: Final = {
     "trainer.v1.sampler.custom_sampler.path": f"pkg://{HOME}",
@@ -46,7 +46,7 @@ WEIGHTINGS: Final = {
     "seq-mean-token-sum-norm": "token",
     "seq-mean-token-mean": "rollout",
 }
-"""What counts equally in the loss, by ``actor.loss_agg_mode`` (verl.trainer.ppo.core_algos.agg_loss)."""
+"""What counts equally in the loss, by ``loss_agg_mode`` (``agg_loss`` of verl 0.9.1)."""
 
 FILE: Final = "budgets.json"
 """In each checkpoint folder of verl, beside ``data.pt``."""
@@ -128,8 +128,8 @@ class Plan:
 def read_plan(config: Mapping[str, Any]) -> Plan:
     """The plan of a run, from verl's whole config as plain nested values.
 
-    Raises InputError, in one line, for hooks that are not set, for settings that cannot be used, and
-    for what verl does that budgets cannot go along with.
+    Raises InputError, in one line, for hooks that are not set, for settings that cannot be used,
+    and for what verl does that budgets cannot go along with.
     """
     for name, wanted in HOOKS.items():
         found = _at(config, name)
@@ -137,14 +137,15 @@ def read_plan(config: Mapping[str, Any]) -> Plan:
             raise InputError(f"budgets in verl need {name}={wanted}, and it is not set")
         if name.endswith(".path") and not str(found).startswith("pkg://"):
             raise InputError(
-                f"{name} must be {wanted}, got {found!r}: verl loads a file as a module of its own, "
-                "beside the one that asks for budgets"
+                f"{name} must be {wanted}, got {found!r}: verl loads a file as a module of its "
+                "own, beside the one that asks for budgets"
             )
     _check_served(config)
     given = _at(config, SETTINGS) or {}
     own = _settings(given)
-    prompts, group = _at(config, "data.train_batch_size"), _at(
-        config, "actor_rollout_ref.rollout.n"
+    prompts, group = (
+        _at(config, "data.train_batch_size"),
+        _at(config, "actor_rollout_ref.rollout.n"),
     )
     mode = _at(config, "actor_rollout_ref.actor.loss_agg_mode")
     if mode not in WEIGHTINGS:
@@ -182,8 +183,8 @@ def _settings(given: Mapping[str, Any]) -> VerlBudgetSettings:
         raise InputError(f"{SETTINGS}: {error}") from None
     if own.low < 2:
         raise InputError(
-            f"{SETTINGS}.low must be at least 2, got {own.low}: verl takes the raw reward of a group "
-            "of one rollout as its advantage"
+            f"{SETTINGS}.low must be at least 2, got {own.low}: verl takes the raw reward of a "
+            "group of one rollout as its advantage"
         )
     return own
 
@@ -270,8 +271,8 @@ def index_key(source: Any, extra: Any) -> str:
     index = extra.get("index") if isinstance(extra, Mapping) else None
     if index is None:
         raise InputError(
-            f"{SETTINGS}.key=index, and a row of {source!r} has no extra_info.index: number the rows, "
-            "or set key=text"
+            f"{SETTINGS}.key=index, and a row of {source!r} has no extra_info.index: number the "
+            "rows, or set key=text"
         )
     return f"{source}/{index}"
 
@@ -349,8 +350,8 @@ class PromptBudgets:
             )
         if prompts != len(self._asked):
             raise InputError(
-                f"verl trains on {prompts} prompts of a batch of {len(self._asked)} at a time; budgets "
-                "need whole batches"
+                f"verl trains on {prompts} prompts of a batch of {len(self._asked)} at a time; "
+                "budgets need whole batches"
             )
         values = np.asarray(scores, dtype=np.float64)
         names, group = np.unique(np.asarray(uids, dtype=str), return_inverse=True)
@@ -369,8 +370,8 @@ class PromptBudgets:
         if (over := np.flatnonzero(made > np.array(budgets))).size:
             at = int(over[0])
             raise InputError(
-                f"verl made {made[at]} rollouts of a prompt with a budget of {budgets[at]}: this verl "
-                "does not read __rollout_n__, so budgets have no effect"
+                f"verl made {made[at]} rollouts of a prompt with a budget of {budgets[at]}: this "
+                "verl does not read __rollout_n__, so budgets have no effect"
             )
         record = self.ledger.tell(keys, made, passes, learner={"score": float(values.mean())})
         missing, copies = self.plan.total - values.size, self._copies
@@ -405,8 +406,8 @@ class PromptBudgets:
                 return
             raise InputError(
                 f"{folder} holds no {FILE}: resume from a checkpoint that was saved with "
-                f"trainer.checkpoint_callback_class={HOME}.SaveBudgets, or begin without beliefs with "
-                f"+{SETTINGS}.fresh=true"
+                f"trainer.checkpoint_callback_class={HOME}.SaveBudgets, or begin without beliefs "
+                f"with +{SETTINGS}.fresh=true"
             )
         try:
             state = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""An agent without a language model: whether a rollout passes is drawn from the prompt's own chance.
+"""An agent without a language model: whether a rollout passes is drawn from the prompt's chance.
 
 verl's agent-loop workers load it by name (agent.yaml). The same prompt, step and session always get
 the same outcome, so a resumed run can be compared with an unbroken one.
@@ -28,13 +28,15 @@ def outcome(index: int, prompts: int, step: int, session: int) -> tuple[bool, in
 
 
 class FakeAgent(AgentLoopBase):  # type: ignore[misc]
-    """Answers at once. A row's ``extra_info.fails`` names the session from which on rollouts fail."""
+    """Answers at once. A row's ``extra_info.fails`` says from which session on rollouts fail."""
 
     async def run(self, sampling_params: dict[str, Any], **row: Any) -> AgentLoopOutput:
         """One rollout."""
         extra, step, session = row["extra_info"], row["global_steps"], row["session_id"]
         if session >= extra["fails"]:
-            raise RuntimeError(f"session {session} of prompt {extra['index']} fails as it is told to")
+            raise RuntimeError(
+                f"session {session} of prompt {extra['index']} fails as it is told to"
+            )
         passed, tokens = outcome(extra["index"], extra["prompts"], step, session)
         return AgentLoopOutput(
             prompt_ids=[3, 4, 5],

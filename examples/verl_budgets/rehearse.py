@@ -172,8 +172,8 @@ def main() -> None:
     rates = trainer.agent_loop_manager.budgets.ledger.rates()
     print(f"{len(rates.keys)} prompts, mean pass rate {rates.pass_rate.mean():.2f}")
     print(f"records: cobasim explore --runs {folder}")
-    ray.shutdown()
 
 
 if __name__ == "__main__":
     main()
+    ray.shutdown()

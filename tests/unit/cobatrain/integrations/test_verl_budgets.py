@@ -162,11 +162,11 @@ def test_prompts_have_the_same_key_if_they_say_the_same(one, other):
 
 
 def test_a_prompt_with_an_image_needs_an_index():
-    with pytest.raises(InputError, match="more than text.*key=index"):
+    with pytest.raises(InputError, match=r"more than text.*key=index"):
         text_key([{"role": "user", "content": [{"image": object()}]}])
     assert index_key("geometry", {"index": 7}) == "geometry/7"
     for extra in (None, {}, {"split": "train"}):
-        with pytest.raises(InputError, match="no extra_info.index"):
+        with pytest.raises(InputError, match=r"no extra_info\.index"):
             index_key("geometry", extra)
 
 
@@ -248,7 +248,7 @@ def test_asking_twice_and_telling_unasked_are_errors():
     uids = [f"uid-{at}" for at in range(M)]
     with pytest.raises(InputError, match="no budgets were asked"):
         budgets.tell(uids, np.ones(M), M)
-    with pytest.raises(InputError, match="of 5 prompts, not data.train_batch_size=6"):
+    with pytest.raises(InputError, match=r"of 5 prompts, not data.train_batch_size=6"):
         budgets.ask(uids[1:], uids[1:])
     budgets.ask(uids, uids)
     with pytest.raises(InputError, match="asked again before the outcomes of step 1"):
