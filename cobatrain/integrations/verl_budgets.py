@@ -1,7 +1,7 @@
-"""What budgets in verl are made of, without verl: settings, the run's plan, and what is asked and told.
+"""What budgets in verl are made of, without verl: settings, a plan, what is asked and told.
 
-In: verl's config as plain nested values; keys of prompts; uids and scores of rollouts. Out: budgets,
-metrics, a file in verl's checkpoint. ``cobatrain.integrations.verl`` hangs it into verl.
+In: verl's config as plain nested values; keys of prompts; uids and scores of rollouts. Out:
+budgets, metrics, a file in verl's checkpoint. ``cobatrain.integrations.verl`` hangs it into verl.
 """
 
 from __future__ import annotations

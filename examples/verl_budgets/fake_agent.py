@@ -40,7 +40,7 @@ class FakeAgent(AgentLoopBase):  # type: ignore[misc]
         passed, tokens = outcome(extra["index"], extra["prompts"], step, session)
         return AgentLoopOutput(
             prompt_ids=[3, 4, 5],
-            response_ids=[6] * tokens,
+            response_ids=[1] * tokens,
             response_mask=[1] * tokens,
             response_logprobs=[-1.0] * tokens,
             reward_score=float(passed),

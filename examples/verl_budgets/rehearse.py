@@ -31,6 +31,9 @@ import torch
 import transfer_queue
 from hydra import compose, initialize_config_module
 from omegaconf import DictConfig
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast, Qwen3Config
 from verl.trainer.main_ppo import TaskRunnerV1
 from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
@@ -57,6 +60,21 @@ def write_data(path: Path, prompts: int = PROMPTS, fails: dict[int, int] | None 
     return path
 
 
+def write_model(folder: Path) -> Path:
+    """What verl reads of a model's folder here: a config, and a tokenizer that knows no words."""
+    words = {"[PAD]": 0, "[UNK]": 1, "[EOS]": 2}
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(WordLevel(words, unk_token="[UNK]")),
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        eos_token="[EOS]",
+    )
+    tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    tokenizer.save_pretrained(folder)
+    Qwen3Config(architectures=["Qwen3ForCausalLM"], vocab_size=8).save_pretrained(folder)
+    return folder
+
+
 def make_config(folder: Path, data: Path, *overrides: str) -> DictConfig:
     """verl's own config with what a rehearsal changes, and with budgets; then ``overrides``."""
     hooks = "cobatrain.integrations.verl"
@@ -81,7 +99,7 @@ def make_config(folder: Path, data: Path, *overrides: str) -> DictConfig:
                 "data.seed=1",
                 "algorithm.adv_estimator=grpo",
                 "algorithm.rollout_correction.bypass_mode=true",
-                f"actor_rollout_ref.model.path={ROOT}/docs/real/measured/model",
+                f"actor_rollout_ref.model.path={write_model(folder / 'model')}",
                 "+actor_rollout_ref.model.override_config.attn_implementation=eager",
                 "actor_rollout_ref.actor.ppo_mini_batch_size=4",
                 "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=4",
