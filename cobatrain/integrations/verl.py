@@ -170,7 +170,7 @@ class BudgetReplayBuffer(ReplayBuffer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._trainer = getattr(self.refill_fn, "__self__", None)
+        self._trainer: Any = getattr(self.refill_fn, "__self__", None)  # whose method it is
         if self._trainer is None:
             raise InputError(
                 "BudgetReplayBuffer belongs into verl's trainer: name it in "
