@@ -191,48 +191,45 @@ def _settings(given: Mapping[str, Any]) -> VerlBudgetSettings:
 
 def _check_served(config: Mapping[str, Any]) -> None:
     """Raise InputError for what verl would do behind the back of budgets."""
-    mode = _at(config, "trainer.v1.trainer_mode")
-    refused = {
-        "trainer.use_v1": (_at(config, "trainer.use_v1") is False, "true"),
-        f"trainer.v1.trainer_mode={mode}": (mode != "sync", "sync"),
-        "trainer.v1.sync.parameter_sync_step": (
-            _at(config, "trainer.v1.sync.parameter_sync_step") not in (None, 1),
-            "1",
-        ),
-        "algorithm.filter_groups.enable": (_at(config, "algorithm.filter_groups.enable"), "false"),
-        "trainer.v1.sampler.sync_refill_failed_groups": (
-            _at(config, "trainer.v1.sampler.sync_refill_failed_groups"),
-            "false",
-        ),
-        "skip.rollout_tq.enable": (_at(config, "skip.rollout_tq.enable"), "false"),
-        "reward.reward_model.enable": (
-            _at(config, "reward.reward_model.enable")
-            and not _at(config, "reward.reward_model.enable_resource_pool"),
-            "false, or reward.reward_model.enable_resource_pool=true",
-        ),
-    }
-    for name, (met, instead) in refused.items():
-        if met:
-            raise InputError(f"{name} {REASONS[name.partition('=')[0]]}: set it to {instead}")
+    for name, allowed, reason in SERVED:
+        found = _at(config, name)
+        if found not in (None, *allowed):
+            shown = str(found).lower() if isinstance(found, bool) else found
+            wanted = str(allowed[0]).lower()
+            raise InputError(f"{name}={shown} {reason}: set it to {wanted}")
+    model = "reward.reward_model"
+    if _at(config, f"{model}.enable") and not _at(config, f"{model}.enable_resource_pool"):
+        raise InputError(
+            f"{model}.enable=true without a resource pool of its own gives rewards only after the "
+            f"batch was taken: set {model}.enable_resource_pool=true"
+        )
 
 
-REASONS: Final = {
-    "trainer.use_v1": "=false is verl's old trainer, which has no place for budgets",
-    "trainer.v1.trainer_mode": (
-        "starts rollouts of the next steps before the outcomes of this one are known"
+SERVED: Final[tuple[tuple[str, tuple[Any, ...], str], ...]] = (
+    ("trainer.use_v1", (True,), "is verl's old trainer, which has no place for budgets"),
+    (
+        "trainer.v1.trainer_mode",
+        ("sync",),
+        "starts rollouts of the next steps before the outcomes of this one are known",
     ),
-    "trainer.v1.sync.parameter_sync_step": "trains on parts of a batch",
-    "algorithm.filter_groups.enable": (
-        "goes on sampling prompts until enough groups are mixed, so no total can be kept"
+    ("trainer.v1.sync.parameter_sync_step", (1,), "trains on parts of a batch"),
+    (
+        "algorithm.filter_groups.enable",
+        (False,),
+        "goes on sampling prompts until enough groups are mixed, so no total can be kept",
     ),
-    "trainer.v1.sampler.sync_refill_failed_groups": (
-        "samples further prompts in place of failed ones, so no total can be kept"
+    (
+        "trainer.v1.sampler.sync_refill_failed_groups",
+        (False,),
+        "samples further prompts in place of failed ones, so no total can be kept",
     ),
-    "skip.rollout_tq.enable": "replays stored rollouts, which no budget was asked for",
-    "reward.reward_model.enable": (
-        "without a resource pool of its own knows rewards only after the batch was told"
+    (
+        "skip.rollout_tq.enable",
+        (False,),
+        "replays stored rollouts, for which no budget was asked",
     ),
-}
+)
+"""Settings of verl, the values that budgets go along with, and what is wrong with others."""
 
 
 def _at(config: Mapping[str, Any], name: str) -> Any:

@@ -84,10 +84,13 @@ def test_a_missing_hook_is_named_with_what_it_should_be(name):
 
 REFUSED = {
     "trainer.v1.sampler.custom_sampler.path": ("cobatrain/integrations/verl.py", "pkg://"),
-    "trainer.use_v1": (False, "old trainer.*true"),
-    "trainer.v1.trainer_mode": ("separate_async", "separate_async starts rollouts.*sync"),
-    "trainer.v1.sync": ({"parameter_sync_step": 2}, "parameter_sync_step trains on parts.*1"),
-    "algorithm.filter_groups.enable": (True, "no total can be kept: set it to false"),
+    "trainer.use_v1": (False, "use_v1=false is .*old trainer.*true"),
+    "trainer.v1.trainer_mode": ("separate_async", "=separate_async starts rollouts.*sync"),
+    "trainer.v1.sync": ({"parameter_sync_step": 2}, "parameter_sync_step=2 trains on parts.*1"),
+    "algorithm.filter_groups.enable": (
+        True,
+        "enable=true goes on.*no total can be kept: set it to false",
+    ),
     "trainer.v1.sampler.sync_refill_failed_groups": (True, "no total can be kept"),
     "skip.rollout_tq.enable": (True, "replays stored rollouts"),
     "reward.reward_model.enable": (True, "enable_resource_pool=true"),
