@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import shutil
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -144,13 +143,12 @@ def test_the_ledger_is_told_what_came_and_beliefs_move(unbroken):
     assert mixed[0] / mixed[1] > 1.2 * other[0] / other[1]  # prompts that teach get more
 
 
-def test_a_resumed_run_is_the_unbroken_one(unbroken, data, tmp_path):
-    shutil.copytree(unbroken.folder, tmp_path, dirs_exist_ok=True)
+def test_a_resumed_run_is_the_unbroken_one(unbroken):
     config = rehearse.make_config(
-        tmp_path,
-        data,
+        unbroken.folder,
+        unbroken.folder / "data.parquet",
         "trainer.resume_mode=resume_path",
-        f"trainer.resume_from_path={tmp_path}/checkpoints/global_step_6",
+        f"trainer.resume_from_path={unbroken.folder}/checkpoints/global_step_6",
         "trainer.val_before_train=false",
     )
     trainer = rehearse.rehearse(config)
@@ -163,7 +161,7 @@ def test_a_resumed_run_is_the_unbroken_one(unbroken, data, tmp_path):
             index: len(rows) for index, rows in before.items()
         }
     assert [
-        replace(record, allocate_ms=None) for record in read_run(tmp_path / "records").steps
+        replace(record, allocate_ms=None) for record in read_run(unbroken.folder / "records").steps
     ] == [replace(record, allocate_ms=None) for record in unbroken.steps]
 
 
