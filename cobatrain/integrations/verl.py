@@ -158,8 +158,9 @@ class BudgetAgentLoopManager(AgentLoopManagerTQ):
 
     def _keys(self, prompts: TensorDict) -> list[str]:
         if self.budgets.plan.settings.key == "text":
-            return [text_key(messages) for messages in prompts["raw_prompt"]]
-        return list(map(index_key, prompts["data_source"], prompts["extra_info"]))
+            return [text_key(messages) for messages in column(prompts["raw_prompt"])]
+        sources, extras = column(prompts["data_source"]), column(prompts["extra_info"])
+        return [index_key(*row) for row in zip(sources, extras, strict=True)]
 
 
 class BudgetReplayBuffer(ReplayBuffer):
@@ -206,7 +207,7 @@ class BudgetReplayBuffer(ReplayBuffer):
             raise InputError("rollouts came without a reward: give verl a reward function")
         if metric == "reward":
             return data["rm_scores"].sum(dim=1).tolist()  # type: ignore[no-any-return]
-        found = [extra.get("reward_extra_info") or {} for extra in data["extra_fields"].tolist()]
+        found = [extra.get("reward_extra_info") or {} for extra in column(data["extra_fields"])]
         if lacking := [info for info in found if metric not in info]:
             raise InputError(
                 f"the reward function returned no {metric!r}: it returned "
@@ -235,6 +236,11 @@ class SaveBudgets(CheckpointCallback):
     ) -> None:
         """Write ``budgets.json`` beside the other files of the checkpoint."""
         trainer.agent_loop_manager.budgets.save(Path(checkpoint_dir))
+
+
+def column(values: Iterable[Any]) -> list[Any]:
+    """What a column of a TensorDict holds, however tensordict wraps it."""
+    return [tensordict_utils.unwrap_non_tensor_data(value) for value in values]
 
 
 def last_outputs(keys: Iterable[str]) -> list[str]:

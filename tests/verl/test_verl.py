@@ -175,6 +175,7 @@ def test_failed_rollouts_are_not_told_and_a_group_of_one_is_not_trained_on(tmp_p
             "trainer.save_freq=-1",
             "trainer.val_before_train=false",
             "+trainer.v1.sampler.sampler_kwargs.metric=acc",
+            "+trainer.v1.sampler.sampler_kwargs.key=index",
             "trainer.v1.sampler.sampler_kwargs.allocator=uniform",
         )
     )
@@ -187,6 +188,7 @@ def test_failed_rollouts_are_not_told_and_a_group_of_one_is_not_trained_on(tmp_p
     assert sizes == {
         index: 2 if index == 7 else 6 for index in range(rehearse.PROMPTS) if index not in (3, 5)
     }
+    assert ledger.rates().keys[0].startswith("rehearsal/")
     assert ledger.rollouts == 3 * TOTAL - 5 - 6 - 4
     told = [record.learner.get("asked_rollouts") for record in read_run(tmp_path / "records").steps]
     assert set(told) <= {None, TOTAL}
