@@ -1,5 +1,6 @@
 """The ``cobasim`` command, in the order of its help.
 
+cobasim advise       would uneven budgets help your own run?
 cobasim compare      compare allocators in the synthetic world (the main job)
 cobasim sweep        compare at many settings, resumable, one table
 cobasim sensitivity  which settings matter: Morris, Sobol
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import typer
 
+from cobasim.cli.advise import advise
 from cobasim.cli.allocate import allocate
 from cobasim.cli.allocators import allocators
 from cobasim.cli.benchmark import benchmark
@@ -44,8 +46,8 @@ app = typer.Typer(
 )
 
 for command in (
-    compare, sweep, sensitivity, calibrate, ring, reproduce, study, import_logs, allocate,
-    allocators, learn, benchmark, explore,
+    advise, compare, sweep, sensitivity, calibrate, ring, reproduce, study, import_logs,
+    allocate, allocators, learn, benchmark, explore,
 ):  # fmt: skip
     app.command("import" if command is import_logs else None)(grouped(command))
 

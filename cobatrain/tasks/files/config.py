@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from cobasim.settings import Frozen
 from cobatrain.tasks.rewards import CustomRewardConfig
@@ -42,6 +42,11 @@ class FilesConfig(TaskSettings):
     overlap: Literal["remove", "error"] = Field(
         default="remove", description="a train problem that is also held out"
     )
+    answer_match: Literal["math", "exact"] = Field(
+        default="math",
+        description="a final answer in the response that is equal as mathematics, or a response "
+        "that is the answer, letter by letter",
+    )
     answer_from: AnswerFrom = "marked"
     answer_pattern: str | None = Field(
         default=None,
@@ -58,6 +63,17 @@ class FilesConfig(TaskSettings):
         if pattern is not None:
             check_pattern(pattern)
         return pattern
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> FilesConfig:
+        if self.answer_match == "exact":
+            others = {"reward", "answer_from", "answer_pattern"} & self.model_fields_set
+            if others:
+                raise ValueError(
+                    f"answer_match: exact leaves no use for {', '.join(sorted(others))}: leave out "
+                    "one or the other"
+                )
+        return self
 
     @field_validator("train", mode="before")
     @classmethod

@@ -55,8 +55,8 @@ def load(
     """Reads a source; `name` is the level of prompts without one.
 
     Prompts of which the model is shown the same are one problem; of the `columns` that the reward
-    takes, its first row counts. Answers in prose are refused, unless a reward of the user's own
-    judges them (not `final_answers`).
+    takes, its first row counts. Answers in prose are refused, unless they are judged by a
+    reward of the user's own or letter by letter (not `final_answers`).
 
     Raises InputError if the file is missing or unreadable, columns are missing, there are no rows
     or, unless `on_bad_row` is "skip", rows are malformed (all counted, the first five named by

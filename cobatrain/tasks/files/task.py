@@ -10,7 +10,7 @@ from cobatrain.tasks.prompts import Prompt
 from cobatrain.tasks.rewards import RewardColumns, RewardFunction
 from cobatrain.tasks.streams import FILES_SPLIT, rng_of
 from cobatrain.tasks.task import Task, check_disjoint
-from cobatrain.tasks.verify import Limits, MathJudge, Verifier, custom_verifier
+from cobatrain.tasks.verify import ExactMatch, Limits, MathJudge, Verifier, custom_verifier
 from cobatrain.tasks.wording import counted
 
 HELDOUT = "heldout"
@@ -45,7 +45,8 @@ def make_files(config: FilesConfig, seed: int) -> Task:
     """The task of the files in a config; the seed only chooses what `heldout_size` holds out.
 
     A train problem that is also held out is removed from train (`counts["overlap"]`), or an error.
-    Reward: 1 where math-verify finds the response's final answer equal to the reference, else 0.
+    Reward: 1 where math-verify finds the response's final answer equal to the reference, or with
+    ``answer_match: exact`` where the response is the reference, else 0.
     Raises InputError as `load` does, or if nothing is left to train on.
     """
     if HELDOUT in config.heldout and config.heldout_size:
@@ -53,7 +54,7 @@ def make_files(config: FilesConfig, seed: int) -> Task:
             f"`{HELDOUT}` names both a file and what heldout_size holds out: rename it"
         )
     with custom_verifier(config.reward) as (reward, columns):
-        return _read_task(config, seed, reward or _math_verifier(config), columns)
+        return _read_task(config, seed, reward or _verifier(config), columns)
 
 
 def _read_task(
@@ -92,7 +93,7 @@ def _read(
         name,
         instruction=config.instruction,
         on_bad_row=config.on_bad_row,
-        final_answers=config.reward is None,
+        final_answers=config.reward is None and config.answer_match == "math",
         columns=columns,
     )
     repeating = f"that {'repeats' if loaded.duplicates == 1 else 'repeat'} a problem dropped"
@@ -139,7 +140,9 @@ def _split(
     return tuple(p for i, p in enumerate(train) if i not in chosen), heldout
 
 
-def _math_verifier(config: FilesConfig) -> Verifier:
+def _verifier(config: FilesConfig) -> RewardFunction:
+    if config.answer_match == "exact":
+        return ExactMatch()
     limits = Limits(cpu_seconds=config.cpu_seconds)
     judge = MathJudge(config.answer_from, config.answer_pattern)
     return Verifier(judge, workers=config.workers, limits=limits)

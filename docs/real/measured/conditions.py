@@ -35,6 +35,7 @@ HERE = Path(__file__).parent
 ALLOCATORS = ("uniform", "knapsack", "coba", "signal", "signal-skip", "greso")
 WEIGHTINGS = ("rollout", "prompt")
 CONFIG = "tiny-compare"
+HALF = 3.182  # half of a 95 % interval over the standard error, of four seeds
 EASY = 'task.levels=["1+1","2+1","2-1"]'
 HARD = 'task.levels=["2+2","2-2","3+2","3-2"]'
 CONDITIONS: dict[str, list[str]] = {
@@ -55,6 +56,7 @@ CONDITIONS: dict[str, list[str]] = {
     "tau-64": ["parameters.tau=64"],
     "parts": [],
     "ratio-3.5": ["parameters.ratio=3.5"],
+    "chains": [],
 }
 """Settings that differ from the config, by the condition's name. Pools: 80 steps of M prompts visit
 2,048 prompts 2.5 times, unless said. ``tau`` is CoBA's (8 unless said), ``ratio`` is that of
@@ -64,6 +66,10 @@ OWN = {"tau-1": "coba", "tau-64": "coba", "parts": "signal-parts", "ratio-3.5": 
 """Conditions in which one allocator differs from ``base``: it alone is run. Uniform is that of
 ``base``, which would be the same runs."""
 
+CONFIGS = {"chains": HERE / "chains.yaml"}
+"""Conditions with a config of their own. ``chains`` is another task with another model: give as
+``--model`` the folder that chains.py made; the prompts lie beside it."""
+
 Rows = dict[tuple[str, str], dict[int, tuple[float, float]]]
 """Weighting and allocator -> seed -> final held-out accuracy, gradient norm of the second half."""
 
@@ -71,14 +77,23 @@ Rows = dict[tuple[str, str], dict[int, tuple[float, float]]]
 def settings_of(name: str, model: str) -> list[str]:
     """What a condition sets in the config."""
     settings = [*CONDITIONS[name], "evaluation.exact=true", f"model.path={model}"]
+    if name in CONFIGS:
+        data = Path(model).parent
+        settings += [f"task.train={data / 'train.jsonl'}"]
+        settings += [f"task.heldout.{name}={data / 'heldout.jsonl'}"]
     if name in OWN:  # base's uniform runs are older than shared prompts, which round otherwise
         settings += [f"allocator={OWN[name]}", "update.shared_prompts=false"]
     return settings
 
 
+def config_of(name: str) -> str:
+    """The config that a condition changes."""
+    return str(CONFIGS.get(name, CONFIG))
+
+
 def plan_of(name: str, model: str, seeds: int) -> Plan:
     """The real comparison of a condition."""
-    config = load_config(CONFIG, settings_of(name, model))
+    config = load_config(config_of(name), settings_of(name, model))
     allocators = (OWN[name],) if name in OWN else ALLOCATORS
     return Plan(config, allocators, WEIGHTINGS, tuple(range(seeds)))
 
@@ -198,12 +213,15 @@ def archive(folder: Path, name: str, model: str, seeds: int) -> bool:
     if len(runs) < len(list(plan_of(name, model, seeds).cells())):
         return False
     lines = []
+    chosen = [f"allocator={OWN[name]}"] if name in OWN else []
+    shipped = load_config(config_of(name), [*CONDITIONS[name], *chosen])  # no paths of a machine
     for weighting, allocator, seed in runs:
         if allocator == BASELINE and weighting != WEIGHTINGS[0]:
             continue  # the same runs
         at = run_directory(folder / name, weighting, allocator, seed)
         header = json.loads((at / "header.json").read_text())
-        header["config"]["model"]["path"] = "models/tiny"
+        header["config"]["model"]["path"] = shipped.model.path
+        header["config"]["task"] = shipped.task
         steps = [json.loads(line) for line in (at / "steps.jsonl").read_text().splitlines()]
         lines.append(json.dumps({"header": header, "steps": steps}) + "\n")
     with open(HERE / f"{name}.jsonl.gz", "wb") as sink:
@@ -259,6 +277,24 @@ def agreement(names: list[str], predictions: Any) -> dict[str, float]:
     }
 
 
+def known(names: list[str], predictions: Any) -> str:
+    """Real and predicted differences, a line an arm, as `cobasim advise` reads them."""
+    lines = []
+    for name in names:
+        found = differences(archived(name))
+        for weighting in WEIGHTINGS:
+            for arm in arms(name)[1:]:
+                real = found[weighting][arm]
+                ahead = predictions[name][weighting][arm]["points"]
+                spread = predictions[name][weighting][arm]["half"] / HALF
+                row = {"kind": "measured", "condition": name, "weighting": weighting}
+                row["allocator"] = arm
+                numbers = {"real": real["points"], "half": real["half"]}
+                numbers |= {"predicted": ahead, "spread": spread}
+                lines.append(json.dumps(row | {k: round(v, 3) for k, v in numbers.items()}))
+    return "[\n" + ",\n".join(lines) + "\n]\n"
+
+
 def show(names: list[str], predictions: Any) -> None:
     """Tables in Markdown."""
     for name in names:
@@ -305,7 +341,7 @@ def main() -> None:
     elif args.what == "commands":
         for name in names:
             chosen = ",".join(plan_of(name, args.model, 1).allocators)
-            parts = ["cobatrain", "compare", CONFIG, "--allocators", chosen]
+            parts = ["cobatrain", "compare", config_of(name), "--allocators", chosen]
             parts += ["--weightings", ",".join(WEIGHTINGS), "--seeds", str(args.seeds or 4)]
             parts += [x for setting in settings_of(name, args.model) for x in ("--set", setting)]
             print(shlex.join([*parts, "--jobs", "2", "--out", str(args.runs / name)]))

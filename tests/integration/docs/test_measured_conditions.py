@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 from pathlib import Path
@@ -24,6 +25,7 @@ def conditions():
     spec = importlib.util.spec_from_file_location("conditions", FOLDER / "conditions.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    module.archived = functools.cache(module.archived)
     return module
 
 

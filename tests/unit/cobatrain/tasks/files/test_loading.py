@@ -1,5 +1,6 @@
 """Files of prompts: published layouts, every format, folders; disjoint."""
 
+import contextlib
 import json
 import re
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from task_files import dapo, write
 
 from cobasim.errors import InputError
+from cobatrain.exact import check_exact
 from cobatrain.tasks import make_task
 from cobatrain.tasks.files import FileSource, answer_text, load
 from cobatrain.tasks.prompts import text_key
@@ -164,3 +166,33 @@ def test_answers_are_text(number):
     assert answer_text(number) == answer_text(str(number)) == str(number)
     assert answer_text(float(number)) == str(number)
     assert answer_text([number, "x"]) == f"{number}, x"
+
+
+def exact_task(folder, rows, **settings):
+    path = write(folder, "jsonl", rows)
+    return make_task({"kind": "files", "train": path, "answer_match": "exact"} | settings, seed=0)
+
+
+@settings(deadline=None, max_examples=30)
+@given(answer=st.text("0123456789ab -", min_size=1).map(str.strip).filter(bool), text=st.text())
+def test_exact_answers_are_met_letter_by_letter(tmp_path_factory, answer, text):
+    rows = [{"problem": "P?", "answer": "=" + answer}]
+    with contextlib.closing(exact_task(tmp_path_factory.mktemp("exact"), rows)) as task:
+        (prompt,) = task.train
+        assert prompt.answer == "=" + answer
+        texts = [prompt.answer, f" {prompt.answer}\n", text, f"The answer is {prompt.answer}"]
+        scores = task.score([prompt] * len(texts), texts)
+    assert scores.tolist() == [1, 1, float(text.strip() == prompt.answer), 0]
+
+
+def test_exact_answers_may_be_prose_and_can_be_computed(tmp_path):
+    prose = "the quick brown fox jumps over the lazy dog. It has 3 legs"
+    with contextlib.closing(exact_task(tmp_path, [{"problem": "P?", "answer": prose}])) as task:
+        check_exact(task)
+        assert task.score(task.train, [prose]).tolist() == [1]
+
+
+def test_exact_answers_leave_no_use_for_another_rule(tmp_path):
+    rows = [{"problem": "P?", "answer": "1"}]
+    with pytest.raises(InputError, match="answer_match: exact leaves no use for answer_from"):
+        exact_task(tmp_path, rows, answer_from="any")

@@ -1,0 +1,337 @@
+"""One's own case: the prompts, the sizes of the planned run, and what was observed of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from scipy import optimize, special
+
+from cobasim.allocation import Limits
+from cobasim.arrays import FloatArray
+from cobasim.data import MeasuredRates, read_measured
+from cobasim.errors import InputError
+from cobasim.gradients import read_measured_files
+from cobasim.records import Run, StepRecord
+from cobasim.runs import BASELINE
+from cobasim.world import measured_loop
+
+Weighting = Literal["rollout", "prompt"]
+WEIGHTINGS: tuple[Weighting, ...] = ("rollout", "prompt")
+
+BLOCKS = 4
+"""Parts of a run over which its failure rates are averaged."""
+CLASSES = ((0.0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1.0))
+"""Of pass rates, for what teaches nothing."""
+FEW = 100
+"""Prompts below which a pool says little of the population."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The planned run; None: from the source, else a default (``settled``).
+
+    Attributes:
+        batch_size: prompts a step, M.
+        total_budget: rollouts a step, B_total.
+        low, high: bounds of a prompt's budget.
+        visits: times that each prompt of the pool comes up in the run.
+        weighting: what counts equally in the loss.
+    """
+
+    batch_size: int | None = None
+    total_budget: int | None = None
+    low: int | None = None
+    high: int | None = None
+    visits: float | None = None
+    weighting: str = "rollout"
+
+    def __post_init__(self) -> None:
+        if self.weighting not in WEIGHTINGS:
+            extra = (
+                " (per token: ask for rollout, which is the same where responses are equally long)"
+                if self.weighting == "token"
+                else ""
+            )
+            raise InputError(
+                f"weighting is {self.weighting!r}; expected {' or '.join(WEIGHTINGS)}{extra}"
+            )
+        if self.visits is not None and not (math.isfinite(self.visits) and self.visits > 0):
+            raise InputError(f"visits is {self.visits}; expected a number above 0")
+
+    def filled(self, **found: float | None) -> Sizes:
+        """With what a source knows in place of what is not given."""
+        own: dict[str, Any] = {
+            n: v for n, v in found.items() if v is not None and getattr(self, n) is None
+        }
+        return replace(self, **own)
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """What a uniform run showed.
+
+    Attributes:
+        failure: (BLOCKS,) mean failure rates of its parts.
+        heldout: held-out accuracy gained by the end; None if it was not evaluated twice.
+    """
+
+    failure: FloatArray
+    heldout: float | None
+
+    @classmethod
+    def of(cls, steps: Sequence[StepRecord]) -> Observed:
+        """Of the records of a run with at least BLOCKS steps."""
+        rates = [s.failure_rate for s in steps if s.failure_rate is not None]
+        if len(rates) < BLOCKS:
+            raise InputError(
+                f"the run has {len(rates)} steps with a failure rate; expected at least {BLOCKS}"
+            )
+        evaluations = [s.evaluation for s in steps if s.evaluation is not None]
+        found = [float(e["heldout"]) for e in evaluations if e.get("heldout") is not None]
+        gained = None if len(found) < 2 else found[-1] - found[0]
+        return cls(np.array([np.mean(part) for part in np.array_split(rates, BLOCKS)]), gained)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """The question in numbers.
+
+    Attributes:
+        source: what it was made from, in words.
+        kind: "pass rates", "run" or "measured".
+        pass_rates: (P,) of the pool, in [0, 1].
+        attempts: (P,) rollouts behind each; None: not known, or exact.
+        prompts: of the pool, from which visits are counted; P unless the source says more.
+        batch_size, total_budget, low, high, visits, weighting: as in ``Sizes``, all known.
+        measured: the files of a measured world.
+        observed: what a uniform run showed.
+        notes: what a reader of the answer should know.
+
+    Raises InputError if no allocator could change anything, or the sizes do not fit the pool.
+    """
+
+    source: str
+    kind: Literal["pass rates", "run", "measured"]
+    pass_rates: FloatArray
+    attempts: FloatArray | None
+    prompts: int
+    batch_size: int
+    total_budget: int
+    low: int
+    high: int
+    visits: float
+    weighting: Weighting
+    measured: str | None = None
+    observed: Observed | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        size = self.pass_rates.size
+        for value, remedy in ((0.0, "easier prompts or a warm-up"), (1.0, "harder prompts")):
+            if np.all(self.pass_rates == value):
+                raise InputError(
+                    f"all {size:,} pass rates are {value:.0f}: no group has two outcomes, so none "
+                    f"teaches anything and no allocator can help; more rollouts a prompt may, or "
+                    f"{remedy}"
+                )
+        if self.batch_size > self.prompts:
+            raise InputError(
+                f"a step of {self.batch_size:,} prompts needs a pool of at least that many, got "
+                f"{self.prompts:,}: give a smaller --batch-size"
+            )
+        Limits(self.total_budget, self.low, self.high).for_batch(self.batch_size)
+        if self.steps < BLOCKS:
+            raise InputError(
+                f"{self.visits:g} visits of {self.prompts:,} prompts are {self.steps} steps of "
+                f"{self.batch_size:,}: too few for a run to learn anything; give more --visits, or "
+                "a smaller --batch-size"
+            )
+
+    @property
+    def mean_budget(self) -> float:
+        """Rollouts a prompt under uniform."""
+        return self.total_budget / self.batch_size
+
+    @property
+    def steps(self) -> int:
+        """Of the planned run."""
+        return max(1, round(self.visits * self.prompts / self.batch_size))
+
+    def silent(self) -> list[tuple[str, int, float]]:
+        """Groups of one outcome under uniform now, which teach nothing.
+
+        Of all prompts and by class of pass rate: name, prompts, and the expected share of groups
+        with one outcome, E[p^n + (1-p)^n] for n the mean budget (at least 1). Where attempts are
+        known, over a Beta posterior with half a pass and half a failure before; else at the rate.
+        """
+        n = max(1.0, self.mean_budget)
+        p = self.pass_rates
+        if self.attempts is None:
+            one = p**n + (1 - p) ** n
+        else:
+            a, b = p * self.attempts + 0.5, (1 - p) * self.attempts + 0.5
+            whole = special.betaln(a, b)
+            one = np.exp(special.betaln(a + n, b) - whole) + np.exp(
+                special.betaln(a, b + n) - whole
+            )
+        rows = [("all", p.size, float(one.mean()))]
+        for low, high in CLASSES:
+            at = (p >= low) & ((p < high) if high < 1 else (p <= high))
+            if at.any():
+                rows.append((f"{low:g} to {high:g}", int(at.sum()), float(one[at].mean())))
+        return rows
+
+
+def of_pass_rates(pool: MeasuredRates, sizes: Sizes) -> Case:
+    """The case of measured pass rates, all of them known. Raises InputError."""
+    return _case(pool.source, "pass rates", pool.pass_rate, pool.attempts, sizes)
+
+
+def of_run(run: Run, sizes: Sizes) -> Case:
+    """The case of a uniform run: its sizes, its first failure rates, how it learned.
+
+    Its pool is that of ``pass_rates.csv`` beside it, as imported runs have it; without that file a
+    Beta distribution with the failure rate and the share of mixed groups of the first visits.
+
+    Raises InputError if budgets were not uniform, or the run is too short to say anything.
+    """
+    header, steps = run.header, [step for step in run.steps if step.step > 0]
+    name = run.path.name or "the run"
+    uneven = [s for s in steps if s.budget_max is not None and s.budget_max - s.budget_min > 1]  # type: ignore[operator]
+    if header.allocator != BASELINE or uneven:
+        what = header.allocator if header.allocator != BASELINE else "budgets that differ"
+        raise InputError(
+            f"{name} was made with {what}: advice needs uniform budgets, since only such "
+            "a run shows how the model learns without an allocator"
+        )
+    observed = Observed.of(run.steps)
+    sizes_of_run = _loop_of(steps)
+    batch, budget = sizes_of_run["batch_size"], sizes_of_run["total_budget"]
+    given = sizes.filled(batch_size=batch, total_budget=budget)
+    prompts = _pool_of(steps)
+    rates = run.path / "pass_rates.csv"
+    notes: tuple[str, ...] = ()
+    attempts = None
+    if rates.is_file():
+        read = read_measured(str(rates), None)
+        pool, attempts = read.pass_rate, read.attempts
+        prompts = pool.size
+    else:
+        pool = _beta_pool(steps, budget / batch)
+        notes = (
+            "The run does not hold pass rates of single prompts: its pool is taken to be a Beta "
+            "distribution with the failure rate and the share of mixed groups of its first visits.",
+        )
+        if prompts is None:
+            prompts = batch * len(steps)
+            notes += ("No prompt came up twice, so the pool is at least what was visited.",)
+    visits = batch * len(steps) / prompts
+    case = _case(str(run.path), "run", pool, attempts, given.filled(visits=visits), prompts, notes)
+    return replace(case, observed=observed)
+
+
+def _loop_of(steps: Sequence[StepRecord]) -> dict[str, int]:
+    sizes = [s.prompts for s in steps if s.prompts]
+    if not sizes:
+        raise InputError("the run does not say how many prompts a step had")
+    spent = np.diff([0, *(s.rollouts for s in steps)])
+    return {"batch_size": int(np.median(sizes)), "total_budget": int(np.median(spent))}
+
+
+def _pool_of(steps: Sequence[StepRecord]) -> int | None:
+    """Distinct prompts that were visited; None if none came up twice."""
+    first = [s.bins["prompts"][-1] for s in steps if s.bins is not None]
+    seen = [s.prompts or 0 for s in steps if s.bins is not None]
+    return int(sum(first)) if sum(first) < sum(seen) else None
+
+
+def _beta_pool(steps: Sequence[StepRecord], n: float) -> FloatArray:
+    """(1024,) quantiles of the Beta distribution of first visits' failure rate and mixed share."""
+    first = [s for s in steps if s.bins is not None and s.bins["prompts"][-1] == s.prompts]
+    first = first or list(steps[: max(1, len(steps) // 10)])
+    known = [(s.failure_rate, s.mixed_share) for s in first if s.mixed_share is not None]
+    if not known:
+        raise InputError("the run recorded no shares of mixed groups, so its pool is not known")
+    mean = 1 - float(np.mean([f for f, _ in known if f is not None]))
+    mixed = float(np.mean([m for _, m in known]))
+    mean = min(max(mean, 1e-3), 1 - 1e-3)
+
+    def share(log: float) -> float:  # of mixed groups for a + b = exp(log)
+        a, b = mean * math.exp(log), (1 - mean) * math.exp(log)
+        whole = special.betaln(a, b)
+        one = math.exp(special.betaln(a + n, b) - whole) + math.exp(
+            special.betaln(a, b + n) - whole
+        )
+        return 1 - one
+
+    low, high = math.log(0.05), math.log(500.0)
+    if share(low) >= mixed:
+        strength = low
+    elif share(high) <= mixed:
+        strength = high
+    else:
+        strength = optimize.brentq(lambda x: share(x) - mixed, low, high)
+    a, b = mean * math.exp(strength), (1 - mean) * math.exp(strength)
+    return np.asarray(special.betaincinv(a, b, (np.arange(1024) + 0.5) / 1024))
+
+
+def of_measured(files: str, sizes: Sizes) -> Case:
+    """The case of measured gradients: sizes and pool of the config that was measured.
+
+    Raises InputError for files that cannot be used.
+    """
+    measured = read_measured_files(files)[0]
+    training = ~measured.heldout
+    loop = measured_loop(f"measured:{files}")
+    config = measured.info.get("config", {})
+    size = config.get("task", {}).get("train_size") if isinstance(config, dict) else None
+    prompts = int(size) if isinstance(size, int) else int(training.sum())
+    given = sizes.filled(**{n: loop.get(n) for n in ("batch_size", "total_budget", "low", "high")})
+    if "steps" in loop and given.batch_size is not None:
+        given = given.filled(visits=loop["steps"] * given.batch_size / prompts)
+    rates = np.asarray(measured.rate[training], dtype=np.float64)
+    notes: tuple[str, ...] = ()
+    if prompts > rates.size:
+        notes = (f"{rates.size:,} of the {prompts:,} prompts were measured; copies fill the pool.",)
+    case = _case(files, "measured", rates, None, given, prompts, notes)
+    return replace(case, measured=files)
+
+
+def _case(
+    source: str,
+    kind: Literal["pass rates", "run", "measured"],
+    rates: FloatArray,
+    attempts: FloatArray | None,
+    sizes: Sizes,
+    prompts: int | None = None,
+    notes: tuple[str, ...] = (),
+) -> Case:
+    """With defaults for what is not known: 16 rollouts a prompt, a quarter of the pool or 512."""
+    size = prompts or rates.size
+    batch = sizes.batch_size or max(1, min(512, size // 4))
+    budget = sizes.total_budget or 16 * batch
+    mean = budget / batch
+    low = sizes.low if sizes.low is not None else max(1, min(2, int(mean)))
+    high = sizes.high if sizes.high is not None else max(8, math.ceil(8 * mean))
+    if size < FEW:
+        notes += (
+            f"{size} prompts say little of those that you test on: take the answer for a guess.",
+        )
+    return Case(
+        source=source,
+        kind=kind,
+        pass_rates=rates,
+        attempts=attempts,
+        prompts=size,
+        batch_size=batch,
+        total_budget=budget,
+        low=low,
+        high=high,
+        visits=sizes.visits or 3.0,
+        weighting="rollout" if sizes.weighting == "rollout" else "prompt",
+        notes=notes,
+    )

@@ -1,0 +1,135 @@
+"""What `cobasim advise` would have said of the real conditions, without measured gradients.
+
+    python docs/real/measured/advice.py predict --out FILE   # half an hour of one core
+    python docs/real/measured/advice.py known FILE           # what advise knows of its error
+    python docs/real/measured/advice.py coverage             # how often its intervals hold
+
+``predict`` asks from pass rates (where the pool's are kept) and from the uniform run of seed 0. It
+does not read real differences of the other allocators.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from cobasim.data import RateOptions, read_measured
+from cobasim.experiments import advice
+from cobasim.records import read_archive
+from cobatrain.config import load_config
+
+HERE = Path(__file__).parent
+RATES = HERE / "initial-pass-rates.csv"
+FROM_RATES = ["base", "group-4", "visits-10", "visits-20"]  # others differ in what rates do not say
+FROM_RUNS = [*FROM_RATES, "rate-0.3", "rate-3", "dr-grpo", "easy", "hard"]
+MEASURED = ["visits-20", "rate-3", "dr-grpo", "rate-0.3", "visits-10", "tau-1", "easy", "hard"]
+PREDICTIONS = ("example", "own", "easy", "hard")
+KNOWN = Path(advice.__file__).parent / "known.json"
+
+
+def conditions() -> Any:
+    """The script beside this one."""
+    spec = importlib.util.spec_from_file_location("conditions", HERE / "conditions.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["conditions"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def predict() -> list[dict[str, Any]]:
+    """Rows of predictions: kind, condition, weighting, allocator, predicted, spread."""
+    script = conditions()
+    rows = []
+    for kind, names in (("pass rates", FROM_RATES), ("run", FROM_RUNS)):
+        for name in names:
+            config = load_config(script.CONFIG, script.CONDITIONS[name])
+            loop, pool = config.loop, int(config.task["train_size"])
+            for weighting in script.WEIGHTINGS:
+                sizes = advice.Sizes(
+                    loop.batch_size,
+                    loop.total_budget,
+                    loop.low,
+                    loop.high,
+                    loop.steps * loop.batch_size / pool,
+                    weighting,
+                )
+                if kind == "run":
+                    archive = read_archive(HERE / f"{name}.jsonl.gz")
+                    first = next(r for r in archive if r.header.allocator == "uniform")
+                    case = advice.of_run(first, sizes)
+                else:
+                    read = read_measured(str(RATES), RateOptions(limit=pool))
+                    case = advice.of_pass_rates(read, sizes)
+                answer = advice.advise(case, jobs=1)
+                for option in answer.options:
+                    rows.append(
+                        {
+                            "kind": kind,
+                            "condition": name,
+                            "weighting": weighting,
+                            "allocator": option.allocator,
+                            "predicted": round(option.predicted, 3),
+                            "spread": round(option.spread, 3),
+                        }
+                    )
+                print(kind, name, weighting, [r["predicted"] for r in rows[-5:]], flush=True)
+    return rows
+
+
+def known(predictions: list[dict[str, Any]]) -> str:
+    """All rows beside what real runs showed, a line each."""
+    script = conditions()
+    foretold: dict[str, Any] = {}
+    for name in PREDICTIONS:
+        foretold |= json.loads((HERE / f"predictions-{name}.json").read_text())["conditions"]
+    rows = json.loads(script.known(MEASURED, foretold))
+    for row in predictions:
+        real = script.differences(script.archived(row["condition"]))
+        arm = real[row["weighting"]][row["allocator"]]
+        rows.append(row | {"real": round(arm["points"], 3), "half": round(arm["half"], 3)})
+    return "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n"
+
+
+def coverage() -> None:
+    """A table in Markdown: each condition left out of the fit in turn."""
+    rows = advice.known()
+    for kind in ("pass rates", "run", "measured"):
+        table = advice.coverage([row for row in rows if row.kind == kind])
+        print(f"\n| {kind} | arms | inside the interval | half of it, points | recommended |")
+        print("|---|---|---|---|---|")
+        for row in table:
+            said = [
+                f"{name}" + (f" ({real:+.2f} ± {half:.2f})" if name != "uniform" else "")
+                for name, real, half in row.recommended.values()
+            ]
+            cells = [row.condition, row.arms, row.inside, f"{row.half:.1f}", ", ".join(said)]
+            print("| " + " | ".join(map(str, cells)) + " |")
+        inside, arms = sum(row.inside for row in table), sum(row.arms for row in table)
+        harmful = sum(row.harmful for row in table)
+        share = f"{inside} ({100 * inside / arms:.0f} %)"
+        print(f"| all | {arms} | {share} | | {harmful} below uniform beyond the noise |")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("predict", "known", "coverage"))
+    parser.add_argument("file", nargs="?", type=Path)
+    parser.add_argument("--out", type=Path, default=KNOWN)
+    args = parser.parse_args()
+    if args.what == "predict":
+        args.out.write_text(json.dumps(predict(), indent=0) + "\n")
+    elif args.what == "known":
+        args.out.write_text(known(json.loads(args.file.read_text())))
+    else:
+        coverage()
+
+
+if __name__ == "__main__":
+    main()

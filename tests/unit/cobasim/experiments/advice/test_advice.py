@@ -1,0 +1,254 @@
+"""Advice: it counts rightly what teaches nothing, weighs worlds by a run, and prefers uniform."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from cobasim.data import MeasuredRates
+from cobasim.errors import InputError
+from cobasim.experiments import advice
+from cobasim.experiments.advice import known_runs, worlds
+from cobasim.experiments.advice.advice import LEAST_GAIN, MOST_HARM, Option, decide
+from cobasim.experiments.advice.case import Case
+from cobasim.records import Run, RunHeader, StepRecord
+
+SMALL = advice.Effort(tried=8, kept=4, seeds=1)
+SIZES = advice.Sizes(batch_size=8, total_budget=64, visits=1.0)
+
+
+def pool(rates, attempts=None):
+    rates = np.asarray(rates, dtype=float)
+    return MeasuredRates(rates, attempts, np.arange(rates.size), "rates.csv", rates.size, "p")
+
+
+def a_case(sizes=SIZES, seed=0, size=64) -> Case:
+    return advice.of_pass_rates(pool(np.random.default_rng(seed).beta(0.6, 1.0, size)), sizes)
+
+
+# -- the case ----------------------------------------------------------------------------------
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.integers(1, 12))
+def test_groups_of_one_outcome_are_those_of_the_binomial(rates, n):
+    rates = [*rates, 0.5]
+    case = advice.of_pass_rates(
+        pool(rates), advice.Sizes(batch_size=1, total_budget=n, low=1, high=n, visits=9)
+    )
+    name, prompts, share = case.silent()[0]
+    one = stats.binom.pmf(0, n, rates) + stats.binom.pmf(n, n, rates)
+    assert (name, prompts) == ("all", len(rates))
+    assert share == pytest.approx(one.mean(), abs=1e-9)
+    assert sum(k for _, k, _ in case.silent()[1:]) == len(rates)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 8), st.integers(1, 6))
+def test_with_attempts_they_are_those_of_the_posterior(passes, n):
+    case = advice.of_pass_rates(
+        pool([passes / 8] * 2 + [0.5], np.array([8.0, 8.0, 8.0])),
+        advice.Sizes(batch_size=1, total_budget=n, low=1, high=n, visits=9),
+    )
+    p = np.random.default_rng(0).beta(passes + 0.5, 8 - passes + 0.5, 40_000)
+    q = np.random.default_rng(1).beta(4.5, 4.5, 40_000)
+    drawn = (2 * (p**n + (1 - p) ** n).mean() + (q**n + (1 - q) ** n).mean()) / 3
+    assert case.silent()[0][2] == pytest.approx(drawn, abs=0.02)
+
+
+def test_cases_that_no_allocator_can_help_are_refused_by_their_reason():
+    for value, remedy in ((0.0, "easier prompts"), (1.0, "harder prompts")):
+        with pytest.raises(InputError, match=f"all 50 pass rates are {value:.0f}.*{remedy}"):
+            advice.of_pass_rates(pool([value] * 50), SIZES)
+    with pytest.raises(InputError, match=r"a step of 8 prompts needs a pool.*got 5"):
+        advice.of_pass_rates(pool([0.5] * 5), SIZES)
+    with pytest.raises(InputError, match=r"are 1 steps of 8.*more --visits"):
+        a_case(replace(SIZES, visits=0.1))
+    with pytest.raises(InputError, match=r"weighting is 'token'.*ask for rollout"):
+        advice.Sizes(weighting="token")
+    with pytest.raises(InputError, match="visits is nan"):
+        advice.Sizes(visits=float("nan"))
+
+
+def test_few_prompts_get_a_warning():
+    assert "10 prompts say little" in " ".join(a_case(replace(SIZES, visits=9.0), size=10).notes)
+    assert not a_case(size=200).notes
+
+
+def a_run(allocator="uniform", steps=12, a=0.8, b=1.6, n=8, m=64, uneven=0) -> Run:
+    """A run whose batches are all of unseen prompts with pass rates of a Beta distribution."""
+    rng = np.random.default_rng(0)
+    header = RunHeader.create(
+        source="ledger", seed=0, allocator=allocator, estimator="last", weighting="rollout"
+    )
+    records = []
+    for step in range(1, steps + 1):
+        passes = rng.binomial(n, rng.beta(a, b, m))
+        bins = {"prompts": [0] * 12 + [m]}
+        records.append(
+            StepRecord(
+                step,
+                step * n * m,
+                prompts=m,
+                failure_rate=float(1 - passes.mean() / n),
+                mixed_share=float(np.mean((passes > 0) & (passes < n))),
+                bins=bins,
+                budget_min=n,
+                budget_max=n + uneven,
+            )
+        )
+    return Run(header, tuple(records), Path("mine"))
+
+
+def test_a_runs_pool_has_its_failure_rate_and_mixed_groups():
+    case = advice.of_run(a_run(), advice.Sizes())
+    assert (case.batch_size, case.total_budget, case.prompts) == (64, 512, 768)
+    assert case.pass_rates.mean() == pytest.approx(0.8 / 2.4, abs=0.03)
+    assert case.pass_rates.std() == pytest.approx(stats.beta(0.8, 1.6).std(), abs=0.03)
+    assert "does not hold pass rates of single prompts" in " ".join(case.notes)
+
+
+def test_runs_without_uniform_budgets_are_refused():
+    with pytest.raises(InputError, match="mine was made with coba: advice needs uniform budgets"):
+        advice.of_run(a_run("coba"), advice.Sizes())
+    with pytest.raises(InputError, match="budgets that differ"):
+        advice.of_run(a_run(uneven=3), advice.Sizes())
+    with pytest.raises(InputError, match="has 2 steps"):
+        advice.of_run(a_run(steps=2), advice.Sizes())
+
+
+# -- worlds ------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 2000), st.integers(1, 40), st.floats(0.5, 30), st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_a_small_case_keeps_the_mean_budget_the_bounds_and_the_visits(m, n, visits, seed):
+    size = 4 * m
+    sizes = advice.Sizes(m, m * n, 1, max(n, 2) * 8, max(visits, 1.0))
+    case = a_case(sizes, seed, size)
+    scaled = worlds.Scaled.of(case)
+    assert scaled.batch == min(m, worlds.PROMPTS)
+    assert scaled.rollouts == n * scaled.batch
+    assert scaled.steps == min(case.steps, worlds.STEPS)
+    small = scaled.pool.pass_rate
+    assert small.size >= scaled.batch
+    assert set(small) <= set(case.pass_rates)
+    here = scaled.steps * scaled.batch / small.size
+    assert here == pytest.approx(case.visits, rel=0.5) or small.size == scaled.batch
+
+
+def test_what_is_not_known_is_drawn_around_what_was_measured():
+    drawn = worlds.draw(256, seed=0)
+    for ratio in worlds.RATIOS.values():
+        below = float(np.mean(drawn.knobs["ratio"] < ratio))
+        assert 0.05 < below < 0.95
+    assert drawn.weight.sum() == pytest.approx(1)
+    again = worlds.draw(256, seed=0)
+    assert all(np.array_equal(drawn.knobs[name], again.knobs[name]) for name in drawn.knobs)
+
+
+def test_a_run_chooses_the_worlds_that_learn_as_it_did():
+    drawn = worlds.draw(8, seed=0)
+    truth = worlds.runs_in(worlds.Scaled.of(a_case()), drawn, ("uniform",), 1, lambda: None)
+    uniform = truth["uniform"]
+    observed = replace(uniform[3].observed, failure=uniform[3].observed.failure + 0.001)
+    kept, index = worlds.weighed(drawn, uniform, observed, 8, seed=0)
+    assert index[np.argmax(kept.weight)] == 3
+    assert kept.weight.sum() == pytest.approx(1)
+    near = [abs(uniform[i].observed.failure - observed.failure).max() for i in index]
+    assert max(near) < 8 * worlds.TOLERANCE
+
+
+def test_knobs_tell_what_follows_from_them_and_nothing_else():
+    drawn = worlds.draw(64, seed=1)
+    told = worlds.told_by(drawn, np.log(drawn.knobs["noise"]) ** 3, ("noise", "ratio"))
+    assert told == pytest.approx(1, abs=1e-9)
+    assert worlds.told_by(drawn, drawn.knobs["noise"], ("harm",)) < 0.2
+    assert worlds.told_by(drawn, np.zeros(64), ("noise",)) == 0
+
+
+# -- the error of predictions ------------------------------------------------------------------
+
+
+def rows_of(rng, slope, base, share, conditions=9, arms=8):
+    for c in range(conditions):
+        for _ in range(arms):
+            x = rng.normal(0, 2)
+            real = slope * x + rng.normal(0, np.hypot(base, share * x)) + rng.normal(0, 0.3)
+            half = 0.3 * stats.t.ppf(0.975, 3)
+            yield known_runs.Known("measured", f"c{c}", "rollout", "coba", real, half, x, 0.0)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_error_of_predictions_is_found(seed):
+    rows = list(rows_of(np.random.default_rng(seed), slope=0.8, base=0.5, share=0.4))
+    error = known_runs.fit(rows)
+    assert error.slope == pytest.approx(0.8, abs=0.25)
+    assert 0.1 <= error.base < 1.2
+    assert error.expected(0.0, 0.0)[1] == pytest.approx(error.base)
+    assert error.expected(3.0, 1.0)[1] > error.expected(3.0, 0.0)[1]
+    table = advice.coverage(rows)
+    assert 0.8 < sum(row.inside for row in table) / sum(row.arms for row in table) <= 1
+
+
+# -- the answer --------------------------------------------------------------------------------
+
+NUMBER = st.floats(-5, 5)
+
+
+@given(st.lists(st.tuples(NUMBER, st.floats(0, 1)), min_size=1, max_size=5))
+def test_nothing_is_recommended_that_may_hurt(found):
+    names = advice.CANDIDATES[: len(found)]
+    options = [
+        Option(name, mean, mean - 1, mean + 1, hurts, None, mean, 1.0)
+        for name, (mean, hurts) in zip(names, found, strict=True)
+    ]
+    chosen = decide(options)
+    good = [o for o in options if o.hurts <= MOST_HARM and o.mean >= LEAST_GAIN]
+    if chosen == "uniform":
+        assert not good
+    else:
+        assert chosen == max(good, key=lambda o: o.mean).allocator
+
+
+def test_the_same_seed_gives_the_same_answer_with_any_number_of_processes():
+    case = a_case()
+    count = []
+    answer = advice.advise(case, SMALL, seed=1, jobs=1, on_finished=lambda: count.append(1))
+    again = advice.advise(case, SMALL, seed=1, jobs=2)
+    assert answer.to_json() == again.to_json()
+    assert 8 < len(count) <= advice.num_runs(case, SMALL)
+    json.dumps(answer.to_json(), allow_nan=False)
+    for option in answer.options:
+        assert option.low < option.mean < option.high
+    text = " ".join(advice.lines(answer))
+    assert "teach nothing at the start" in text
+    for trainer in advice.TRAINERS:
+        assert advice.snippet(answer, trainer)
+
+
+def test_the_page_is_whole(tmp_path):
+    answer = advice.advise(a_case(), SMALL, jobs=1)
+    page, numbers = advice.store(answer, tmp_path, command="cobasim advise")
+    assert "Should budgets be uneven here?" in page.read_text()
+    assert json.loads(numbers.read_text())["recommended"] == answer.recommended
+
+
+# -- what ships --------------------------------------------------------------------------------
+
+
+def test_intervals_hold_and_recommendations_do_no_harm_on_conditions_left_out():
+    """The tables of docs/advise.md, whose figures are those of the rows that ship."""
+    page = (Path(__file__).parents[5] / "docs" / "advise.md").read_text()
+    for kind in ("pass rates", "run", "measured"):
+        table = advice.coverage([row for row in advice.known() if row.kind == kind])
+        inside, arms = sum(row.inside for row in table), sum(row.arms for row in table)
+        assert inside / arms >= known_runs.LEVEL
+        assert sum(row.harmful for row in table) == 0
+        assert f"| all | {arms} | {inside} ({100 * inside / arms:.0f} %) |" in page
