@@ -31,7 +31,7 @@ settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("new", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "new")
 
-FOLDERS = ("unit", "integration", "slow", "gpu")
+FOLDERS = ("unit", "integration", "slow", "gpu", "verl")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
