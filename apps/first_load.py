@@ -15,10 +15,8 @@ from typing import Any
 
 import streamlit
 
-PATHS = ("simulation", "sensitivity", "runs", "method")
-"""Addresses of the pages, below that of the app."""
 WITHOUT_CHARTS = ("simulation", "sensitivity", "runs")
-"""Those that begin without charts."""
+"""Addresses of pages that begin without charts, below that of the app."""
 
 PACKED = (b"accept-encoding",)
 
@@ -28,19 +26,21 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 @cache
-def head(page: str) -> bytes:
-    """What is put into the head of the frame: HTML. page: the last part of its address."""
-    pages = "|".join(PATHS)
+def head(*, charts: bool) -> bytes:
+    """What is put into the head of the frame: HTML. charts: whether the page begins with charts.
+
+    The server is where the page's own name, the last part of its address, would be.
+    """
     script = (
         "<script>window.__streamlit = {BACKEND_BASE_URL: location.origin + "
-        rf"location.pathname.replace(/\/({pages})\/?$/, '/')}}</script>"
+        "location.pathname.replace(/[^/]*$/, '')}</script>"
     )
     folder = Path(streamlit.__file__).parent / "static" / "static" / "js"
     soon = [
         f'<link rel="modulepreload" crossorigin href="./static/js/{file.name}">'
         for file in sorted(folder.glob("PlotlyChart.*.js"))
     ]
-    return "".join([script, *([] if page in WITHOUT_CHARTS else soon)]).encode()
+    return "".join([script, *(soon if charts else [])]).encode()
 
 
 class FirstLoad:
@@ -72,8 +72,8 @@ class FirstLoad:
             if message.get("more_body", False):
                 return
             page = scope["path"].rstrip("/").rpartition("/")[2]
-            known = page if page in PATHS else ""  # the cache holds no more than these
-            whole = body.replace(b"<head>", b"<head>" + head(known), 1)
+            own = head(charts=page not in WITHOUT_CHARTS)
+            whole = body.replace(b"<head>", b"<head>" + own, 1)
             kept = [
                 (name, value)
                 for name, value in started["headers"]

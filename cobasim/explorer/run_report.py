@@ -10,6 +10,7 @@ from cobasim.records import Run
 from cobasim.report import write_report
 from cobasim.runs import BASELINE
 from cobasim.scores import comparison_table, verdict
+from cobasim.updates import WEIGHTINGS
 
 
 def report_of(runs: Sequence[Run], shown: str) -> bytes:
@@ -18,6 +19,7 @@ def report_of(runs: Sequence[Run], shown: str) -> bytes:
     shown: the folder of runs, as it was given. Differences are to ``uniform`` where it is among
     them. Raises InputError where no run has a held-out accuracy.
     """
+    runs = sorted(runs, key=_weighting)
     rows = comparison_table(runs, BASELINE)
     settings = {"folder": shown, "runs": [str(run.path.name) for run in runs]}
     with tempfile.TemporaryDirectory() as folder:
@@ -31,3 +33,9 @@ def report_of(runs: Sequence[Run], shown: str) -> bytes:
             command=f"cobasim explore --runs {shown}",
         )
         return path.read_bytes()
+
+
+def _weighting(run: Run) -> int:
+    """The place of a run's weighting: known ones first, in their order."""
+    name = run.header.weighting
+    return WEIGHTINGS.index(name) if name in WEIGHTINGS else len(WEIGHTINGS)

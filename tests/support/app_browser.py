@@ -68,7 +68,7 @@ def without_lost_tabs(log: str) -> str:
 def settled(page, count: int) -> None:
     """Wait until so many figures are drawn and nothing runs."""
     page.wait_for_function(
-        "n => document.querySelectorAll('.js-plotly-plot .main-svg').length >= n "
+        "n => document.querySelectorAll('.js-plotly-plot:has(.main-svg)').length >= n "
         "&& !document.querySelector('[data-testid=stStatusWidget]')",
         arg=count,
     )

@@ -73,7 +73,7 @@ def tab(browser, server):
 
     def open_(path: str):
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(90_000)  # a busy machine
         page.on("console", note)
         page.on("pageerror", lambda error: said.append(str(error)))
         page.goto(server.url + path)
@@ -175,7 +175,7 @@ def test_a_run_that_is_being_written_grows(tab, server):
             writer.append(record)
         page = tab("/runs?open=growing")
         settled(page, 3)
-        before = len(drawn(page, "Held-out accuracy")[0])
+        before = len(steady(page, "Held-out accuracy")[0])
         assert before == 3
         for record in records[21:]:
             writer.append(record)
