@@ -5,6 +5,7 @@ generation batch keeps its prompts and its number of rollouts; only how many rol
 gets is the ledger's choice. docs/trl.md says what is replaced in TRL, and what is refused.
 """
 
+from cobatrain.integrations.trl.compatibility import BELOW, OLDEST  # first: it says what is missing
 from cobatrain.integrations.trl.trainer import BudgetGRPOTrainer
 
-__all__ = ["BudgetGRPOTrainer"]
+__all__ = ["BELOW", "OLDEST", "BudgetGRPOTrainer"]

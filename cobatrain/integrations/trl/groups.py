@@ -74,6 +74,9 @@ def advantages(rewards: Tensor, groups: Groups, scale: str) -> tuple[Tensor, Ten
     bit: mean over the group, sample std over the group (``scale`` "group") or over the batch
     ("batch"); with "none" it is not divided. A rollout without a reward (NaN) counts in neither and
     has advantage 0; so has the only rollout of a group with a reward.
+
+    Departure where groups are unequal: equal rewards of a group give exactly 0. The mean of, say,
+    three rewards of 1.8 is not 1.8 in floats, and dividing what is left by 1e-4 gives 0.002.
     """
     table = groups.table(rewards)
     centred = rewards - groups.spread(torch.nanmean(table, dim=1))
@@ -82,7 +85,19 @@ def advantages(rewards: Tensor, groups: Groups, scale: str) -> tuple[Tensor, Ten
     else:
         std = groups.spread(nanstd(table, dim=1))
     result = centred if scale == "none" else centred / (std + EPS)
-    return torch.nan_to_num(result, nan=0.0), torch.isclose(std, torch.zeros_like(std))
+    no_spread = torch.isclose(std, torch.zeros_like(std))
+    if groups.budgets.min() != groups.budgets.max():
+        alike = groups.spread(_alike(table))
+        result = result.masked_fill(alike, 0.0)
+        no_spread = no_spread if scale == "batch" else no_spread | alike
+    return torch.nan_to_num(result, nan=0.0), no_spread
+
+
+def _alike(table: Tensor) -> Tensor:
+    """Whether all numbers of a row (m, b) are equal, without NaN; not if there is only one."""
+    highest = torch.nan_to_num(table, nan=-torch.inf).amax(dim=1)
+    lowest = torch.nan_to_num(table, nan=torch.inf).amin(dim=1)
+    return (highest == lowest) & ((~torch.isnan(table)).sum(dim=1) > 1)
 
 
 def prompt_weights(groups: Groups, like: Tensor) -> Tensor:

@@ -251,9 +251,7 @@ class BudgetGRPOTrainer(GRPOTrainer):
         return every[rank * size : (rank + 1) * size]
 
     def _tell(self, rewards: Tensor, total: Tensor, groups: Groups) -> None:
-        made, passes = count_passes(
-            rewards, total, groups, self.passed, self.reward_func_names
-        )
+        made, passes = count_passes(rewards, total, groups, self.passed, self.reward_func_names)
         metrics = self._metrics["train"]
         metrics["budgets/min"].append(float(groups.budgets.min()))
         metrics["budgets/max"].append(float(groups.budgets.max()))
