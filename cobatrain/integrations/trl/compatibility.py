@@ -89,8 +89,8 @@ except importlib.metadata.PackageNotFoundError:
         "pip install 'coba-testbed[trl]'"
     ) from None
 
-from trl import GRPOConfig, GRPOTrainer
-from trl.trainer.utils import RepeatSampler, nanstd
+from trl import GRPOConfig, GRPOTrainer  # noqa: E402 - only a TRL that is known
+from trl.trainer.utils import RepeatSampler, nanstd  # noqa: E402
 
 check_methods(GRPOTrainer, TRAINER)
 check_methods(RepeatSampler, SAMPLER)

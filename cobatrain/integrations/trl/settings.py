@@ -123,8 +123,8 @@ def make_ledger(
 ) -> BudgetLedger:
     """The ledger of a run; without ``records`` none are written, whatever ``budgets`` say.
 
-    Raises InputError for settings that a ledger has not or that the trainer gives itself, for bounds
-    that groups cannot have, and as ``BudgetLedger``.
+    Raises InputError for settings that a ledger does not have or that the trainer gives itself, for
+    bounds that groups cannot have, and as ``BudgetLedger``.
     """
     if budgets is not None and not isinstance(budgets, Mapping):
         raise InputError(

@@ -1,10 +1,10 @@
 """A ``GRPOTrainer`` whose prompts get as many rollouts as a ledger says.
 
-TRL reads batches ahead, so what the sampler deals cannot follow beliefs. A generation batch
-therefore arrives as ever, with ``num_generations`` rows a prompt, and its rows are dealt anew to its
-prompts when it is generated; every rank keeps its number of rows. Rewards are seen where TRL has
-gathered those of all ranks. Two places of TRL divide a batch into groups of ``num_generations``:
-advantages are computed here instead, and a vLLM server gets every row as a prompt of its own.
+TRL reads batches ahead, so what the sampler deals cannot follow beliefs. A generation batch arrives
+as ever, with ``num_generations`` rows a prompt, and its rows are dealt anew to its prompts when it
+is generated; every rank keeps its number of rows. Rewards are seen where TRL has gathered those of
+all ranks. Two places of TRL divide a batch into groups of ``num_generations``: advantages are
+computed here instead, and a vLLM server gets every row as a prompt of its own.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ class BudgetGRPOTrainer(GRPOTrainer):
         num_generations: int,
         has_tool_images: bool = False,
     ) -> Any:
-        """As TRL's; in training each row is a prompt of its own (a server would skip n - 1 of n)."""
+        """As TRL's; in training each row is a prompt of its own: a server takes every n-th."""
         if self.model.training:
             num_generations = 1
         return super()._generate_single_turn(
@@ -311,11 +311,9 @@ class BudgetGRPOTrainer(GRPOTrainer):
             self.ledger.load_state_dict(state["ledger"])
         self._step, self._buffered_inputs = state["batches"], None
         if ranks is not None:
-            self._buffered_inputs = torch.load(
-                folder / ROLLOUTS.format(rank=self.accelerator.process_index),
-                map_location=self.accelerator.device,
-                weights_only=True,
-            )
+            rollouts = folder / ROLLOUTS.format(rank=self.accelerator.process_index)
+            stored = torch.load(rollouts, map_location="cpu", weights_only=True)
+            self._buffered_inputs = send_to_device(stored, self.accelerator.device)
 
 
 class _FollowEpochs(TrainerCallback):
