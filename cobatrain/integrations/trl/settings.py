@@ -107,9 +107,10 @@ def prompts_of(config: Any) -> int:
 def generations(config: Any, rows: int) -> int:
     """Generation batches in the whole run, for allocators that follow its progress."""
     if config.max_steps > 0:
-        used = config.max_steps * config.gradient_accumulation_steps
-        return math.ceil(used / (config.steps_per_generation * config.num_iterations))
-    return max(1, math.ceil(config.num_train_epochs * (rows // prompts_of(config))))
+        used = int(config.max_steps * config.gradient_accumulation_steps)
+        return -(-used // int(config.steps_per_generation * config.num_iterations))
+    epochs = float(config.num_train_epochs)
+    return max(1, math.ceil(epochs * (rows // prompts_of(config))))
 
 
 def make_ledger(

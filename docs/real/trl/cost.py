@@ -1,4 +1,4 @@
-"""What budgets cost in TRL: steps of stock and budget trainers in turn, and the parts by themselves.
+"""What budgets cost in TRL: steps of stock and budget trainers in turn, and the parts alone.
 
     python docs/real/trl/cost.py [--rounds 6] [--allocator signal]
 
