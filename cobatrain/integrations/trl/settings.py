@@ -57,8 +57,11 @@ def check_config(config: Any, weighting: str) -> None:
         )
 
 
-def check_data(dataset: Any, config: Any, rollout_func: Any) -> None:
-    """Raise InputError for data, or a way to roll out, that budgets cannot be given to."""
+def check_data(dataset: Any, config: Any, rollout_func: Any) -> int:
+    """The number of rows of a training set.
+
+    Raises InputError for data, or a way to roll out, that budgets cannot be given to.
+    """
     if rollout_func is not None:
         raise InputError(
             "rollout_func may count on num_generations rollouts of each prompt, which budgets "
@@ -74,13 +77,14 @@ def check_data(dataset: Any, config: Any, rollout_func: Any) -> None:
             f"train_dataset must be a Dataset with a row for each prompt, got "
             f"{type(dataset).__name__}"
         )
-    prompts = prompts_of(config)
-    if len(dataset) < prompts:
+    rows, prompts = len(dataset), prompts_of(config)
+    if rows < prompts:
         raise InputError(
-            f"train_dataset has {len(dataset)} rows, a generation batch {prompts} prompts "
+            f"train_dataset has {rows} rows, a generation batch {prompts} prompts "
             f"({config.generation_batch_size} rollouts, num_generations="
             f"{config.num_generations}): no batch could be filled"
         )
+    return rows
 
 
 def check_passed(passed: Any, names: Sequence[str] | None = None) -> None:

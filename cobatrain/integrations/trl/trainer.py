@@ -89,22 +89,22 @@ class BudgetGRPOTrainer(GRPOTrainer):
         **kwargs: Any,
     ) -> None:
         given = inspect.signature(GRPOTrainer.__init__).bind(self, *args, **kwargs).arguments
-        config, dataset = given.get("args"), given.get("train_dataset")
+        config = given.get("args")
         if config is None:
             raise InputError(
                 "give args=GRPOConfig(...): its num_generations is the mean budget of a prompt"
             )
         check_config(config, weighting)
-        check_data(dataset, config, given.get("rollout_func"))
+        rows = check_data(given.get("train_dataset"), config, given.get("rollout_func"))
         check_passed(passed)
-        make_ledger(budgets, config, weighting, len(dataset))  # on every rank, for its errors
+        make_ledger(budgets, config, weighting, rows)  # on every rank, for its errors
         super().__init__(*args, **kwargs)
         check_passed(passed, self.reward_func_names)
         self.weighting, self.passed = weighting, passed
         self.ledger: BudgetLedger | None = None
         if self.accelerator.is_main_process:
             self.ledger = make_ledger(
-                budgets, config, weighting, len(dataset), model=_name(self.model), records=True
+                budgets, config, weighting, rows, model=_name(self.model), records=True
             )
         self._dataset_is = fingerprint(self.train_dataset)
         self._numbered: Numbered | None = None  # what the rows of a batch come from
