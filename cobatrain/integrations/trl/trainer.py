@@ -13,7 +13,7 @@ import inspect
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -211,20 +211,27 @@ class BudgetGRPOTrainer(GRPOTrainer):
 
     def _ask(self, prompts: IntArray) -> Groups:
         """Budgets of rank 0's ledger, on every rank."""
+        budgets: IntArray = self._on_rank_0(lambda ledger: ledger.ask(prompts))
+        return Groups(prompts, budgets)
+
+    def _on_rank_0(self, work: Callable[[BudgetLedger], Any]) -> Any:
+        """What rank 0 makes of its ledger, or its error, on every rank."""
         answer: list[Any] = [None]
+        failure = None
         if self.ledger is not None:
             try:
-                answer = [self.ledger.ask(prompts)]
+                answer = [(work(self.ledger), None)]
             except Exception as error:
-                answer = [f"{type(error).__name__}: {error}"]
-                if self.accelerator.num_processes > 1:
-                    broadcast_object_list(answer)
-                raise
+                failure = error
+                answer = [(None, f"{type(error).__name__}: {error}")]
         if self.accelerator.num_processes > 1:
             broadcast_object_list(answer)
-        if isinstance(answer[0], str):
-            raise InputError(f"rank 0 has no budgets: {answer[0]}")
-        return Groups(prompts, answer[0])
+        if failure is not None:
+            raise failure
+        result, problem = answer[0]
+        if problem is not None:
+            raise InputError(f"rank 0 failed: {problem}")
+        return result
 
     def _deal(self, inputs: Sequence[Any], groups: Groups) -> list[dict[str, Any]]:
         """This rank's rows: those that were loaded, as far as they are needed, and others."""
@@ -289,8 +296,28 @@ class BudgetGRPOTrainer(GRPOTrainer):
             self._resume(Path(checkpoint))
 
     def _resume(self, folder: Path) -> None:
+        def read(ledger: BudgetLedger) -> tuple[int, int | None]:
+            state = self._read(folder)
+            ledger.load_state_dict(state["ledger"])
+            return state["batches"], state["rollouts_of"]
+
+        self._step, ranks = self._on_rank_0(read)
+        self._buffered_inputs = None
+        if ranks is None:
+            return
+        own = self.accelerator.num_processes
+        if ranks != own:
+            raise InputError(
+                f"{folder} holds rollouts of {ranks} ranks that later steps use, and there are "
+                f"{own} now: resume with as many"
+            )
+        rollouts = folder / ROLLOUTS.format(rank=self.accelerator.process_index)
+        stored = torch.load(rollouts, map_location="cpu", weights_only=True)
+        self._buffered_inputs = send_to_device(stored, self.accelerator.device)
+
+    def _read(self, folder: Path) -> dict[str, Any]:
         try:
-            state = json.loads((folder / STATE).read_text())
+            state: dict[str, Any] = json.loads((folder / STATE).read_text())
         except FileNotFoundError:
             raise InputError(
                 f"{folder} has no {STATE}: it was not saved by a BudgetGRPOTrainer. Give its "
@@ -301,19 +328,7 @@ class BudgetGRPOTrainer(GRPOTrainer):
                 f"{folder} was saved with another train_dataset (its rows or their order differ): "
                 "what is known of the prompts would go to others. Give the same dataset"
             )
-        ranks, own = state["rollouts_of"], self.accelerator.num_processes
-        if ranks not in (None, own):
-            raise InputError(
-                f"{folder} holds rollouts of {ranks} ranks that later steps use, and there are "
-                f"{own} now: resume with as many"
-            )
-        if self.ledger is not None:
-            self.ledger.load_state_dict(state["ledger"])
-        self._step, self._buffered_inputs = state["batches"], None
-        if ranks is not None:
-            rollouts = folder / ROLLOUTS.format(rank=self.accelerator.process_index)
-            stored = torch.load(rollouts, map_location="cpu", weights_only=True)
-            self._buffered_inputs = send_to_device(stored, self.accelerator.device)
+        return state
 
 
 class _FollowEpochs(TrainerCallback):

@@ -260,7 +260,7 @@ def test_two_ranks_have_one_ledger_and_equal_weights(tmp_path):
         numbers, sizes = np.unique(first + second, return_counts=True)
         assert numbers.size == PROMPTS
         assert sizes.min() >= 2
-    assert ranks[1]["error"].startswith("rank 0 has no budgets: InputError: asked again")
+    assert ranks[1]["error"].startswith("rank 0 failed: InputError: asked again")
     assert ranks[0]["error"].startswith("asked again")
 
 
