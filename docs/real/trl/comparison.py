@@ -6,8 +6,8 @@
 80 steps of M = 64 and 512 rollouts, loss ``grpo`` weighted per rollout; held-out accuracy is
 computed at the start and the end. Predicted before the first run, from the same comparison in
 ``cobatrain`` (docs/measured.md, condition ``base``): stock is uniform to the bit, signal lies
-within a point of uniform, coba about 3 points below (6 in the README's table of 8 seeds). Each run is
-one line of ``runs.jsonl``, written when it is finished.
+within a point of uniform, coba about 3 points below (6 in the README's table of 8 seeds). Each
+run is one line of ``runs.jsonl``, written when it is finished.
 """
 
 from __future__ import annotations
