@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from cobasim.errors import InputError
-from cobasim.figures.style import AXIS, colour_of, label, lay_out, marker_of
+from cobasim.figures.style import AXIS, colour_of, hollow, label, lay_out, marker_of
 from cobasim.scores import Interval, Row
 
 
@@ -55,7 +55,7 @@ def _point(row: Row, difference: Interval) -> go.Scatter:
         x=[100 * difference.mean],
         y=[label(row.allocator)],
         mode="markers",
-        marker={"color": colour, "symbol": f"{marker}-open" if row.oracle else marker, "size": 11},
+        marker={"color": colour, "symbol": hollow(marker) if row.oracle else marker, "size": 11},
         error_x={"type": "data", "array": [half], "color": colour, "thickness": 2, "width": 5}
         if known
         else None,

@@ -86,6 +86,12 @@ def marker_of(allocator: str) -> str:
     return _style(allocator)[1]
 
 
+def hollow(marker: str) -> str:
+    """Return the outline of a plotly marker symbol; a dot inside it stays."""
+    plain = marker.removesuffix("-dot")
+    return f"{plain}-open" + marker.removeprefix(plain)
+
+
 def dash_of(allocator: str) -> str:
     """Return the plotly dash of an allocator's line: dashed for oracles."""
     return "dash" if is_oracle(allocator) else "solid"

@@ -127,7 +127,9 @@ def test_the_sdist_holds_all_of_the_wheel_and_both_say_what_they_are(built):
             if name.startswith(installed):
                 source = name.replace(installed, kept, 1)
         assert source in there, source
-    assert {f"cobasim/examples/{file.name}" for file in EXAMPLES.iterdir()} <= set(names)
+    assert {
+        f"cobasim/examples/{file.name}" for file in EXAMPLES.iterdir() if file.is_file()
+    } <= set(names)
     assert {"cobasim/py.typed", "cobatrain/configs/tiny.yaml"} <= set(names)
     assert {"README.md", "LICENSE", "pyproject.toml"} <= there
     assert (metadata["Name"], metadata["Version"]) == ("coba-testbed", cobasim.__version__)

@@ -43,5 +43,5 @@ def test_a_plan_in_yaml_and_a_dry_run(tmp_path, cobasim):
         "--total-budget", 256, "--out", out,
     )  # fmt: skip
     assert answer.code == 0
-    assert "6 points, 168 runs" in answer.out
+    assert "6 points, 216 runs" in answer.out
     assert not out.exists()

@@ -8,6 +8,7 @@ from synthetic_runs import curve_run, header, write_run, write_runs
 from cobasim import figures
 from cobasim.allocation import ALLOCATORS
 from cobasim.errors import InputError
+from cobasim.figures.style import hollow
 from cobasim.records import Run, StepRecord
 from cobasim.scores import comparison_table, mean_interval, transition_shares
 
@@ -285,3 +286,9 @@ def test_heatmap_and_curves_of_runs(tmp_path):
         figures.run_curves({"one": runs[0]}, "learner.nothing")
     with pytest.raises(InputError, match="no times"):
         figures.phase_seconds(runs[0])
+
+
+@pytest.mark.parametrize("name", [*ALLOCATORS, "mine", "learned:mine.json"])
+def test_every_marker_has_an_outline_that_plotly_knows(name):
+    marker = figures.marker_of(name)
+    go.Scatter(marker={"symbol": [marker, hollow(marker)]})
