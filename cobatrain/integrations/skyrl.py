@@ -94,7 +94,7 @@ def check_hooks(version: str, trainer: type) -> None:
 check_hooks(skyrl.__version__, RayPPOTrainer)
 
 
-class BudgetPPOTrainer(RayPPOTrainer):  # type: ignore[misc]
+class BudgetPPOTrainer(RayPPOTrainer):
     """SkyRL's trainer, with budgets instead of ``n_samples_per_prompt`` rollouts for each prompt.
 
     A batch still has train_batch_size * n_samples_per_prompt rollouts, exactly. Evaluation is
@@ -294,13 +294,13 @@ def _as_list(value: Any) -> Any:
 
 
 @dataclass
-class BudgetTrainConfig(SkyRLTrainConfig):  # type: ignore[misc]
+class BudgetTrainConfig(SkyRLTrainConfig):
     """SkyRL's config with ``budgets``: arguments of BudgetLedger, and ``passed``."""
 
     budgets: dict[str, Any] = field(default_factory=dict)
 
 
-class BudgetExp(BasePPOExp):  # type: ignore[misc]
+class BudgetExp(BasePPOExp):
     """SkyRL's experiment with ``BudgetPPOTrainer``."""
 
     def get_trainer(self, *args: Any, **kwargs: Any) -> BudgetPPOTrainer:
