@@ -26,7 +26,8 @@ HERE = Path(__file__).parent
 RATES = HERE / "initial-pass-rates.csv"
 FROM_RATES = ["base", "group-4", "visits-10", "visits-20"]  # others differ in what rates do not say
 FROM_RUNS = [*FROM_RATES, "rate-0.3", "rate-3", "dr-grpo", "easy", "hard"]
-MEASURED = ["visits-20", "rate-3", "dr-grpo", "rate-0.3", "visits-10", "tau-1", "easy", "hard"]
+MEASURED = ["visits-20", "rate-3", "dr-grpo", "rate-0.3", "visits-10", "easy", "hard", "batch-16"]
+MEASURED += ["tau-1", "tau-64", "ratio-3.5"]  # one allocator each
 PREDICTIONS = ("example", "own", "easy", "hard")
 KNOWN = Path(advice.__file__).parent / "known.json"
 
