@@ -321,6 +321,12 @@ def _case(
         notes += (
             f"{size} prompts say little of those that you test on: take the answer for a guess.",
         )
+    visits = sizes.visits or 3.0
+    if visits <= 1:
+        notes += (
+            "No prompt comes up twice: nothing is known of a prompt before its rollouts, so these "
+            "allocators spend them as uniform does, unless beliefs start from a measurement.",
+        )
     return Case(
         source=source,
         kind=kind,
@@ -331,7 +337,7 @@ def _case(
         total_budget=budget,
         low=low,
         high=high,
-        visits=sizes.visits or 3.0,
+        visits=visits,
         weighting="rollout" if sizes.weighting == "rollout" else "prompt",
         notes=notes,
     )

@@ -44,10 +44,12 @@ def figure(advice: Advice) -> go.Figure:
     names = [label(option.allocator) for option in reversed(advice.options)]
     drawn.update_yaxes(categoryorder="array", categoryarray=names)
     drawn.update_xaxes(
-        title=f"points of held-out accuracy minus uniform ({100 * LEVEL:.0f} % intervals)",
+        title=f"points minus uniform ({100 * LEVEL:.0f} % intervals)",
         zeroline=False,
     )
-    lay_out(drawn, f"Recommended: {label(advice.recommended)}", 170 + 40 * len(names))
+    lay_out(
+        drawn, f"Held-out accuracy; recommended: {label(advice.recommended)}", 170 + 40 * len(names)
+    )
     return drawn.update_layout(showlegend=False)
 
 

@@ -12,6 +12,8 @@ from cobasim.runs import BASELINE
 
 MANY = 0.5
 """Share of groups without two outcomes from which they deserve a sentence."""
+TELLING = 0.1
+"""Share of the spread from which a measurement is said to tell something."""
 
 
 def lines(advice: Advice) -> list[str]:
@@ -63,7 +65,7 @@ def _saving(option: Option) -> str:
 
 def _doubt(advice: Advice) -> list[str]:
     worst = min(advice.options, key=lambda option: option.low)
-    if worst.low > -1.0 or worst.allocator == advice.recommended:
+    if worst.low > -1.0 or worst.mean > -LEAST_GAIN or worst.allocator == advice.recommended:
         return []
     return [f"Keep away from {worst.allocator}: {difference(worst)}."]
 
@@ -105,16 +107,16 @@ def _narrowing(advice: Advice) -> str:
             "with the same seed: the error of such predictions is most of the interval."
         )
     costs = {
-        "gradients": "measuring gradients (`cobatrain gradients CONFIG --out FILE`, then "
+        "gradients": "measuring gradients (cobatrain gradients CONFIG --out FILE, then "
         "--measured FILE), which costs a few training steps for a part of the prompts",
         "uniform run": "a short uniform run (--run FOLDER), since how fast the model learns is "
         "not known",
     }
     name = max(advice.narrows, key=lambda key: advice.narrows[key])
-    return (
-        f"What would narrow this most: {costs[name]}. It tells "
-        f"{100 * advice.narrows[name]:.0f} % of what the answer varies by."
-    )
+    told = f"It tells {100 * advice.narrows[name]:.0f} % of what the answer varies by."
+    if advice.narrows[name] < TELLING:
+        told = "In the simulated worlds neither it nor anything else tells much."
+    return f"What would narrow this most: {costs[name]}. {told}"
 
 
 def _basis(advice: Advice) -> str:

@@ -78,7 +78,16 @@ def test_cases_that_no_allocator_can_help_are_refused_by_their_reason():
 
 def test_few_prompts_get_a_warning():
     assert "10 prompts say little" in " ".join(a_case(replace(SIZES, visits=9.0), size=10).notes)
-    assert not a_case(size=200).notes
+    assert not a_case(replace(SIZES, visits=2.0), size=200).notes
+
+
+def test_where_no_prompt_comes_up_twice_the_answer_says_that_nothing_can_differ():
+    answer = advice.advise(a_case(replace(SIZES, visits=1.0)), SMALL, jobs=1)
+    text = " ".join(advice.lines(answer))
+    assert "No prompt comes up twice" in text
+    assert "Keep away" not in text
+    assert all(option.predicted == 0 for option in answer.options)
+    assert answer.recommended == "uniform"
 
 
 def a_run(allocator="uniform", steps=12, a=0.8, b=1.6, n=8, m=64, uneven=0) -> Run:
