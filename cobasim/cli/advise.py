@@ -69,7 +69,7 @@ def advise(
         str, typer.Option(help="What counts equally in the loss: rollout or prompt.")
     ] = "rollout",
     trainer: Annotated[
-        str, typer.Option(help="Whose settings are printed: cobatrain, trl or ledger.")
+        str, typer.Option(help="Whose settings are printed: cobatrain, trl, verl or ledger.")
     ] = "cobatrain",
     jobs: JobsOption = None,
     out: Annotated[

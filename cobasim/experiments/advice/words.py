@@ -186,15 +186,35 @@ def _trl(advice: Advice) -> str:
     name, remark = _for_ledgers(advice)
     case = advice.case
     return remark + (
+        f"args = GRPOConfig(num_generations={round(case.mean_budget)})  # and your own settings\n"
         "trainer = BudgetGRPOTrainer(model, reward, args=args, train_dataset=data,\n"
-        f"    budgets=dict(allocator={json.dumps(name)}, low={case.low}, high={case.high}),\n"
+        f"    budgets=dict(allocator={json.dumps(name)}, low={max(2, case.low)}, "
+        f"high={case.high}),\n"
         f"    weighting={json.dumps(case.weighting)})"
     )
+
+
+def _verl(advice: Advice) -> str:
+    name, remark = _for_ledgers(advice)
+    case = advice.case
+    own = "cobatrain.integrations.verl"
+    budgets = {"allocator": name, "low": max(2, case.low), "high": case.high}
+    words = [
+        f"+actor_rollout_ref.rollout.agent.agent_loop_manager_class={own}.BudgetAgentLoopManager",
+        f"trainer.v1.sampler.custom_sampler.path=pkg://{own}",
+        "trainer.v1.sampler.custom_sampler.name=BudgetReplayBuffer",
+        f"trainer.checkpoint_callback_class={own}.SaveBudgets",
+        *(f"+trainer.v1.sampler.sampler_kwargs.{key}={value}" for key, value in budgets.items()),
+        f"data.train_batch_size={case.batch_size}",
+        f"actor_rollout_ref.rollout.n={round(case.mean_budget)}",
+    ]
+    return remark + " \\\n".join(words)
 
 
 TRAINERS: dict[str, Callable[[Advice], str]] = {
     "cobatrain": _cobatrain,
     "trl": _trl,
+    "verl": _verl,
     "ledger": _ledger,
 }
 """Trainers with a snippet."""

@@ -242,6 +242,22 @@ def test_the_same_seed_gives_the_same_answer_with_any_number_of_processes():
         assert advice.snippet(answer, trainer)
 
 
+@pytest.fixture(scope="module")
+def answered():
+    return advice.advise(a_case(), advice.Effort(tried=2, kept=1, seeds=1), jobs=1)
+
+
+@pytest.mark.parametrize("allocator", advice.CANDIDATES)
+@pytest.mark.parametrize("trainer", advice.TRAINERS)
+def test_settings_name_what_their_trainer_can_do(answered, trainer, allocator):
+    text = advice.snippet(replace(answered, recommended=allocator), trainer)
+    chooses = allocator in ("signal-skip", "greso")
+    assert ("chooses prompts" in text) == (chooses and trainer != "cobatrain")
+    named = "signal" if chooses and trainer != "cobatrain" else allocator
+    assert any(mark + named in text for mark in ('allocator="', "allocator: ", "allocator="))
+    assert "64" in text
+
+
 def test_the_page_is_whole(tmp_path):
     answer = advice.advise(a_case(), SMALL, jobs=1)
     page, numbers = advice.store(answer, tmp_path, command="cobasim advise")
