@@ -101,6 +101,8 @@ def advise(
         pool = read_measured(str(pass_rates), rates)
         case = asking.of_pass_rates(pool, sizes)
         tell(pool)
+    if out is not None:
+        asking.check_folder(Path(out))
     effort = asking.Effort()
     with (
         interruptible("nothing was written"),

@@ -16,7 +16,7 @@ from cobasim.experiments.advice.case import (
 )
 from cobasim.experiments.advice.checking import Checked, coverage
 from cobasim.experiments.advice.known_runs import Known, ModelError, known
-from cobasim.experiments.advice.page import figure, store
+from cobasim.experiments.advice.page import check_folder, figure, store
 from cobasim.experiments.advice.words import TRAINERS, check_trainer, lines, snippet
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Option",
     "Sizes",
     "advise",
+    "check_folder",
     "check_trainer",
     "coverage",
     "figure",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -51,7 +51,8 @@ class Option:
         low, high: in between with probability LEVEL: noise of runs, and what is not known.
         hurts: chance that the difference is below 0.
         saved: share of the rollouts saved at uniform's final accuracy, the median; negative: more
-            are needed; None: cannot be told.
+            are needed; None: cannot be told, as where the simulation has the other sign than
+            ``mean``.
         predicted, spread: mean and standard deviation over the worlds alone.
     """
 
@@ -121,7 +122,8 @@ def num_runs(case: Case, effort: Effort) -> int:
     """Simulated runs, at the most, for a progress bar."""
     if case.measured is not None:
         return effort.seeds * (1 + len(CANDIDATES))
-    return effort.tried + effort.kept * len(CANDIDATES)
+    again = case.seen is not None  # uniform, at the planned sizes
+    return effort.tried + effort.kept * (len(CANDIDATES) + again)
 
 
 def advise(
@@ -167,6 +169,8 @@ def option(
     mean, deviation = error.expected(predicted, spread)
     reach = float(stats.t.ppf((1 + LEVEL) / 2, error.freedom)) * deviation
     hurts = float(stats.t.cdf(-mean / deviation, error.freedom))
+    if saved is not None and saved * mean <= 0:  # what worlds show was not true of real runs
+        saved = None
     return Option(allocator, mean, mean - reach, mean + reach, hurts, saved, predicted, spread)
 
 
@@ -176,11 +180,14 @@ def option(
 def _in_drawn_worlds(
     case: Case, effort: Effort, seed: int, jobs: int | None, on_finished: Callable[[], None]
 ) -> Advice:
-    scaled = drawn.Scaled.of(case)
+    scaled = drawn.Scaled.of(case, seed)
+    seen = scaled if case.seen is None else drawn.Scaled.of(case.seen, seed)
     tried = drawn.draw(effort.tried, seed)
-    uniform = drawn.runs_in(scaled, tried, (BASELINE,), jobs, on_finished)[BASELINE]
+    uniform = drawn.runs_in(seen, tried, (BASELINE,), jobs, on_finished)[BASELINE]
     worlds, index = drawn.weighed(tried, uniform, case.observed, effort.kept, seed)
     base = [uniform[i] for i in index]
+    if case.seen is not None:
+        base = drawn.runs_in(scaled, worlds, (BASELINE,), jobs, on_finished)[BASELINE]
     runs = drawn.runs_in(scaled, worlds, CANDIDATES, jobs, on_finished)
     differences = {name: _differences(outcomes, base) for name, outcomes in runs.items()}
     options = []
@@ -189,7 +196,7 @@ def _in_drawn_worlds(
         spread = float(np.sqrt(worlds.weight @ (values - mean) ** 2))
         saved = [_saved(a.run, b.run) for a, b in zip(runs[name], base, strict=True)]
         error = model_error(case.kind, chooses(name))
-        options.append(option(error, name, mean, spread, _median(saved)))
+        options.append(option(error, name, mean, spread, _median(saved, worlds.weight)))
     gains = _gains(base)
     widest = max(differences, key=lambda name: float(np.std(differences[name])))
     narrows = {"gradients": drawn.told_by(worlds, differences[widest], drawn.GRADIENTS)}
@@ -266,7 +273,8 @@ def _in_measured_world(
         spread = float(values.std(ddof=1) / values.size**0.5) if values.size > 1 else 0.0
         saved = [_saved(a.run, b.run) for a, b in zip(runs[name], base, strict=True)]
         error = model_error(case.kind, chooses(name))
-        options.append(option(error, name, float(values.mean()), spread, _median(saved)))
+        equal = np.full(len(saved), 1 / len(saved))
+        options.append(option(error, name, float(values.mean()), spread, _median(saved, equal)))
     gains = _gains(base)
     half = gains.std(ddof=1) * 2 if gains.size > 1 else 0.0
     return Advice(
@@ -298,6 +306,12 @@ def _saved(run: Run, base: Run) -> float | None:
     return None
 
 
-def _median(values: Iterable[float | None]) -> float | None:
-    found = [value for value in values if value is not None]
-    return float(np.median(found)) if found else None
+def _median(values: Sequence[float | None], weight: FloatArray) -> float | None:
+    """Weighted median of those that are known."""
+    known = np.array([value is not None for value in values])
+    if not known.any():
+        return None
+    found = np.array([value for value in values if value is not None])
+    order = np.argsort(found)
+    reached = np.cumsum(weight[known][order])
+    return float(found[order][np.searchsorted(reached, 0.5 * reached[-1])])

@@ -26,6 +26,8 @@ BLOCKS = 4
 """Parts of a run over which its failure rates are averaged."""
 CLASSES = ((0.0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1.0))
 """Of pass rates, for what teaches nothing."""
+MOST_VISITS = 100
+"""Of a prompt in a planned run."""
 FEW = 100
 """Prompts below which a pool says little of the population."""
 
@@ -59,11 +61,24 @@ class Sizes:
             raise InputError(
                 f"weighting is {self.weighting!r}; expected {' or '.join(WEIGHTINGS)}{extra}"
             )
-        if self.visits is not None and not (math.isfinite(self.visits) and self.visits > 0):
-            raise InputError(f"visits is {self.visits}; expected a number above 0")
+        for name in ("batch_size", "total_budget", "low", "high"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} is {value}; expected at least 1")
+        if self.visits is not None and not 0 < self.visits <= MOST_VISITS:
+            raise InputError(
+                f"visits is {self.visits}; expected a number above 0, at most {MOST_VISITS}: "
+                "longer runs are not simulated"
+            )
 
     def filled(self, **found: float | None) -> Sizes:
-        """With what a source knows in place of what is not given."""
+        """With what a source knows in place of what is not given; its mean budget is kept."""
+        batch, budget = found.get("batch_size"), found.get("total_budget")
+        if batch and budget:
+            if self.batch_size is not None:
+                found["total_budget"] = round(self.batch_size * budget / batch)
+            elif self.total_budget is not None:
+                found["batch_size"] = max(1, round(self.total_budget * batch / budget))
         own: dict[str, Any] = {
             n: v for n, v in found.items() if v is not None and getattr(self, n) is None
         }
@@ -109,6 +124,7 @@ class Case:
         batch_size, total_budget, low, high, visits, weighting: as in ``Sizes``, all known.
         measured: the files of a measured world.
         observed: what a uniform run showed.
+        seen: the case of that run, with its own sizes.
         notes: what a reader of the answer should know.
 
     Raises InputError if no allocator could change anything, or the sizes do not fit the pool.
@@ -127,6 +143,7 @@ class Case:
     weighting: Weighting
     measured: str | None = None
     observed: Observed | None = None
+    seen: Case | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -146,9 +163,9 @@ class Case:
         Limits(self.total_budget, self.low, self.high).for_batch(self.batch_size)
         if self.steps < BLOCKS:
             raise InputError(
-                f"{self.visits:g} visits of {self.prompts:,} prompts are {self.steps} steps of "
-                f"{self.batch_size:,}: too few for a run to learn anything; give more --visits, or "
-                "a smaller --batch-size"
+                f"{self.visits:g} visits of {self.prompts:,} prompts make only {self.steps} "
+                f"step(s) of {self.batch_size:,}: too few for a run to learn anything; give more "
+                "--visits, or a smaller --batch-size"
             )
 
     @property
@@ -161,29 +178,57 @@ class Case:
         """Of the planned run."""
         return max(1, round(self.visits * self.prompts / self.batch_size))
 
+    def _one_outcome(self, n: int) -> FloatArray:
+        """(P,) chance that a group of n has one outcome; 1 for n = 0, which teaches nothing."""
+        p = self.pass_rates
+        if n == 0:
+            return np.ones(p.size)
+        if self.attempts is None:
+            return np.asarray(p**n + (1 - p) ** n)
+        a, b = p * self.attempts + 0.5, (1 - p) * self.attempts + 0.5
+        whole = special.betaln(a, b)
+        sides = (special.betaln(a + n, b), special.betaln(a, b + n))
+        return np.asarray(sum(np.exp(side - whole) for side in sides))
+
     def silent(self) -> list[tuple[str, int, float]]:
         """Groups of one outcome under uniform now, which teach nothing.
 
         Of all prompts and by class of pass rate: name, prompts, and the expected share of groups
-        with one outcome, E[p^n + (1-p)^n] for n the mean budget (at least 1). Where attempts are
-        known, over a Beta posterior with half a pass and half a failure before; else at the rate.
+        with one outcome, E[p^n + (1-p)^n], n the mean budget (rounded down for some prompts and
+        up for others if it is no whole number). Where attempts are known, over a Beta posterior
+        with half a pass and half a failure before; else at the rate.
         """
-        n = max(1.0, self.mean_budget)
-        p = self.pass_rates
-        if self.attempts is None:
-            one = p**n + (1 - p) ** n
-        else:
-            a, b = p * self.attempts + 0.5, (1 - p) * self.attempts + 0.5
-            whole = special.betaln(a, b)
-            one = np.exp(special.betaln(a + n, b) - whole) + np.exp(
-                special.betaln(a, b + n) - whole
-            )
+        mean, p = self.mean_budget, self.pass_rates
+        more = mean - math.floor(mean)  # of the prompts get one rollout more
+        one = (1 - more) * self._one_outcome(math.floor(mean))
+        one = one + more * self._one_outcome(math.floor(mean) + 1)
         rows = [("all", p.size, float(one.mean()))]
         for low, high in CLASSES:
             at = (p >= low) & ((p < high) if high < 1 else (p <= high))
             if at.any():
                 rows.append((f"{low:g} to {high:g}", int(at.sum()), float(one[at].mean())))
         return rows
+
+
+def starting_pool(rates: FloatArray, attempts: FloatArray | None, seed: int) -> FloatArray:
+    """(P,) pass rates that measured ones may come from, drawn.
+
+    Few attempts spread measured rates, and put many at 0 and 1, where nothing is learned. So each
+    is drawn from its posterior under a Beta distribution whose mean and spread are those of the
+    rates less the spread of attempts: with n attempts Var(k / n) = m (1-m) (1 + (n-1) r) / n,
+    r = 1 / (a + b + 1). As measured where attempts are not known.
+    """
+    if attempts is None:
+        return rates
+    n, mean = float(np.mean(attempts)), float(np.mean(rates))
+    share = 0.5  # one attempt each does not tell the spread
+    if n > 1 and 0 < mean < 1:
+        share = (float(np.var(rates)) * n / (mean * (1 - mean)) - 1) / (n - 1)
+    strength = 1 / min(max(share, 0.002), 0.95) - 1
+    passes = rates * attempts
+    rng = np.random.default_rng([seed, 2])
+    a, b = mean * strength + passes, (1 - mean) * strength + attempts - passes
+    return np.asarray(rng.beta(np.maximum(a, 1e-6), np.maximum(b, 1e-6)))
 
 
 def of_pass_rates(pool: MeasuredRates, sizes: Sizes) -> Case:
@@ -194,8 +239,8 @@ def of_pass_rates(pool: MeasuredRates, sizes: Sizes) -> Case:
 def of_run(run: Run, sizes: Sizes) -> Case:
     """The case of a uniform run: its sizes, its first failure rates, how it learned.
 
-    Its pool is that of ``pass_rates.csv`` beside it, as imported runs have it; without that file a
-    Beta distribution with the failure rate and the share of mixed groups of the first visits.
+    Its pool is a Beta distribution with the failure rate and the share of mixed groups of the first
+    visits. Worlds are weighed at the sizes of the run, whatever is planned (``Case.seen``).
 
     Raises InputError if budgets were not uniform, or the run is too short to say anything.
     """
@@ -209,29 +254,31 @@ def of_run(run: Run, sizes: Sizes) -> Case:
             "a run shows how the model learns without an allocator"
         )
     observed = Observed.of(run.steps)
-    sizes_of_run = _loop_of(steps)
-    batch, budget = sizes_of_run["batch_size"], sizes_of_run["total_budget"]
-    given = sizes.filled(batch_size=batch, total_budget=budget)
-    prompts = _pool_of(steps)
+    loop = _loop_of(steps)
+    batch, budget = loop["batch_size"], loop["total_budget"]
+    said = header.config.get("loop")
+    said = said if isinstance(said, dict) else {}
+    own = Sizes(weighting=sizes.weighting)
+    bounds = {name: said.get(name) for name in ("low", "high")}
+    pool, prompts = _beta_pool(steps, budget / batch), _pool_of(steps)
     rates = run.path / "pass_rates.csv"
-    notes: tuple[str, ...] = ()
-    attempts = None
-    if rates.is_file():
-        read = read_measured(str(rates), None)
-        pool, attempts = read.pass_rate, read.attempts
-        prompts = pool.size
-    else:
-        pool = _beta_pool(steps, budget / batch)
-        notes = (
-            "The run does not hold pass rates of single prompts: its pool is taken to be a Beta "
-            "distribution with the failure rate and the share of mixed groups of its first visits.",
+    if rates.is_file():  # of an imported run: how many prompts there are, not where they began
+        prompts = max(prompts or 0, read_measured(str(rates), None).pass_rate.size)
+    notes: tuple[str, ...] = (
+        "Pass rates of single prompts at the start are not in a run: its pool is taken to be a "
+        "Beta distribution with the failure rate and the share of mixed groups of its first "
+        "visits.",
+    )
+    if prompts is None:
+        prompts = batch * len(steps)
+        notes += (
+            "No prompt is known to have come up twice: the pool is at least what was visited.",
         )
-        if prompts is None:
-            prompts = batch * len(steps)
-            notes += ("No prompt came up twice, so the pool is at least what was visited.",)
-    visits = batch * len(steps) / prompts
-    case = _case(str(run.path), "run", pool, attempts, given.filled(visits=visits), prompts, notes)
-    return replace(case, observed=observed)
+    found = {"batch_size": batch, "total_budget": budget, **bounds}
+    found["visits"] = min(MOST_VISITS, batch * len(steps) / prompts)
+    seen = _case(str(run.path), "run", pool, None, own.filled(**found), prompts, notes)
+    case = _case(str(run.path), "run", pool, None, sizes.filled(**found), prompts, notes)
+    return replace(case, observed=observed, seen=seen)
 
 
 def _loop_of(steps: Sequence[StepRecord]) -> dict[str, int]:
@@ -312,14 +359,14 @@ def _case(
 ) -> Case:
     """With defaults for what is not known: 16 rollouts a prompt, a quarter of the pool or 512."""
     size = prompts or rates.size
-    batch = sizes.batch_size or max(1, min(512, size // 4))
-    budget = sizes.total_budget or 16 * batch
+    batch = sizes.batch_size if sizes.batch_size is not None else max(1, min(512, size // 4))
+    budget = sizes.total_budget if sizes.total_budget is not None else 16 * batch
     mean = budget / batch
     low = sizes.low if sizes.low is not None else max(1, min(2, int(mean)))
     high = sizes.high if sizes.high is not None else max(8, math.ceil(8 * mean))
     if size < FEW:
         notes += (
-            f"{size} prompts say little of those that you test on: take the answer for a guess.",
+            f"{size} prompts say little of those that you test on: treat the answer as a guess.",
         )
     visits = sizes.visits or 3.0
     if visits <= 1:

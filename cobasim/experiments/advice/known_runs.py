@@ -120,6 +120,7 @@ def fit(rows: Iterable[Known]) -> ModelError:
     found = [optimize.minimize(loss, s, bounds=bounds, method="L-BFGS-B") for s in starts]
     best = min(found, key=lambda result: float(result.fun)).x
     slope, error = slope_of(best)
+    slope = max(0.0, slope)  # a prediction that says nothing is no prediction of the contrary
     conditions = len({row.condition for row in table})
     return ModelError(
         slope, error, float(np.exp(best[0])), float(np.exp(best[1])), max(2, conditions - 3)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
+from cobasim.errors import InputError
 from cobasim.experiments import frame
 from cobasim.experiments.advice.advice import Advice
 from cobasim.experiments.advice.known_runs import LEVEL
@@ -51,6 +52,14 @@ def figure(advice: Advice) -> go.Figure:
         drawn, f"Held-out accuracy; recommended: {label(advice.recommended)}", 170 + 40 * len(names)
     )
     return drawn.update_layout(showlegend=False)
+
+
+def check_folder(out: Path) -> None:
+    """Raise InputError if a page cannot be written there: a file, or the folder of a run."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; expected a folder to write the page to")
+    if (out / "header.json").exists():
+        raise InputError(f"{out} is the folder of a run; give another one for the page")
 
 
 def store(advice: Advice, out: Path, *, command: str) -> list[Path]:

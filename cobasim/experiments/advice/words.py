@@ -35,8 +35,8 @@ def _recommendation(advice: Advice) -> list[str]:
     best = max(advice.options, key=lambda option: option.mean)
     if name == BASELINE:
         return [
-            "Stay with uniform budgets: no allocator is expected to gain more than "
-            f"{LEAST_GAIN:g} points with a chance of at most {100 * MOST_HARM:.0f} % to lose.",
+            "Stay with uniform budgets: no allocator is expected to gain at least "
+            f"{LEAST_GAIN:g} points with at most a {100 * MOST_HARM:.0f} % chance of a loss.",
             f"The best of the others is {best.allocator}: {difference(best)} against uniform.",
         ]
     option = advice.option(name)
@@ -65,7 +65,7 @@ def _saving(option: Option) -> str:
 
 def _doubt(advice: Advice) -> list[str]:
     worst = min(advice.options, key=lambda option: option.low)
-    if worst.low > -1.0 or worst.mean > -LEAST_GAIN or worst.allocator == advice.recommended:
+    if worst.hurts < 1 - MOST_HARM or worst.mean > -LEAST_GAIN:
         return []
     return [f"Keep away from {worst.allocator}: {difference(worst)}."]
 

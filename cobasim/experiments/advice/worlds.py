@@ -17,7 +17,7 @@ from scipy import stats
 
 from cobasim.arrays import FloatArray, IntArray
 from cobasim.data import MeasuredRates
-from cobasim.experiments.advice.case import Case, Observed
+from cobasim.experiments.advice.case import Case, Observed, starting_pool
 from cobasim.loop import LoopConfig
 from cobasim.records import Run
 from cobasim.runs import RunConfig, in_parallel, run_header, simulate
@@ -121,8 +121,8 @@ class Scaled:
     pool: MeasuredRates
 
     @classmethod
-    def of(cls, case: Case) -> Scaled:
-        """Raises nothing: a case is feasible, and so is every part of it."""
+    def of(cls, case: Case, seed: int = 0) -> Scaled:
+        """Raises nothing: a case is feasible, and so is every part of it. ``seed``: of the pool."""
         batch = min(case.batch_size, PROMPTS)
         rollouts = round(case.total_budget * batch / case.batch_size)
         rollouts = min(max(rollouts, batch * case.low), batch * case.high)
@@ -130,7 +130,8 @@ class Scaled:
         share = steps * batch / (case.steps * case.batch_size)
         size = max(batch, round(case.prompts * share))
         levels = (np.arange(size) + 0.5) / size
-        rates = np.quantile(case.pass_rates, levels, method="inverted_cdf")
+        start = starting_pool(case.pass_rates, case.attempts, seed)
+        rates = np.quantile(start, levels, method="inverted_cdf")
         pool = MeasuredRates(
             pass_rate=rates, attempts=None, rows=np.arange(size), source=case.source,
             read=size, columns="",

@@ -17,7 +17,7 @@ from cobasim.errors import InputError
 from cobasim.experiments import advice
 from cobasim.experiments.advice import known_runs, worlds
 from cobasim.experiments.advice.advice import LEAST_GAIN, MOST_HARM, Option, decide
-from cobasim.experiments.advice.case import Case
+from cobasim.experiments.advice.case import Case, starting_pool
 from cobasim.records import Run, RunHeader, StepRecord
 
 SMALL = advice.Effort(tried=8, kept=4, seeds=1)
@@ -68,12 +68,45 @@ def test_cases_that_no_allocator_can_help_are_refused_by_their_reason():
             advice.of_pass_rates(pool([value] * 50), SIZES)
     with pytest.raises(InputError, match=r"a step of 8 prompts needs a pool.*got 5"):
         advice.of_pass_rates(pool([0.5] * 5), SIZES)
-    with pytest.raises(InputError, match=r"are 1 steps of 8.*more --visits"):
+    with pytest.raises(InputError, match=r"make only 1 step.*more --visits"):
         a_case(replace(SIZES, visits=0.1))
     with pytest.raises(InputError, match=r"weighting is 'token'.*ask for rollout"):
         advice.Sizes(weighting="token")
     with pytest.raises(InputError, match="visits is nan"):
         advice.Sizes(visits=float("nan"))
+
+
+def test_sizes_that_mean_nothing_are_refused():
+    for name in ("batch_size", "total_budget", "low", "high"):
+        with pytest.raises(InputError, match=f"{name} is 0; expected at least 1"):
+            advice.Sizes(**{name: 0})
+    with pytest.raises(InputError, match="visits is 1000000"):
+        advice.Sizes(visits=1_000_000)
+
+
+def test_a_mean_budget_between_two_numbers_is_both_in_their_shares():
+    sizes = advice.Sizes(batch_size=2, total_budget=3, low=1, high=2, visits=9)
+    assert advice.of_pass_rates(pool([0.5] * 4), sizes).silent()[0][2] == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize("attempts", [2, 4, 16])
+def test_few_attempts_do_not_spread_the_pool(attempts):
+    rng = np.random.default_rng(0)
+    true = rng.beta(0.8, 1.6, 4000)
+    measured = rng.binomial(attempts, true) / attempts
+    found = starting_pool(measured, np.full(4000, float(attempts)), seed=0)
+    assert found.mean() == pytest.approx(true.mean(), abs=0.02)
+    assert found.std() == pytest.approx(true.std(), abs=0.03)
+    assert measured.std() > true.std() + 0.01
+    assert starting_pool(true, None, seed=0) is true
+
+
+def test_a_run_is_weighed_at_its_own_sizes_whatever_is_planned():
+    own = advice.of_run(a_run(), advice.Sizes())
+    planned = advice.of_run(a_run(), advice.Sizes(batch_size=32, visits=3.0))
+    assert (planned.batch_size, planned.total_budget, planned.steps) == (32, 256, 72)
+    for case in (own, planned):
+        assert (case.seen.batch_size, case.seen.total_budget, case.seen.steps) == (64, 512, 12)
 
 
 def test_few_prompts_get_a_warning():
@@ -120,7 +153,7 @@ def test_a_runs_pool_has_its_failure_rate_and_mixed_groups():
     assert (case.batch_size, case.total_budget, case.prompts) == (64, 512, 768)
     assert case.pass_rates.mean() == pytest.approx(0.8 / 2.4, abs=0.03)
     assert case.pass_rates.std() == pytest.approx(stats.beta(0.8, 1.6).std(), abs=0.03)
-    assert "does not hold pass rates of single prompts" in " ".join(case.notes)
+    assert "first visits" in " ".join(case.notes)
 
 
 def test_runs_without_uniform_budgets_are_refused():
