@@ -29,12 +29,12 @@ def page() -> None:
 def _ask(file: RatesFile) -> None:
     """The sizes of the run, the button, and the answer to what was asked last."""
     pool = file.measured
-    least = max(1, min(512, pool.pass_rate.size // 4))
+    prompts, rollouts = advice.usual_sizes(pool.pass_rate.size)
     columns = st.columns(4, vertical_alignment="bottom")
     with columns[0]:
-        batch = st.number_input("Prompts a step, M", 1, None, least, key="case_M", bind=BIND)
+        batch = st.number_input("Prompts a step, M", 1, None, prompts, key="case_M", bind=BIND)
     with columns[1]:
-        budget = st.number_input("Rollouts a step", 1, None, 16 * least, key="case_B", bind=BIND)
+        budget = st.number_input("Rollouts a step", 1, None, rollouts, key="case_B", bind=BIND)
     with columns[2]:
         visits = st.number_input(
             "Visits of each prompt", 0.1, None, 3.0, key="case_visits", bind=BIND,

@@ -15,6 +15,7 @@ from cobasim.gradients.file import (
 from cobasim.gradients.low_rank import LowRank, compress, folded
 from cobasim.gradients.noisy import FEWEST, CleanFeatures, Measured, NoisyFeatures
 from cobasim.gradients.parts import (
+    CLASSES,
     MeasuredGroups,
     Part,
     Parts,
@@ -25,6 +26,7 @@ from cobasim.gradients.quarters import QUARTERS, Equations, Quarters, split_quar
 from cobasim.gradients.running import GradientParts, RunningParts
 
 __all__ = [
+    "CLASSES",
     "FEWEST",
     "QUARTERS",
     "Answers",

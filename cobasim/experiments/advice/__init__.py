@@ -13,6 +13,7 @@ from cobasim.experiments.advice.case import (
     of_measured,
     of_pass_rates,
     of_run,
+    usual_sizes,
 )
 from cobasim.experiments.advice.checking import Checked, coverage
 from cobasim.experiments.advice.known_runs import Known, ModelError, known
@@ -44,4 +45,5 @@ __all__ = [
     "of_run",
     "snippet",
     "store",
+    "usual_sizes",
 ]

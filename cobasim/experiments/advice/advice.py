@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from cobasim.arrays import FloatArray
 from cobasim.experiments.advice import worlds as drawn
@@ -167,8 +167,8 @@ def option(
         saved: see ``Option``.
     """
     mean, deviation = error.expected(predicted, spread)
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, error.freedom)) * deviation
-    hurts = float(stats.t.cdf(-mean / deviation, error.freedom))
+    reach = float(special.stdtrit(error.freedom, (1 + LEVEL) / 2)) * deviation
+    hurts = float(special.stdtr(error.freedom, -mean / deviation))
     if saved is not None and saved * mean <= 0:  # what worlds show was not true of real runs
         saved = None
     return Option(allocator, mean, mean - reach, mean + reach, hurts, saved, predicted, spread)
@@ -186,7 +186,7 @@ def _in_drawn_worlds(
     uniform = drawn.runs_in(seen, tried, (BASELINE,), jobs, on_finished)[BASELINE]
     worlds, index = drawn.weighed(tried, uniform, case.observed, effort.kept, seed)
     base = [uniform[i] for i in index]
-    if case.seen is not None:
+    if seen.config(tried, 0, BASELINE) != scaled.config(tried, 0, BASELINE):  # another run
         base = drawn.runs_in(scaled, worlds, (BASELINE,), jobs, on_finished)[BASELINE]
     runs = drawn.runs_in(scaled, worlds, CANDIDATES, jobs, on_finished)
     differences = {name: _differences(outcomes, base) for name, outcomes in runs.items()}

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from cobasim.allocation import Limits
 from cobasim.arrays import FloatArray
 from cobasim.data import MeasuredRates, read_measured
 from cobasim.errors import InputError
-from cobasim.gradients import read_measured_files
+from cobasim.gradients import CLASSES, read_measured_files
 from cobasim.records import Run, StepRecord
 from cobasim.runs import BASELINE
 from cobasim.world import measured_loop
@@ -24,8 +24,6 @@ WEIGHTINGS: tuple[Weighting, ...] = ("rollout", "prompt")
 
 BLOCKS = 4
 """Parts of a run over which its failure rates are averaged."""
-CLASSES = ((0.0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1.0))
-"""Of pass rates, for what teaches nothing."""
 MOST_VISITS = 100
 """Of a prompt in a planned run."""
 FEW = 100
@@ -34,7 +32,7 @@ FEW = 100
 
 @dataclass(frozen=True)
 class Sizes:
-    """The planned run; None: from the source, else a default (``settled``).
+    """The planned run; None: from the source, else a default (``usual_sizes`` and 3 visits).
 
     Attributes:
         batch_size: prompts a step, M.
@@ -185,10 +183,7 @@ class Case:
             return np.ones(p.size)
         if self.attempts is None:
             return np.asarray(p**n + (1 - p) ** n)
-        a, b = p * self.attempts + 0.5, (1 - p) * self.attempts + 0.5
-        whole = special.betaln(a, b)
-        sides = (special.betaln(a + n, b), special.betaln(a, b + n))
-        return np.asarray(sum(np.exp(side - whole) for side in sides))
+        return one_outcome(p * self.attempts + 0.5, (1 - p) * self.attempts + 0.5, n)
 
     def silent(self) -> list[tuple[str, int, float]]:
         """Groups of one outcome under uniform now, which teach nothing.
@@ -208,6 +203,19 @@ class Case:
             if at.any():
                 rows.append((f"{low:g} to {high:g}", int(at.sum()), float(one[at].mean())))
         return rows
+
+
+def one_outcome(a: FloatArray, b: FloatArray, n: float) -> FloatArray:
+    """E[p^n + (1-p)^n] for p of Beta distributions (a, b): the chance that n rollouts agree."""
+    whole = special.betaln(a, b)
+    sides = (special.betaln(a + n, b), special.betaln(a, b + n))
+    return np.asarray(sum(np.exp(side - whole) for side in sides))
+
+
+def usual_sizes(prompts: int) -> tuple[int, int]:
+    """Prompts and rollouts a step where nobody says: a quarter of the pool or 512, 16 a prompt."""
+    batch = max(1, min(512, prompts // 4))
+    return batch, 16 * batch
 
 
 def starting_pool(rates: FloatArray, attempts: FloatArray | None, seed: int) -> FloatArray:
@@ -308,12 +316,10 @@ def _beta_pool(steps: Sequence[StepRecord], n: float) -> FloatArray:
     mean = min(max(mean, 1e-3), 1 - 1e-3)
 
     def share(log: float) -> float:  # of mixed groups for a + b = exp(log)
-        a, b = mean * math.exp(log), (1 - mean) * math.exp(log)
-        whole = special.betaln(a, b)
-        one = math.exp(special.betaln(a + n, b) - whole) + math.exp(
-            special.betaln(a, b + n) - whole
-        )
-        return 1 - one
+        a, b = np.array([mean, 1 - mean]) * math.exp(log)
+        return 1 - float(one_outcome(a, b, n))
+
+    from scipy import optimize  # slow to import, and pages that only ask for sizes wait for it
 
     low, high = math.log(0.05), math.log(500.0)
     if share(low) >= mixed:
@@ -357,9 +363,9 @@ def _case(
     prompts: int | None = None,
     notes: tuple[str, ...] = (),
 ) -> Case:
-    """With defaults for what is not known: 16 rollouts a prompt, a quarter of the pool or 512."""
+    """With defaults for what is not known."""
     size = prompts or rates.size
-    batch = sizes.batch_size if sizes.batch_size is not None else max(1, min(512, size // 4))
+    batch = sizes.batch_size if sizes.batch_size is not None else usual_sizes(size)[0]
     budget = sizes.total_budget if sizes.total_budget is not None else 16 * batch
     mean = budget / batch
     low = sizes.low if sizes.low is not None else max(1, min(2, int(mean)))

@@ -16,10 +16,10 @@ from functools import cache
 from importlib import resources
 
 import numpy as np
-from scipy import optimize, stats
 
 from cobasim.allocation import find_allocator
 from cobasim.arrays import FloatArray
+from cobasim.scores import t_factor
 
 SEEDS = 4  # of each real condition
 LEVEL = 0.9
@@ -51,7 +51,7 @@ class Known:
     @property
     def error(self) -> float:
         """Standard error of ``real``."""
-        return float(self.half / stats.t.ppf(0.975, SEEDS - 1))
+        return self.half / t_factor(SEEDS)
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,8 @@ def fit(rows: Iterable[Known]) -> ModelError:
         v, (slope, _) = variance(log), slope_of(log)
         prior = ((slope - SLOPE[0]) / SLOPE[1]) ** 2
         return float(0.5 * ((y - slope * x) ** 2 / v + np.log(v)).sum() + 0.5 * prior)
+
+    from scipy import optimize  # slow to import
 
     starts = [np.log([a, b]) for a in (0.1, 0.5) for b in (0.1, 0.5)]
     bounds = [(np.log(0.1), np.log(20.0)), (np.log(0.01), np.log(3.0))]

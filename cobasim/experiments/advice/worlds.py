@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from cobasim.arrays import FloatArray, IntArray
 from cobasim.data import MeasuredRates
@@ -43,8 +43,8 @@ TOLERANCE = 0.03
 EVALUATIONS = 10
 
 KNOBS: dict[str, Callable[[FloatArray], FloatArray]] = {
-    "noise": lambda u: 10 * np.exp(stats.uniform(math.log(0.3), math.log(16)).ppf(u)),
-    "ratio": lambda u: np.exp(stats.norm(*_of_ratios()).ppf(u)),
+    "noise": lambda u: 10 * np.exp(math.log(0.3) + u * math.log(16)),
+    "ratio": lambda u: np.exp(_of_ratios()[0] + _of_ratios()[1] * special.ndtri(u)),
     "transfer": lambda u: 0.2 + 0.7 * u,
     "common": lambda u: 0.2 + 0.6 * u,
     "interference": lambda u: 0.6 * u,
@@ -100,6 +100,8 @@ class Outcome:
 
 def draw(count: int, seed: int) -> Worlds:
     """Worlds by a scrambled Sobol sequence, all of the same weight."""
+    from scipy import stats  # slow to import, here and below
+
     sobol = stats.qmc.Sobol(len(KNOBS), rng=np.random.default_rng([seed, 0]))
     points = np.clip(sobol.random(count), 1e-6, 1 - 1e-6)
     knobs = {name: np.asarray(KNOBS[name](points[:, i])) for i, name in enumerate(KNOBS)}
@@ -232,6 +234,8 @@ def told_by(worlds: Worlds, values: FloatArray, names: Sequence[str]) -> float:
     n, k = values.size, len(names)
     if n < k + 4 or np.ptp(values) == 0:
         return 0.0
+    from scipy import stats
+
     ranks = np.column_stack([np.ones(n), *(stats.rankdata(worlds.knobs[m]) for m in names)])
     y = stats.rankdata(values)
     left = y - ranks @ np.linalg.lstsq(ranks, y, rcond=None)[0]

@@ -11,11 +11,11 @@ does not read real differences of the other allocators.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from typing import Any
+
+import conditions  # beside this script
 
 from cobasim.data import RateOptions, read_measured
 from cobasim.experiments import advice
@@ -32,26 +32,14 @@ PREDICTIONS = ("example", "own", "easy", "hard")
 KNOWN = Path(advice.__file__).parent / "known.json"
 
 
-def conditions() -> Any:
-    """The script beside this one."""
-    spec = importlib.util.spec_from_file_location("conditions", HERE / "conditions.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["conditions"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 def predict() -> list[dict[str, Any]]:
     """Rows of predictions: kind, condition, weighting, allocator, predicted, spread."""
-    script = conditions()
     rows = []
     for kind, names in (("pass rates", FROM_RATES), ("run", FROM_RUNS)):
         for name in names:
-            config = load_config(script.CONFIG, script.CONDITIONS[name])
+            config = load_config(conditions.CONFIG, conditions.CONDITIONS[name])
             loop, pool = config.loop, int(config.task["train_size"])
-            for weighting in script.WEIGHTINGS:
+            for weighting in conditions.WEIGHTINGS:
                 sizes = advice.Sizes(
                     loop.batch_size,
                     loop.total_budget,
@@ -85,13 +73,12 @@ def predict() -> list[dict[str, Any]]:
 
 def known(predictions: list[dict[str, Any]]) -> str:
     """All rows beside what real runs showed, a line each."""
-    script = conditions()
     foretold: dict[str, Any] = {}
     for name in PREDICTIONS:
         foretold |= json.loads((HERE / f"predictions-{name}.json").read_text())["conditions"]
-    rows = json.loads(script.known(MEASURED, foretold))
+    rows = conditions.known(MEASURED, foretold)
     for row in predictions:
-        real = script.differences(script.archived(row["condition"]))
+        real = conditions.differences(conditions.archived(row["condition"]))
         arm = real[row["weighting"]][row["allocator"]]
         rows.append(row | {"real": round(arm["points"], 3), "half": round(arm["half"], 3)})
     return "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n"

@@ -277,9 +277,9 @@ def agreement(names: list[str], predictions: Any) -> dict[str, float]:
     }
 
 
-def known(names: list[str], predictions: Any) -> str:
-    """Real and predicted differences, a line an arm, as `cobasim advise` reads them."""
-    lines = []
+def known(names: list[str], predictions: Any) -> list[dict[str, Any]]:
+    """Real and predicted differences, a row an arm, as `cobasim advise` reads them."""
+    rows = []
     for name in names:
         found = differences(archived(name))
         for weighting in WEIGHTINGS:
@@ -291,8 +291,8 @@ def known(names: list[str], predictions: Any) -> str:
                 row["allocator"] = arm
                 numbers = {"real": real["points"], "half": real["half"]}
                 numbers |= {"predicted": ahead, "spread": spread}
-                lines.append(json.dumps(row | {k: round(v, 3) for k, v in numbers.items()}))
-    return "[\n" + ",\n".join(lines) + "\n]\n"
+                rows.append(row | {k: round(v, 3) for k, v in numbers.items()})
+    return rows
 
 
 def show(names: list[str], predictions: Any) -> None:

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,11 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cobasim.budgets import BudgetLedger, usable_allocators
+from cobasim.data import MeasuredRates
 from cobasim.errors import InputError
+from cobasim.experiments import advice
 from cobasim.records import read_run
 from cobatrain.integrations.verl_budgets import (
     FILE,
     HOOKS,
+    SETTINGS,
     PromptBudgets,
     index_key,
     read_plan,
@@ -308,3 +312,14 @@ def test_without_verl_the_hooks_say_what_to_install():
     last = found.stderr.strip().splitlines()[-1]
     assert last.startswith("ImportError: cobatrain.integrations.verl needs verl 0.9.1")
     assert last.endswith("pip install 'verl[verl-core]==0.9.1'")
+
+
+def test_advice_prints_the_settings_that_verl_needs():
+    rates = np.linspace(0.05, 0.95, 64)
+    pool = MeasuredRates(rates, None, np.arange(64), "rates.csv", 64, "p")
+    case = advice.of_pass_rates(pool, advice.Sizes(8, 64, visits=2.0))
+    answer = advice.advise(case, advice.Effort(tried=2, kept=1, seeds=1), jobs=1)
+    text = advice.snippet(replace(answer, recommended="signal"), "verl")
+    for name, wanted in HOOKS.items():
+        assert f"{name}={wanted}" in text
+    assert f"+{SETTINGS}.allocator=signal" in text
