@@ -64,12 +64,10 @@ def same_run(one: Path, other: Path) -> None:
     ours, theirs = (load_file(checkpoints(run)[-1] / "model.safetensors") for run in (one, other))
     assert ours.keys() == theirs.keys()
     for name, value in ours.items():
-        if "lora" in name:
-            # Adam moves a number whose gradient is all rounding by the learning rate, either way;
-            # B starts at zero, where such numbers are
-            assert np.linalg.norm(value - theirs[name]) < 2e-3 * np.linalg.norm(theirs[name]), name
-            continue
-        np.testing.assert_allclose(value, theirs[name], rtol=0, atol=2e-5, err_msg=name)
+        # Adam moves a number whose gradient is all rounding by the learning rate, either way: which
+        # numbers these are depends on the processor. LoRA's B starts at zero, where they are many
+        apart = np.linalg.norm(value - theirs[name]) / np.linalg.norm(theirs[name])
+        assert apart < (2e-3 if "lora" in name else 1e-4), name
 
 
 @pytest.fixture(scope="module")
