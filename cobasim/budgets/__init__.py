@@ -4,6 +4,7 @@ In: keys of prompts; then rollouts and passes of each. Out: budgets; beliefs; re
 """
 
 from cobasim.budgets.ledger import BudgetLedger, Rates
+from cobasim.budgets.reward_range import RewardRange
 from cobasim.budgets.serving import usable_allocators
 
-__all__ = ["BudgetLedger", "Rates", "usable_allocators"]
+__all__ = ["BudgetLedger", "Rates", "RewardRange", "usable_allocators"]

@@ -78,7 +78,7 @@ def trainer(
         "processing_class": tiny_tokenizer(),
     }
     start = model() if source is None else Qwen3ForCausalLM.from_pretrained(source)
-    return kind(start, [right, form], **(given | changes))
+    return kind(start, **({"reward_funcs": [right, form]} | given | changes))
 
 
 def weights(run: GRPOTrainer) -> torch.Tensor:

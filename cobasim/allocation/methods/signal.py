@@ -20,6 +20,7 @@ rate that was once measured as 0 or 1 keep a value.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
@@ -39,6 +40,7 @@ MOST_EVIDENCE = 400.0  # a + b; sharper beliefs are as good as known, and finer 
 CLASSES = 1024  # prompts that are valued one by one; larger batches are valued by classes
 SEARCHES = 12  # at most, for the trade of signal against noise
 ENOUGH = 1e-6  # relative gain of S / sqrt(V) at which the search ends
+FEW = 16  # budgets that are tabulated at first, at least
 
 
 @lru_cache(maxsize=8)
@@ -61,13 +63,20 @@ def nodes() -> FloatArray:
     return np.asarray(np.sin((np.arange(NODES) + 0.5) * (0.5 * np.pi / NODES)) ** 2)
 
 
+@lru_cache(maxsize=1)
+def log_nodes() -> FloatArray:
+    """log p and log(1 - p) at the nodes, (NODES, 2)."""
+    return np.stack([np.log(nodes()), np.log1p(-nodes())], axis=1)
+
+
 def belief(a: FloatArray, b: FloatArray) -> FloatArray:
-    """(m, NODES) weights of Beta(a, b), each (m,), at the nodes, summing to 1."""
-    p = nodes()
+    """(NODES, m) weights of Beta(a, b), each (m,), at the nodes, summing to 1."""
     shrink = np.minimum(1.0, MOST_EVIDENCE / (a + b))
-    log = np.outer(a * shrink - 0.5, np.log(p)) + np.outer(b * shrink - 0.5, np.log1p(-p))
-    weights = np.exp(log - log.max(axis=1, keepdims=True))
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+    weights: FloatArray = log_nodes() @ np.stack([a * shrink - 0.5, b * shrink - 0.5])
+    weights -= weights.max(axis=0)
+    np.exp(weights, out=weights)
+    weights /= weights.sum(axis=0)
+    return weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,27 +112,54 @@ class Signal(Allocator):
         kind = np.arange(size)  # (m,) row of each prompt
         if size > CLASSES:
             kind, a, b = classes(a, b)
-        signal, nuisance = self.tables(a, b, limits.high, self.weighting or obs.weighting)
-        s, v = float(signal[kind, best].sum()), float(nuisance[kind, best].sum())
-        tried, score = best, 0.0
-        for _ in range(SEARCHES):
-            if not (s > 0.0 and v > 0.0 and s / v**0.5 > score * (1.0 + ENOUGH)):
-                break
-            best, score = tried, s / v**0.5
-            tried = greedy(signal / s - nuisance / (2.0 * v), kind, limits)
-            s, v = float(signal[kind, tried].sum()), float(nuisance[kind, tried].sum())
-        return best
+        believed, weighting = belief(a, b), self.weighting or obs.weighting
+        # few prompts get more than twice the mean: the tables go further only if one does
+        width = max(FEW, int(2.0 * limits.total / size))
+        while True:
+            width = min(width, limits.high)
+            signal, nuisance = self.tables(believed, width, limits.high, weighting)
+            budgets = search(signal, nuisance, kind, limits)
+            if budgets is not None:
+                return budgets
+            width *= 4
 
     def tables(
-        self, a: FloatArray, b: FloatArray, high: int, weighting: str | None
+        self, believed: FloatArray, width: int, high: int, weighting: str | None
     ) -> tuple[FloatArray, FloatArray]:
-        """Signal and noise of prompts believed Beta(a, b), by budget, each (c, high + 1)."""
-        update, square, second = moments(high, self.update)
-        weight = np.ones(high + 1) if weighting == "prompt" else np.arange(high + 1.0)
-        believed = belief(a, b)
-        signal = believed @ (weight * update)
-        nuisance = believed @ (weight**2 * (square + self.ratio * second))
+        """Signal and noise by budget up to ``width`` <= ``high`` and prompt, each (width + 1, c).
+
+        ``believed`` (NODES, c) is what ``belief`` returns.
+        """
+        update, square, second = (x[:, : width + 1] for x in moments(high, self.update))
+        weight = np.ones(width + 1) if weighting == "prompt" else np.arange(width + 1.0)
+        signal = (weight * update).T @ believed
+        nuisance = (weight**2 * (square + self.ratio * second)).T @ believed
         return signal, nuisance
+
+
+def search(
+    signal: FloatArray, nuisance: FloatArray, kind: IntArray, limits: Limits
+) -> IntArray | None:
+    """Budgets (m,) that maximise S / sqrt(V), from uniform ones; see ``Signal``.
+
+    ``signal`` and ``nuisance`` (n, c) are by budget, 0 .. n - 1, and kind of prompt. None if these
+    budgets are too few to tell.
+    """
+    best = uniform_budgets(kind.size, limits)
+    s, v = float(signal[best, kind].sum()), float(nuisance[best, kind].sum())
+    tried, score = best, 0.0
+    for _ in range(SEARCHES):
+        if not (s > 0.0 and v > 0.0 and s / v**0.5 > score * (1.0 + ENOUGH)):
+            break
+        best, score = tried, s / v**0.5
+        value = nuisance * (-0.5 / v)
+        value += signal * (1.0 / s)
+        found = greedy(value, kind, limits)
+        if found is None:
+            return None
+        tried = found
+        s, v = float(signal[tried, kind].sum()), float(nuisance[tried, kind].sum())
+    return best
 
 
 def classes(a: FloatArray, b: FloatArray) -> tuple[IntArray, FloatArray, FloatArray]:
@@ -141,38 +177,48 @@ def classes(a: FloatArray, b: FloatArray) -> tuple[IntArray, FloatArray, FloatAr
     return kind, mean[0], mean[1]
 
 
-def greedy(value: FloatArray, kind: IntArray, limits: Limits) -> IntArray:
-    """Budgets (m,) of the largest total value, on the concave envelope of each row.
+def greedy(value: FloatArray, kind: IntArray, limits: Limits) -> IntArray | None:
+    """Budgets (m,) of the largest total value, on the concave envelope of each column.
+
+    None if ``value`` ends below ``high`` and a budget may lie beyond its end.
 
     Args:
-        value: (c, high + 1) by kind of prompt and budget; a row is taken to be convex at first and
-            concave then: up to the budget of the best mean gain its envelope is straight.
-        kind: (m,) row of each prompt.
+        value: (n, c) by budget, 0 .. n - 1 <= high, and kind of prompt. A column is taken to be
+            convex at first and concave then: its envelope is straight up to the budget of the best
+            mean gain.
+        kind: (m,) column of each prompt.
         limits: feasible for m prompts.
 
     All prompts but one end where envelope and value meet, so the loss to the true optimum is at
     most one prompt's distance between the two. Ties: the lower index first.
     """
-    low, high = limits.low, limits.high
+    low, most = limits.low, value.shape[0] - 1
     left = limits.total - kind.size * low
     if left == 0:
         return np.full(kind.size, low, dtype=np.int64)
-    steps = np.arange(1, high - low + 1)
-    mean = (value[:, low + 1 : high + 1] - value[:, low : low + 1]) / steps  # (c, high - low)
-    knee = mean.argmax(axis=1)[:, None]
-    gains = np.diff(value[:, low : high + 1], axis=1)
-    gains = np.where(steps <= knee + 1, np.take_along_axis(mean, knee, axis=1), gains)
-    gains = np.minimum.accumulate(gains, axis=1)
+    columns = np.arange(value.shape[1])
+    steps = np.arange(1, most - low + 1)[:, None]
+    mean = value[low + 1 :] - value[low]  # (most - low, c)
+    mean *= 1.0 / steps
+    knee = mean.argmax(axis=0)
+    if most < limits.high and knee.max() == most - low - 1:
+        return None  # the best mean gain may lie beyond
+    gains = value[low + 1 :] - value[low:-1]
+    np.copyto(gains, mean[knee, columns], where=steps <= knee + 1)
+    for above, gain in itertools.pairwise(gains):  # quicker than np.minimum.accumulate
+        np.minimum(above, gain, out=gain)
     flat = gains.reshape(-1)
-    if kind.size == value.shape[0]:  # each prompt has its own row
+    if kind.size == columns.size:  # each prompt has its own column
         bar = np.partition(flat, flat.size - left)[flat.size - left]  # gain of the last rollout
     else:
         order = np.argsort(-flat)  # only the value at the bar is used: the order of ties is not
-        counts = np.bincount(kind, minlength=value.shape[0])
-        reached = np.cumsum(np.repeat(counts, steps.size)[order])
+        counts = np.bincount(kind, minlength=columns.size)
+        reached = np.cumsum(np.tile(counts, steps.size)[order])
         bar = flat[order[np.searchsorted(reached, left)]]
-    extra = (gains > bar).sum(axis=1)[kind]
-    ties = (gains == bar).sum(axis=1)[kind]
+    extra = (gains > bar).sum(axis=0)[kind]
+    ties = (gains == bar).sum(axis=0)[kind]
     before = np.cumsum(ties) - ties
     extra += np.clip(left - int(extra.sum()) - before, 0, ties)
+    if most < limits.high and extra.max() == most - low:
+        return None
     return np.asarray(low + extra, dtype=np.int64)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from cobasim.arrays import IntArray
+from cobasim.budgets import RewardRange
 from cobatrain.integrations.trl.compatibility import nanstd
 
 EPS = 1e-4
@@ -118,15 +119,18 @@ def count_passes(
     rewards: Tensor,
     total: Tensor,
     groups: Groups,
-    passed: float | Mapping[str, float],
+    passed: float | Mapping[str, float] | RewardRange,
     names: Sequence[str],
 ) -> tuple[IntArray, IntArray]:
     """Rollouts with a reward (m,), and how many of them passed (m,).
 
     ``rewards`` (n, f) of each function, ``total`` (n,) their weighted sum. A rollout passes if the
     total reaches ``passed``, or, with a mapping, if the reward of every function named there
-    reaches its number; one that lacks any of them (NaN) is not counted.
+    reaches its number; one that lacks any of them (NaN) is not counted. With a range, so many pass
+    as the spread of a group's totals is worth.
     """
+    if isinstance(passed, RewardRange):
+        return passed.passes(total.double().cpu().numpy(), groups.budgets)
     if isinstance(passed, Mapping):
         own = rewards[:, [names.index(name) for name in passed]]
         limits = torch.tensor(list(passed.values()), dtype=own.dtype, device=own.device)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from datasets import Dataset, IterableDataset
 
 from cobasim.allocation import Limits, find_allocator
-from cobasim.budgets import BudgetLedger
+from cobasim.budgets import BudgetLedger, RewardRange
 from cobasim.errors import InputError, unknown_name
 
 WEIGHTINGS: Final = ("rollout", "prompt")
@@ -89,13 +89,16 @@ def check_data(dataset: Any, config: Any, rollout_func: Any) -> int:
 
 def check_passed(passed: Any, names: Sequence[str] | None = None) -> None:
     """Raise InputError for a threshold that is no number, and for one of an unknown function."""
+    if isinstance(passed, RewardRange):
+        return
     limits = list(passed.values()) if isinstance(passed, Mapping) else [passed]
     for limit in limits or [None]:
         number = isinstance(limit, (int, float)) and not isinstance(limit, bool)
         if not number or not math.isfinite(limit):
             raise InputError(
-                "passed must be the number that the reward of a rollout reaches when it passes, or "
-                f"{{name of a reward function: number}}, got {passed!r}"
+                "passed must be the number that the reward of a rollout reaches when it passes, "
+                "{name of a reward function: number}, or RewardRange(low, high), "
+                f"got {passed!r}"
             )
     if names is not None and isinstance(passed, Mapping):
         for name in passed:

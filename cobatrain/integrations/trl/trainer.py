@@ -25,7 +25,7 @@ from transformers import TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from cobasim.arrays import IntArray
-from cobasim.budgets import BudgetLedger
+from cobasim.budgets import BudgetLedger, RewardRange
 from cobasim.errors import InputError
 from cobatrain.integrations.trl.compatibility import GRPOTrainer
 from cobatrain.integrations.trl.groups import (
@@ -67,8 +67,9 @@ class BudgetGRPOTrainer(GRPOTrainer):
             rollouts (or tokens); "prompt" multiplies the advantages of prompt i by mean(B) / B_i.
             docs/trl.md says what that means for each loss type.
         passed: a rollout passes if its reward (the weighted sum of all functions) reaches this;
-            with a dict, if the rewards of the functions named there reach their numbers. Beliefs
-            are about passes; advantages use the rewards as they are.
+            with a dict, if the rewards of the functions named there reach their numbers. With a
+            ``RewardRange`` there is no threshold: beliefs are about how much a prompt's rewards
+            differ. Advantages use the rewards as they are.
 
     Attributes:
         ledger: the BudgetLedger, on rank 0; None on others.
@@ -85,7 +86,7 @@ class BudgetGRPOTrainer(GRPOTrainer):
         *args: Any,
         budgets: Mapping[str, Any] | None = None,
         weighting: str = "rollout",
-        passed: float | Mapping[str, float] = 0.5,
+        passed: float | Mapping[str, float] | RewardRange = 0.5,
         **kwargs: Any,
     ) -> None:
         given = inspect.signature(GRPOTrainer.__init__).bind(self, *args, **kwargs).arguments

@@ -30,6 +30,7 @@ from trl_runs import (
     weights,
 )
 
+from cobasim.budgets import RewardRange
 from cobasim.errors import InputError
 from cobasim.records import read_run
 from cobatrain.integrations.trl import BudgetGRPOTrainer
@@ -239,6 +240,45 @@ def test_a_vllm_server_gets_every_rollout_as_a_prompt_of_its_own(tmp_path, monke
     drawn = Client.made[-1].given  # every prompt as often as its budgets say
     sizes = sorted(np.unique([b["answers"] for b in own.seen], return_counts=True)[1].tolist())
     assert sorted(drawn.values()) == sizes
+
+
+def test_vllm_in_the_same_process_generates_for_unequal_groups(tmp_path):
+    pytest.importorskip("vllm", reason="vllm is not installed")
+    program = ROOT / "tests" / "support" / "trl_colocated.py"
+    cheap = {"OMP_NUM_THREADS": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "TORCH_COMPILE_DISABLE": "1"}
+    done = subprocess.run(
+        [sys.executable, str(program), str(tmp_path)],
+        capture_output=True, text=True, timeout=300, env=environment(**cheap),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert [sum(sizes) for sizes in found["sizes"]] == [TOTAL] * 5
+    assert max(max(sizes) for sizes in found["sizes"]) > min(min(sizes) for sizes in found["sizes"])
+    for sizes, line in zip(found["sizes"], found["logs"], strict=True):
+        assert [line["budgets/min"], line["budgets/max"]] == [sizes[0], sizes[-1]]
+        # vLLM had this step's weights: its log-probs are the trainer's
+        assert line["sampling/sampling_logp_difference/max"] < 0.05
+
+
+def test_rewards_of_a_range_give_beliefs_by_their_spread(tmp_path):
+    def share(completions, **rest):
+        return [len(set(text)) / 5 for text in completions]
+
+    run = trainer(
+        tmp_path, Watched, settings={"max_steps": 3}, reward_funcs=share,
+        budgets=SIGNAL | {"records": str(tmp_path / "run")}, passed=RewardRange(0.0, 1.0),
+    )  # fmt: skip
+    run.train()
+    for batch, step in zip(run.seen, read_run(tmp_path / "run").steps, strict=True):
+        rewards = batch["rewards"][:, 0].double().numpy()
+        starts = np.flatnonzero(np.diff(batch["answers"], prepend=-1))
+        rates = []
+        for group in np.split(rewards, starts[1:]):
+            n, away = group.size, np.sqrt(0.25 - group.var())
+            p = 0.5 + away if group.mean() > 0.5 else 0.5 - away
+            few = 1 if np.ptp(group) else 0
+            rates.append(np.clip(np.rint(n * p), few, n - few) / n)
+        assert step.failure_rate == pytest.approx(1 - np.mean(rates))
 
 
 def test_two_ranks_have_one_ledger_and_equal_weights(tmp_path):

@@ -27,9 +27,10 @@ def observe(a, b):
 
 def ratio_of(allocator, obs, budgets, weighting):
     """S / sqrt(V) of budgets (..., m)."""
-    signal, nuisance = allocator.tables(*obs.beta(), int(budgets.max()), weighting)
-    rows = np.arange(budgets.shape[-1])
-    return signal[rows, budgets].sum(axis=-1) / nuisance[rows, budgets].sum(axis=-1) ** 0.5
+    most = int(budgets.max())
+    signal, nuisance = allocator.tables(belief(*obs.beta()), most, most, weighting)
+    prompts = np.arange(budgets.shape[-1])
+    return signal[budgets, prompts].sum(axis=-1) / nuisance[budgets, prompts].sum(axis=-1) ** 0.5
 
 
 # -- moments ----------------------------------------------------------------------------------
@@ -52,7 +53,7 @@ def test_the_other_moments_in_closed_form():
 
 @given(a=st.floats(0.3, 150), b=st.floats(0.3, 150))
 def test_a_belief_has_the_mean_and_variance_of_its_beta(a, b):
-    weights = belief(np.array([a]), np.array([b]))[0]
+    weights = belief(np.array([a]), np.array([b]))[:, 0]
     mean, variance = a / (a + b), a * b / ((a + b) ** 2 * (a + b + 1))
     assert weights.sum() == pytest.approx(1.0)
     assert weights @ nodes() == pytest.approx(mean, abs=0.015)
@@ -87,7 +88,7 @@ def test_greedy_is_optimal_for_concave_rows(data):
     rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
     gains = -np.sort(-rng.normal(size=(size, limits.high)), axis=1)
     value = np.concatenate([np.zeros((size, 1)), np.cumsum(gains, axis=1)], axis=1)
-    budgets = greedy(value, np.arange(size), limits)
+    budgets = greedy(value.T, np.arange(size), limits)
     assert budgets.sum() == limits.total
     assert budgets.min() >= limits.low
     assert budgets.max() <= limits.high
@@ -103,7 +104,7 @@ def test_greedy_loses_at_most_one_prompts_distance_to_its_envelope(data):
     n = np.arange(limits.high + 1)
     scale, bend = rng.uniform(0.5, 3.0, (size, 1)), rng.uniform(1.0, 4.0, (size, 1))
     value = scale * n**2 / (n**2 + bend**2)  # convex at first, then concave
-    budgets = greedy(value, np.arange(size), limits)
+    budgets = greedy(value.T, np.arange(size), limits)
     assert budgets.sum() == limits.total
     assert budgets.min() >= limits.low
     assert budgets.max() <= limits.high
@@ -116,6 +117,37 @@ def test_greedy_loses_at_most_one_prompts_distance_to_its_envelope(data):
             chord = row[left] + (row[right] - row[left]) * (inside - left) / (right - left)
             slack = max(slack, float((chord - row[inside]).max()))
     assert best - got <= slack + 1e-9
+
+
+def curves(rng, size, high):
+    """Values (size, high + 1) that are convex at first and concave then, or concave alone."""
+    n = np.arange(high + 1)
+    scale, power = rng.uniform(0.1, 3.0, (size, 1)), rng.uniform(0.5, 1.9, (size, 1))
+    return scale * n**power - rng.uniform(0.01, 0.2, (size, 1)) * n**2
+
+
+@given(seed=st.integers(0, 10**6), size=st.integers(1, 30), mean=st.integers(2, 20))
+@settings(max_examples=80, deadline=None)
+def test_a_part_of_the_table_gives_the_budgets_of_the_whole_or_none(seed, size, mean):
+    value = curves(np.random.default_rng(seed), size, 40).T
+    limits = Limits(size * mean, 2, 40)
+    whole = greedy(value, np.arange(size), limits)
+    told = [greedy(value[: width + 1], np.arange(size), limits) for width in range(mean, 41)]
+    assert told[-1] is not None
+    for budgets in told:
+        if budgets is not None:
+            np.testing.assert_array_equal(budgets, whole)
+
+
+@pytest.mark.parametrize("size", [12, CLASSES + 500])
+@pytest.mark.parametrize("ratio", [0.0, 0.3])
+def test_tables_grow_where_a_few_prompts_get_most_of_the_rollouts(size, ratio):
+    sharp, dead = np.full(size // 12, 200.0), np.full(size - size // 12, 0.01)
+    obs = observe(np.append(sharp, dead), np.append(sharp, dead + 399.99))
+    limits = Limits(10 * size, 2, 128)
+    budgets = Signal(ratio=ratio, weighting="prompt")(obs, limits)
+    assert budgets.sum() == limits.total
+    assert budgets[: sharp.size].min() > 90  # (10 - 2) * 12 + 2 = 98 if the others get two each
 
 
 # -- the allocator ----------------------------------------------------------------------------

@@ -86,8 +86,8 @@ def test_concentration_follows_the_ratio_to_its_limits():
     budgets = allocator(obs, limits)
     assert budgets[:4].mean() > budgets[-4:].mean()
     update, _, _ = moments(128, "grpo")
-    moves = (belief(*obs.beta()) @ (np.arange(129.0) * update))[np.arange(24), budgets]
-    even = (belief(*obs.beta()) @ (np.arange(129.0) * update))[np.arange(24), 16]
+    tried = (np.arange(129.0) * update).T @ belief(*obs.beta())  # by budget and prompt
+    moves, even = tried[budgets, np.arange(24)], tried[16]
 
     def prompts(x):
         return x.sum() ** 2 / (x * x).sum()
