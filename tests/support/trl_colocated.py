@@ -1,8 +1,8 @@
 """Budgets in TRL with vLLM in the same process; prints what was generated and logged, as JSON.
 
-On a CPU TRL's own way of loading weights fails within vLLM 0.32 (its layers are packed for the CPU's
-kernels and have no ``weight_loader`` any more), so that the weights of each step go the way that
-``cobatrain`` loads them. Everything else is TRL's and vLLM's.
+On a CPU TRL's own way of loading weights fails within vLLM 0.32 (its layers are packed for the
+kernels of the CPU and have no ``weight_loader`` any more), so the weights of each step go the way
+that ``cobatrain`` loads them. Everything else is TRL's and vLLM's.
 """
 
 from __future__ import annotations
