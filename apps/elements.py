@@ -16,6 +16,9 @@ from cobasim.figures import full_title
 BIND = "query-params"
 """A widget with ``bind=BIND`` keeps its value in the address, so that a view can be shared."""
 
+PAGES = "pages"
+"""In the session's state: the pages of the app, by the last part of their address."""
+
 ICON = (  # four bars: nothing is fetched from other hosts
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><g fill="#d55e00">'
     '<path d="M1 10h3v5H1zM5 6h3v9H5zM9 1h3v14H9zM13 8h2v7h-2z"/></g></svg>'

@@ -5,15 +5,15 @@ from __future__ import annotations
 import streamlit as st
 
 from cobasim.experiments import advice
-from cobasim_apps.elements import BIND, chart, command_line, folded, plain, shown_errors
-from cobasim_apps.pass_rates import RatesFile, pass_rates_file
+from cobasim_apps.case_source import Source, case_source
+from cobasim_apps.elements import BIND, PAGES, chart, command_line, folded, plain, shown_errors
 
 EXPLANATION = """
-Give the pass rates of your prompts and the size of the run that you plan. Each allocator is tried
-in worlds that your model could be; the answer says what is known of the difference to **uniform
+Say what you know of your model, and the size of the run that you plan. Each allocator is tried in
+worlds that your model could be; the answer says what is known of the difference to **uniform
 budgets**, and what is not. Often it is to stay with them.
 """
-SIMULATED = "Simulated runs: a quarter of a minute to a minute"
+SIMULATED = "Simulated runs: a quarter of a minute to three minutes"
 
 
 def page() -> None:
@@ -21,23 +21,27 @@ def page() -> None:
     st.title("Would uneven budgets help my run?")
     st.markdown(EXPLANATION)
     with shown_errors():
-        file = pass_rates_file(example=True)
-        if file is not None:
-            _ask(file)
+        source = case_source()
+        if source is not None:
+            _ask(source)
 
 
-def _ask(file: RatesFile) -> None:
+def _ask(source: Source) -> None:
     """The sizes of the run, the button, and the answer to what was asked last."""
-    pool = file.measured
-    prompts, rollouts = advice.usual_sizes(pool.pass_rate.size)
+    prompts, rollouts, visited = source.sizes
+    tag = source.tag
     columns = st.columns(4, vertical_alignment="bottom")
     with columns[0]:
-        batch = st.number_input("Prompts a step, M", 1, None, prompts, key="case_M", bind=BIND)
+        batch = st.number_input(
+            "Prompts a step, M", 1, None, prompts, key=f"case_M{tag}", bind=BIND
+        )
     with columns[1]:
-        budget = st.number_input("Rollouts a step", 1, None, rollouts, key="case_B", bind=BIND)
+        budget = st.number_input(
+            "Rollouts a step", 1, None, rollouts, key=f"case_B{tag}", bind=BIND
+        )
     with columns[2]:
         visits = st.number_input(
-            "Visits of each prompt", 0.1, None, 3.0, key="case_visits", bind=BIND,
+            "Visits of each prompt", 0.1, None, visited, key=f"case_visits{tag}", bind=BIND,
             help="How often each prompt of the pool comes up in the run.",
         )  # fmt: skip
     with columns[3]:
@@ -46,20 +50,22 @@ def _ask(file: RatesFile) -> None:
             help="What counts equally in the loss. GRPO's usual losses: rollout.",
         )  # fmt: skip
     sizes = advice.Sizes(int(batch), int(budget), visits=float(visits), weighting=weighting)
-    case = advice.of_pass_rates(pool, sizes)
-    asked = (str(file.path), file.reading, sizes)
+    case = source.case(sizes)
+    asked = (source.known_by, sizes)
     if st.button("Ask", type="primary", key="case_ask"):
-        words = ["advise", "--pass-rates", str(file.path), *file.reading.flags]
+        words = ["advise", *source.flags]
         words += ["--batch-size", str(case.batch_size), "--total-budget", str(case.total_budget)]
         words += ["--visits", f"{case.visits:g}", "--weighting", case.weighting]
         st.session_state["case_answer"] = (asked, _answer(case), words)
     kept = st.session_state.get("case_answer")
-    if kept is None:
-        return
-    of, answer, command = kept
-    if of != asked:
-        st.warning("The settings have changed since: this is the answer to what was asked before.")
-    _show(answer, command)
+    if kept is not None:
+        of, answer, command = kept
+        if of != asked:
+            st.warning(
+                "The settings have changed since: this is the answer to what was asked before."
+            )
+        _show(answer, command)
+    _go_on(source, case)
 
 
 def _answer(case: advice.Case) -> advice.Advice:
@@ -100,7 +106,30 @@ def _show(answer: advice.Advice, command: list[str]) -> None:
             )
     st.caption("The same on the command line:")
     command_line(command)
-    st.markdown(
-        "Go on: [what it would do to one batch](/batch) · [to a run](/simulation) · "
-        "[how it works](/method)"
-    )
+
+
+def _go_on(source: Source, case: advice.Case) -> None:
+    """Links to other pages, which show the same case there."""
+    size, spent = str(case.batch_size), str(case.total_budget)
+    steps = 10 * max(1, min(100, round(case.steps / 10)))
+    tag = source.tag if source.simulation.get("world") else ""
+    queries = {
+        "batch": {"M": size, f"total_{size}": spent} | source.batch,
+        "simulation": {f"batch{tag}": size, f"budget{tag}": spent, f"steps{tag}": str(steps)}
+        | {"weighting": case.weighting}
+        | source.simulation,
+        "method": {},
+    }
+    texts = {
+        "batch": "What would it do to one batch?",
+        "simulation": "What would it do to a run?",
+        "method": "How does it work?",
+    }
+    pages = st.session_state.get(PAGES, {})
+    for name, column in zip(texts, st.columns(len(texts)), strict=True):
+        if name in pages:
+            with column:
+                st.page_link(
+                    pages[name], label=texts[name], query_params=queries[name],
+                    icon=":material/arrow_forward:",
+                )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from cobasim_apps import batch, method, my_case, runs, sensitivity, simulation
-from cobasim_apps.elements import ICON, shown_errors, style
+from cobasim_apps.elements import ICON, PAGES, shown_errors, style
 from cobasim_apps.options import options
 
 
@@ -34,6 +34,7 @@ def main() -> None:
             method.page, title="How it works", url_path="method", icon=":material/menu_book:"
         ): "How does it work?",
     }
+    st.session_state[PAGES] = {page.url_path: page for page in pages}
     chosen = st.navigation(list(pages), position="top")
     st.set_page_config(page_title=f"{pages[chosen]} | rollout budgets")
     style()

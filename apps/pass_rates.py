@@ -31,16 +31,14 @@ class RatesFile:
     measured: MeasuredRates
 
 
-def pass_rates_file(*, example: bool = False) -> RatesFile | None:
-    """The file that the widgets choose; None, with a hint, until there is one.
-
-    ``example``: where nothing was chosen yet, the example rather than an upload.
+def pass_rates_file() -> RatesFile | None:
+    """The file that the widgets choose, the example at first; None, with a hint, without one.
 
     Raises InputError for a file that is too large or cannot be used.
     """
     known = rate_files(options().runs)
     chosen = st.selectbox(
-        "Measured pass rates", [UPLOAD, *known], index=int(example and bool(known)),
+        "Measured pass rates", [UPLOAD, *known], index=int(bool(known)),
         key="rates_file", bind=BIND,
         help=f"An upload, an example, or a `pass_rates.csv` in {plain(options().shown)}.",
     )  # fmt: skip

@@ -106,6 +106,11 @@ def simulation_settings() -> SimulationChoice | None:
     )
 
 
+def tag_of(name: str) -> str:
+    """At the end of the keys of widgets whose defaults are those of the source of this name."""
+    return "_" + hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
+
+
 def _shown(path: Path) -> str:
     """A file as the command names it, from whichever folder that is run."""
     return str(path.resolve())
@@ -168,7 +173,7 @@ def _measured() -> _World | None:
     if name is None:
         return None
     config = validated(WorldConfig, {"world": name})
-    tag = "_" + hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
+    tag = tag_of(name)
     st.caption(
         "Pass rates and transfer are those that were measured. The other fields start as in the "
         "run that was measured; noise 1 is the measured noise."

@@ -37,6 +37,7 @@ from cobasim.explorer.run_folders import (
 )
 from cobasim.explorer.run_report import report_of
 from cobasim.explorer.tables import comparison_csv, comparison_rows, finished_runs, rounded
+from cobasim.explorer.uniform_runs import keep_log, uniform_runs
 
 __all__ = [
     "HIDDEN",
@@ -55,6 +56,7 @@ __all__ = [
     "finished_runs",
     "grouped",
     "has_column",
+    "keep_log",
     "keep_measured",
     "keep_rates",
     "last_samples",
@@ -74,6 +76,7 @@ __all__ = [
     "shortened",
     "state",
     "time_left",
+    "uniform_runs",
     "world_of",
     "written",
 ]

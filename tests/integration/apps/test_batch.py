@@ -79,6 +79,7 @@ def test_no_allocator_is_a_hint(folder):
 def test_uploads(folder, name, content, words):
     opened = page("batch", numbers="true")
     opened.selectbox(key="source").set_value("upload").run()
+    opened.selectbox(key="rates_file").set_value("Upload a file").run()
     opened.file_uploader(key="upload").set_value((name, content, "text/plain")).run()
     assert words in errors(opened)
     if words:
@@ -99,6 +100,7 @@ def test_an_upload_survives_a_visit_to_another_page(folder):
     opened.query_params["numbers"] = "true"
     opened.run()
     opened.selectbox(key="source").set_value("upload").run()
+    opened.selectbox(key="rates_file").set_value("Upload a file").run()
     content = b"prompt,solve_rate,n\na,0.5,4\nb,0.25,4\n"
     opened.file_uploader(key="upload").set_value(("mine.csv", content, "text/csv")).run()
     assert "solve_rate" in errors(opened)  # the likely column is named
@@ -108,6 +110,7 @@ def test_an_upload_survives_a_visit_to_another_page(folder):
     assert "mine.csv" not in " ".join(note.value for note in sound(opened).caption)
     opened.radio(key="page").set_value("batch").run()
     opened.selectbox(key="source").set_value("upload").run()
+    opened.selectbox(key="rates_file").set_value("Upload a file").run()
     opened.text_input(key="upload_column").set_value("solve_rate").run()
     assert errors(opened) == ""
     notes = " ".join(note.value for note in opened.caption)
@@ -121,6 +124,7 @@ def test_the_attempts_of_a_file_reach_the_allocators(folder):
     """signal spreads budgets only where it knows how far a rate can be trusted."""
     opened = page("batch", allocators="signal", numbers="true")
     opened.selectbox(key="source").set_value("upload").run()
+    opened.selectbox(key="rates_file").set_value("Upload a file").run()
     rates = "\n".join(f"{k}/16" for k in range(17))
     content = f"pass_rate\n{rates}\n".encode()
     opened.file_uploader(key="upload").set_value(("mine.csv", content, "text/csv")).run()

@@ -43,6 +43,6 @@ def test_a_run_without_evaluations_is_opened_alone(imported):
 
 
 def test_a_step_of_an_imported_run_is_a_batch(imported):
-    opened = page("batch", source="recorded", recorded="verl")
+    opened = page("batch", source="A step of a recorded run", recorded="verl")
     assert errors(opened) == ""
     assert figures_of(opened) >= 1

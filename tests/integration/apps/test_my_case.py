@@ -7,13 +7,19 @@ import pytest
 pytest.importorskip("streamlit", reason="streamlit is not installed")
 
 from app_pages import errors, figures_of, page
+from trainer_logs import write_trl, write_verl
 
+from cobasim.errors import InputError
 from cobasim.experiments import advice
+from cobasim.explorer import keep_log, uniform_runs
+from cobasim.importing import ImportOptions, import_log
+from cobasim.records import read_run
+
+SMALL = advice.Effort(tried=4, kept=2, seeds=1)
 
 
 def test_the_answer_is_that_of_the_command_and_goes_stale_with_the_settings(folder, monkeypatch):
-    effort = advice.Effort(tried=4, kept=2, seeds=1)
-    monkeypatch.setattr(advice, "Effort", lambda: effort)
+    monkeypatch.setattr(advice, "Effort", lambda: SMALL)
     opened = page("my_case", case_M="16", case_B="128", case_visits="0.1")
     assert errors(opened) == ""
     assert figures_of(opened) == 0
@@ -29,3 +35,49 @@ def test_the_answer_is_that_of_the_command_and_goes_stale_with_the_settings(fold
     assert opened.code[-1].value == command
     opened.number_input(key="case_B").set_value(8).run()
     assert "128 rollouts" in errors(opened) or "total" in errors(opened)
+
+
+def test_a_uniform_run_is_chosen_and_its_sizes_are_the_defaults(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(advice, "Effort", lambda: SMALL)
+    import_log("verl", write_verl(tmp_path / "log", steps=12), folder / "mine")
+    import_log("verl", write_verl(tmp_path / "log", steps=12), folder / "other",
+               ImportOptions(allocator="coba"))  # fmt: skip
+    assert list(uniform_runs(folder)) == ["mine"]
+    opened = page("my_case", case_have="A uniform run")
+    assert errors(opened) == ""
+    assert opened.selectbox(key="case_run").options[:1] == ["mine"]
+    sizes = {box.label: box.value for box in opened.number_input}
+    assert sizes["Prompts a step, M"] == 4
+    opened.button(key="case_ask").click().run()
+    assert errors(opened) == ""
+    assert figures_of(opened) == 1
+    assert f"--run {folder / 'mine'}" in opened.code[-1].value
+
+
+def test_an_uploaded_log_is_imported_once_and_says_what_was_read(folder, tmp_path):
+    files = [(file.name, file.read_bytes()) for file in write_verl(tmp_path / "log").iterdir()]
+    path, notes = keep_log(files, "verl", None, tmp_path / "kept")
+    written = (path / "steps.jsonl").stat().st_mtime_ns
+    assert keep_log(files[::-1], "verl", None, tmp_path / "kept") == (path, notes)
+    assert (path / "steps.jsonl").stat().st_mtime_ns == written
+    assert notes
+    assert str(tmp_path) not in notes
+    assert keep_log(files, "verl", 0.5, tmp_path / "kept")[0] != path
+    case = advice.of_run(read_run(path), advice.Sizes())
+    assert case.batch_size == 4
+    with pytest.raises(InputError) as raised:
+        keep_log([("mine.jsonl", b"{}\n")], "verl", None, tmp_path / "kept")
+    assert "mine.jsonl" in str(raised.value)
+    assert str(tmp_path) not in str(raised.value)
+
+
+def test_measured_gradients_bring_their_sizes(folder):
+    opened = page("my_case", case_have="Measured gradients")
+    assert errors(opened) == ""
+    assert [box.value for box in opened.number_input] == [64, 512, 2.5]
+
+
+def test_a_log_that_is_not_uniform_is_an_error_with_its_reason(folder, tmp_path):
+    import_log("trl", write_trl(tmp_path / "trl", steps=2), folder / "short")
+    opened = page("my_case", case_have="A uniform run", case_run="short")
+    assert "short" in errors(opened) or "2 steps" in errors(opened)

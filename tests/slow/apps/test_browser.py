@@ -121,7 +121,7 @@ def test_two_tabs_do_not_disturb_each_other(tab):
 
 
 def test_a_file_of_pass_rates_is_uploaded(tab, tmp_path):
-    page = tab("/batch?source=Measured+pass+rates&numbers=true")
+    page = tab("/batch?source=Measured+pass+rates&rates_file=Upload+a+file&numbers=true")
     unfold(page, "Settings")
     file = tmp_path / "rates.csv"
     file.write_text("pass_rate\n" + "\n".join(str(k / 20) for k in range(21)) + "\n")
@@ -137,6 +137,28 @@ def test_a_file_of_pass_rates_is_uploaded(tab, tmp_path):
     page.locator("input[type=file]").set_input_files(str(bad))
     page.get_by_text("bad.csv: ").first.wait_for()
     assert "[0, 1]" in page.get_by_role("alert").inner_text()
+
+
+def test_links_carry_the_case_to_other_pages(tab):
+    page = tab("/?case_M=64&case_B=640")
+    page.get_by_role("link", name="What would it do to one batch?").click()
+    settled(page, 2)
+    assert "source=Measured+pass+rates" in page.url
+    unfold(page, "Settings")
+    assert page.get_by_label("Total budget (rollouts)").input_value() == "640"
+    page.get_by_text("64 of 4,096 prompts, drawn at random with the seed").wait_for()
+    page = tab("/?case_have=Measured+gradients")
+    size = page.get_by_label("Prompts a step, M")
+    size.fill("32")
+    size.press("Enter")
+    page.wait_for_url(re.compile("case_M_[0-9a-f]+=32"))
+    page.wait_for_timeout(1500)  # the address is new before the page is
+    settled(page, 0)
+    page.get_by_role("link", name="What would it do to a run?").click()
+    page.wait_for_url(re.compile("simulation.*batch_[0-9a-f]+=32"))
+    unfold(page, "Settings")
+    assert page.get_by_label("Prompts per batch, M").input_value() == "32"
+    assert "world=measured" in page.url
 
 
 SMALL = "/simulation?num=512&batch=32&budget=256&seeds=2&sim_allocators=uniform,coba"
@@ -234,7 +256,7 @@ def test_charts_can_be_read_have_names_and_few_tab_stops(browser, server, scheme
     page = context.new_page()
     page.goto(server.url + "/batch")
     settled(page, 2)
-    assert page.evaluate(CONTRAST) > 4.5
+    eventually(lambda: page.evaluate(CONTRAST) > 4.5)  # colours fade in with the theme
     for name in ("Who gets the budget", "Budget of each prompt"):
         assert page.get_by_label(name).count() > 0
     assert page.evaluate(STOPS) <= 2 * 3

@@ -1,0 +1,62 @@
+"""Runs with uniform budgets as the app offers them: those below a folder, and uploaded logs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from cobasim.errors import InputError
+from cobasim.explorer.run_folders import run_folders
+from cobasim.files import folder_name, write_bytes_atomically
+from cobasim.importing import ImportOptions, import_log
+from cobasim.records import HEADER_FILE, STEPS_FILE
+from cobasim.runs import BASELINE
+
+NOTES = "notes.txt"
+
+
+def uniform_runs(folder: Path) -> dict[str, Path]:
+    """Runs below a folder whose header says uniform budgets, by name."""
+    found = {}
+    for name, path in run_folders(folder) if folder.is_dir() else []:
+        try:
+            header = json.loads((path / HEADER_FILE).read_text())
+        except (OSError, ValueError):
+            continue  # the table of runs says what is wrong with it
+        if isinstance(header, dict) and header.get("allocator") == BASELINE:
+            found[name] = path
+    return found
+
+
+def keep_log(
+    files: Sequence[tuple[str, bytes]], layout: str, passed: float | None, folder: Path
+) -> tuple[Path, str]:
+    """Import uploaded files of a trainer's log below ``folder``; the run, and what was read.
+
+    ``files`` are names and contents; ``layout`` and ``passed`` as ``cobasim import`` has them.
+    Equal uploads are imported once. Raises InputError, which names files as they were named.
+    """
+    content = hashlib.blake2b(f"{layout} {passed}".encode(), digest_size=8)
+    for name, given in sorted(files):
+        content.update(name.encode() + b"\0" + hashlib.blake2b(given).digest())
+    own = folder / content.hexdigest()
+    run = own / "run"
+    if not (run / STEPS_FILE).exists():
+        log = own / "log"
+        shutil.rmtree(log, ignore_errors=True)
+        log.mkdir(parents=True)
+        for name, given in files:
+            write_bytes_atomically(log / folder_name(name), given)
+        source = log if len(files) > 1 else log / folder_name(files[0][0])
+        try:
+            done = import_log(layout, source, run, ImportOptions(passed=passed))
+        except InputError as error:
+            raise InputError(str(error).replace(f"{log}/", "").replace(str(log), "log")) from None
+        finally:
+            shutil.rmtree(log, ignore_errors=True)
+        text = " ".join(note.rstrip(".") + "." for note in (done.headline, *done.notes))
+        (own / NOTES).write_text(text.replace(f"{log}/", "").replace(str(log), "log"))
+    return run, (own / NOTES).read_text()
