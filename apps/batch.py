@@ -15,7 +15,7 @@ from cobasim.figures import class_shares, marginal_gains, preferences, prompt_bu
 from cobasim.whatif import Outcome, outcome_table, what_if
 from cobasim_apps.allocators import allocator_help, parameter_sliders
 from cobasim_apps.batch_source import Batch, batch_source
-from cobasim_apps.elements import BIND, chart, folded, plain, shown_errors
+from cobasim_apps.elements import BIND, chart, folded, plain, settings_fold, shown_errors
 from cobasim_apps.options import allocator_names
 
 MOST_ROLLOUTS = 524_288
@@ -47,7 +47,7 @@ def page() -> None:
     st.title("What would it do to one batch?")
     st.markdown(EXPLANATION)
     picture = st.container()
-    with st.expander("Settings: the batch, the allocators, their bounds"):
+    with settings_fold("Settings: the batch, the allocators, their bounds"):
         left, right = st.columns([1, 2], gap="medium")
         with left:
             batch = batch_source()

@@ -82,6 +82,14 @@ def folded(label: str, key: str) -> ExpanderContainer:
     return st.expander(label, key=key, on_change="rerun", bind=BIND)
 
 
+def settings_fold(label: str, *, expanded: bool = False) -> ExpanderContainer:
+    """The settings of a page, closed at first; whether they are open is in the address.
+
+    Fill it also where it is closed: the page depends on what its widgets say.
+    """
+    return st.expander(label, expanded, key="settings", on_change="rerun", bind=BIND)
+
+
 def command_line(arguments: list[str]) -> None:
     """A ``cobasim`` command, ready to copy."""
     st.code(shlex.join(["cobasim", *arguments]), language="bash", wrap_lines=True)

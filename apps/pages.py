@@ -14,24 +14,24 @@ def main() -> None:
     st.set_page_config(page_icon=ICON, layout="wide")  # first: an icon of a page is fetched
     saved_runs = st.Page(runs.page, title="My runs", url_path="runs", icon=":material/folder_open:")
     pages = {
-        st.Page(my_case.page, title="My case", icon=":material/help:", default=True): (
+        st.Page(my_case.page, title="Would it help?", icon=":material/help:", default=True): (
             "Would uneven budgets help my run?"
         ),
-        st.Page(batch.page, title="One batch", url_path="batch", icon=":material/tune:"): (
+        st.Page(batch.page, title="On one batch?", url_path="batch", icon=":material/tune:"): (
             "What would it do to one batch?"
         ),
         st.Page(
-            simulation.page, title="One run", url_path="simulation", icon=":material/play_circle:"
+            simulation.page, title="On a run?", url_path="simulation", icon=":material/play_circle:"
         ): "What would it do to a run?",
         st.Page(
             sensitivity.page,
-            title="What it depends on",
+            title="What decides?",
             url_path="sensitivity",
             icon=":material/grid_on:",
         ): "What does it depend on?",
         saved_runs: "My runs",
         st.Page(
-            method.page, title="How it works", url_path="method", icon=":material/menu_book:"
+            method.page, title="How does it work?", url_path="method", icon=":material/menu_book:"
         ): "How does it work?",
     }
     st.session_state[PAGES] = {page.url_path: page for page in pages}

@@ -9,7 +9,7 @@ import streamlit as st
 from cobasim.errors import InputError
 from cobasim.explorer import SHOWN, Job, SweepChoice
 from cobasim.runs import TABLE, Parameter
-from cobasim_apps.elements import BIND, command_line, plain, shown_errors
+from cobasim_apps.elements import BIND, command_line, plain, settings_fold, shown_errors
 from cobasim_apps.job_progress import (
     job_in_address,
     origin_of_results,
@@ -82,7 +82,7 @@ def _new() -> None:
     """Describe a small sweep, start it, and watch it."""
     job = job_in_address(JOB)
     head = st.container()
-    with st.expander("Settings", expanded=job is None):
+    with settings_fold("Settings", expanded=job is None):
         choice = _choice()
     if choice is not None:
         with head, shown_errors():

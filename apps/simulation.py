@@ -10,7 +10,7 @@ import streamlit as st
 from cobasim.explorer import Job, SimulationChoice
 from cobasim.world import MEASURED
 from cobasim_apps.allocators import parameter_sliders
-from cobasim_apps.elements import command_line, shown_errors
+from cobasim_apps.elements import command_line, settings_fold, shown_errors
 from cobasim_apps.job_progress import (
     job_in_address,
     origin_of_results,
@@ -41,7 +41,7 @@ def page() -> None:
     job = job_in_address(JOB)
     head = st.container()
     choice = None
-    with st.expander("Settings"), shown_errors():
+    with settings_fold("Settings"), shown_errors():
         choice = _with_parameters(simulation_settings())
     if choice is not None:
         with head, shown_errors():

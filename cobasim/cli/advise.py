@@ -65,6 +65,12 @@ def advise(
             show_default="the source's, else 3",
         ),
     ] = None,
+    pool_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Prompts of the pool.", show_default="the source's, else the rows of the file"
+        ),
+    ] = None,
     weighting: Annotated[
         str, typer.Option(help="What counts equally in the loss: rollout or prompt.")
     ] = "rollout",
@@ -92,7 +98,7 @@ def advise(
     if pass_rates is None and (reading.given() or {}).keys() - {"seed"}:
         raise InputError("options that say how a file of pass rates is read need --pass-rates FILE")
     asking.check_trainer(trainer)
-    sizes = asking.Sizes(batch_size, total_budget, low, high, visits, weighting)
+    sizes = asking.Sizes(batch_size, total_budget, low, high, visits, weighting, pool_size)
     if run is not None:
         case = asking.of_run(read_run(run), sizes)
     elif measured is not None:

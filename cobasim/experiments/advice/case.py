@@ -40,6 +40,7 @@ class Sizes:
         low, high: bounds of a prompt's budget.
         visits: times that each prompt of the pool comes up in the run.
         weighting: what counts equally in the loss.
+        pool_size: prompts of the pool.
     """
 
     batch_size: int | None = None
@@ -48,6 +49,7 @@ class Sizes:
     high: int | None = None
     visits: float | None = None
     weighting: str = "rollout"
+    pool_size: int | None = None
 
     def __post_init__(self) -> None:
         if self.weighting not in WEIGHTINGS:
@@ -59,7 +61,7 @@ class Sizes:
             raise InputError(
                 f"weighting is {self.weighting!r}; expected {' or '.join(WEIGHTINGS)}{extra}"
             )
-        for name in ("batch_size", "total_budget", "low", "high"):
+        for name in ("batch_size", "total_budget", "low", "high", "pool_size"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} is {value}; expected at least 1")
@@ -158,6 +160,11 @@ class Case:
                 f"a step of {self.batch_size:,} prompts needs a pool of at least that many, got "
                 f"{self.prompts:,}: give a smaller --batch-size"
             )
+        if self.batch_size == 1:
+            raise InputError(
+                "a step of one prompt leaves nothing to divide, so every allocator is uniform: "
+                "give the prompts of a whole step as --batch-size"
+            )
         Limits(self.total_budget, self.low, self.high).for_batch(self.batch_size)
         if self.steps < BLOCKS:
             raise InputError(
@@ -241,7 +248,14 @@ def starting_pool(rates: FloatArray, attempts: FloatArray | None, seed: int) -> 
 
 def of_pass_rates(pool: MeasuredRates, sizes: Sizes) -> Case:
     """The case of measured pass rates, all of them known. Raises InputError."""
-    return _case(pool.source, "pass rates", pool.pass_rate, pool.attempts, sizes)
+    notes: tuple[str, ...] = ()
+    if sizes.pool_size is not None and sizes.pool_size != pool.pass_rate.size:
+        notes = (
+            f"{pool.pass_rate.size:,} pass rates stand for a pool of {sizes.pool_size:,} prompts.",
+        )
+    return _case(
+        pool.source, "pass rates", pool.pass_rate, pool.attempts, sizes, sizes.pool_size, notes
+    )
 
 
 def of_run(run: Run, sizes: Sizes) -> Case:
@@ -277,10 +291,13 @@ def of_run(run: Run, sizes: Sizes) -> Case:
         "Beta distribution with the failure rate and the share of mixed groups of its first "
         "visits.",
     )
-    if prompts is None:
+    if sizes.pool_size is not None:
+        prompts = sizes.pool_size
+    elif prompts is None:
         prompts = batch * len(steps)
         notes += (
-            "No prompt is known to have come up twice: the pool is at least what was visited.",
+            "No prompt is known to have come up twice: the pool is taken to be what was visited. "
+            "If it is larger, give --pool-size.",
         )
     found = {"batch_size": batch, "total_budget": budget, **bounds}
     found["visits"] = min(MOST_VISITS, batch * len(steps) / prompts)
@@ -342,7 +359,7 @@ def of_measured(files: str, sizes: Sizes) -> Case:
     loop = measured_loop(f"measured:{files}")
     config = measured.info.get("config", {})
     size = config.get("task", {}).get("train_size") if isinstance(config, dict) else None
-    prompts = int(size) if isinstance(size, int) else int(training.sum())
+    prompts = sizes.pool_size or (int(size) if isinstance(size, int) else int(training.sum()))
     given = sizes.filled(**{n: loop.get(n) for n in ("batch_size", "total_budget", "low", "high")})
     if "steps" in loop and given.batch_size is not None:
         given = given.filled(visits=loop["steps"] * given.batch_size / prompts)

@@ -270,10 +270,10 @@ def test_the_address_holds_a_recorded_step_and_what_is_unfolded(tab):
     settled(page, 4)
     unfold(page, "Settings")
     page.get_by_text("prompts of step 17").wait_for()
+    page.wait_for_url(re.compile("settings=true"))
     page.reload()
     settled(page, 4)
-    unfold(page, "Settings")
-    page.get_by_text("prompts of step 17").wait_for()
+    page.get_by_text("prompts of step 17").wait_for()  # still unfolded
     assert drawn(page, "Marginal gains, knapsack")
     for part in ("recorded=", "step=17", "gains=knapsack", "why=true"):
         assert part in page.url

@@ -40,7 +40,7 @@ def a_case(sizes=SIZES, seed=0, size=64) -> Case:
 def test_groups_of_one_outcome_are_those_of_the_binomial(rates, n):
     rates = [*rates, 0.5]
     case = advice.of_pass_rates(
-        pool(rates), advice.Sizes(batch_size=1, total_budget=n, low=1, high=n, visits=9)
+        pool(rates), advice.Sizes(batch_size=2, total_budget=2 * n, low=1, high=n, visits=9)
     )
     name, prompts, share = case.silent()[0]
     one = stats.binom.pmf(0, n, rates) + stats.binom.pmf(n, n, rates)
@@ -54,7 +54,7 @@ def test_groups_of_one_outcome_are_those_of_the_binomial(rates, n):
 def test_with_attempts_they_are_those_of_the_posterior(passes, n):
     case = advice.of_pass_rates(
         pool([passes / 8] * 2 + [0.5], np.array([8.0, 8.0, 8.0])),
-        advice.Sizes(batch_size=1, total_budget=n, low=1, high=n, visits=9),
+        advice.Sizes(batch_size=2, total_budget=2 * n, low=1, high=n, visits=9),
     )
     p = np.random.default_rng(0).beta(passes + 0.5, 8 - passes + 0.5, 40_000)
     q = np.random.default_rng(1).beta(4.5, 4.5, 40_000)
@@ -107,6 +107,11 @@ def test_a_run_is_weighed_at_its_own_sizes_whatever_is_planned():
     assert (planned.batch_size, planned.total_budget, planned.steps) == (32, 256, 72)
     for case in (own, planned):
         assert (case.seen.batch_size, case.seen.total_budget, case.seen.steps) == (64, 512, 12)
+
+
+def test_one_prompt_a_step_leaves_nothing_to_divide():
+    with pytest.raises(InputError, match="one prompt leaves nothing to divide"):
+        a_case(replace(SIZES, batch_size=1))
 
 
 def test_few_prompts_get_a_warning():
@@ -168,7 +173,7 @@ def test_runs_without_uniform_budgets_are_refused():
 # -- worlds ------------------------------------------------------------------------------------
 
 
-@given(st.integers(1, 2000), st.integers(1, 40), st.floats(0.5, 30), st.integers(0, 99))
+@given(st.integers(2, 2000), st.integers(1, 40), st.floats(0.5, 30), st.integers(0, 99))
 @settings(max_examples=40, deadline=None)
 def test_a_small_case_keeps_the_mean_budget_the_bounds_and_the_visits(m, n, visits, seed):
     size = 4 * m
@@ -310,3 +315,14 @@ def test_intervals_hold_and_recommendations_do_no_harm_on_conditions_left_out():
         assert inside / arms >= known_runs.LEVEL
         assert sum(row.harmful for row in table) == 0
         assert f"| all | {arms} | {inside} ({100 * inside / arms:.0f} %) |" in page
+
+
+def test_the_size_of_the_pool_can_be_said():
+    run = advice.of_run(a_run(), advice.Sizes(pool_size=2048))
+    assert (run.prompts, run.steps, run.seen.prompts) == (2048, 12, 2048)
+    assert "--pool-size" in " ".join(advice.of_run(a_run(steps=4), advice.Sizes()).notes)
+    case = a_case(replace(SIZES, pool_size=1000), size=200)
+    assert (case.prompts, case.pass_rates.size) == (1000, 200)
+    assert "200 pass rates stand for a pool of 1,000" in " ".join(case.notes)
+    with pytest.raises(InputError, match="pool_size is 0"):
+        advice.Sizes(pool_size=0)
