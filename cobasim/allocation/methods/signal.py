@@ -39,7 +39,7 @@ NODES = 96  # of the quadrature over p
 MOST_EVIDENCE = 400.0  # a + b; sharper beliefs are as good as known, and finer than the nodes
 CLASSES = 1024  # prompts that are valued one by one; larger batches are valued by classes
 SEARCHES = 12  # at most, for the trade of signal against noise
-ENOUGH = 1e-6  # relative gain of S / sqrt(V) at which the search ends
+ENOUGH = 1e-4  # relative gain of S / sqrt(V) at which the search ends
 FEW = 16  # budgets that are tabulated at first, at least
 
 
@@ -65,18 +65,18 @@ def nodes() -> FloatArray:
 
 @lru_cache(maxsize=1)
 def log_nodes() -> FloatArray:
-    """log p and log(1 - p) at the nodes, (NODES, 2)."""
-    return np.stack([np.log(nodes()), np.log1p(-nodes())], axis=1)
+    """log p, log(1 - p) and -1 at the nodes, (NODES, 3)."""
+    return np.stack([np.log(nodes()), np.log1p(-nodes()), -np.ones(NODES)], axis=1)
 
 
 def belief(a: FloatArray, b: FloatArray) -> FloatArray:
-    """(NODES, m) weights of Beta(a, b), each (m,), at the nodes, summing to 1."""
+    """(NODES, m) weights of Beta(a, b), each (m,), at the nodes; a column's largest is about 1."""
     shrink = np.minimum(1.0, MOST_EVIDENCE / (a + b))
-    weights: FloatArray = log_nodes() @ np.stack([a * shrink - 0.5, b * shrink - 0.5])
-    weights -= weights.max(axis=0)
-    np.exp(weights, out=weights)
-    weights /= weights.sum(axis=0)
-    return weights
+    a, b = a * shrink - 0.5, b * shrink - 0.5
+    mode = np.clip(a / np.maximum(a + b, 1e-9), nodes()[0], nodes()[-1])
+    most = a * np.log(mode) + b * np.log1p(-mode)  # the largest, but where a or b is below 0
+    weights: FloatArray = log_nodes() @ np.stack([a, b, most])
+    return np.exp(weights, out=weights)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +118,7 @@ class Signal(Allocator):
         while True:
             width = min(width, limits.high)
             signal, nuisance = self.tables(believed, width, limits.high, weighting)
-            budgets = search(signal, nuisance, kind, limits)
+            budgets = search(signal, nuisance, kind, best, limits)
             if budgets is not None:
                 return budgets
             width *= 4
@@ -130,31 +130,30 @@ class Signal(Allocator):
 
         ``believed`` (NODES, c) is what ``belief`` returns.
         """
-        update, square, second = (x[:, : width + 1] for x in moments(high, self.update))
+        update, square, second = (x[:, : width + 1].T for x in moments(high, self.update))
         weight = np.ones(width + 1) if weighting == "prompt" else np.arange(width + 1.0)
-        signal = (weight * update).T @ believed
-        nuisance = (weight**2 * (square + self.ratio * second)).T @ believed
-        return signal, nuisance
+        weight = weight[:, None]
+        signal, nuisance = weight * update, weight**2 * (square + self.ratio * second)
+        sums = np.concatenate([signal, nuisance, np.ones((1, NODES))]) @ believed
+        sums[:-1] /= sums[-1]
+        return sums[: width + 1], sums[width + 1 : -1]
 
 
 def search(
-    signal: FloatArray, nuisance: FloatArray, kind: IntArray, limits: Limits
+    signal: FloatArray, nuisance: FloatArray, kind: IntArray, best: IntArray, limits: Limits
 ) -> IntArray | None:
-    """Budgets (m,) that maximise S / sqrt(V), from uniform ones; see ``Signal``.
+    """Budgets (m,) that maximise S / sqrt(V), from ``best`` (m,); see ``Signal``.
 
     ``signal`` and ``nuisance`` (n, c) are by budget, 0 .. n - 1, and kind of prompt. None if these
     budgets are too few to tell.
     """
-    best = uniform_budgets(kind.size, limits)
     s, v = float(signal[best, kind].sum()), float(nuisance[best, kind].sum())
     tried, score = best, 0.0
     for _ in range(SEARCHES):
         if not (s > 0.0 and v > 0.0 and s / v**0.5 > score * (1.0 + ENOUGH)):
             break
         best, score = tried, s / v**0.5
-        value = nuisance * (-0.5 / v)
-        value += signal * (1.0 / s)
-        found = greedy(value, kind, limits)
+        found = greedy(signal - (0.5 * s / v) * nuisance, kind, limits)
         if found is None:
             return None
         tried = found
@@ -196,29 +195,36 @@ def greedy(value: FloatArray, kind: IntArray, limits: Limits) -> IntArray | None
     left = limits.total - kind.size * low
     if left == 0:
         return np.full(kind.size, low, dtype=np.int64)
-    columns = np.arange(value.shape[1])
-    steps = np.arange(1, most - low + 1)[:, None]
-    mean = value[low + 1 :] - value[low]  # (most - low, c)
-    mean *= 1.0 / steps
-    knee = mean.argmax(axis=0)
-    if most < limits.high and knee.max() == most - low - 1:
+    gains = value[low + 1 :] - value[low:-1]  # (most - low, c)
+    mean, rising = gains[0].copy(), np.ones(value.shape[1], dtype=bool)
+    straight = []  # whether a column's mean gain still rises, by budget
+    for n, gain in enumerate(gains[1:], start=1):
+        rising &= gain > mean
+        if not rising.any():
+            break
+        straight.append(rising.copy())
+        np.copyto(mean, (n * mean + gain) / (n + 1), where=rising)
+    if len(straight) == most - low - 1 and most < limits.high:
         return None  # the best mean gain may lie beyond
-    gains = value[low + 1 :] - value[low:-1]
-    np.copyto(gains, mean[knee, columns], where=steps <= knee + 1)
+    gains[0] = mean
+    for gain, convex in zip(gains[1:], straight, strict=False):
+        np.copyto(gain, mean, where=convex)
     for above, gain in itertools.pairwise(gains):  # quicker than np.minimum.accumulate
         np.minimum(above, gain, out=gain)
-    flat = gains.reshape(-1)
-    if kind.size == columns.size:  # each prompt has its own column
+    flat, kinds = gains.reshape(-1), value.shape[1]
+    own = kind.size == kinds  # each prompt has its own column
+    if own:
         bar = np.partition(flat, flat.size - left)[flat.size - left]  # gain of the last rollout
     else:
         order = np.argsort(-flat)  # only the value at the bar is used: the order of ties is not
-        counts = np.bincount(kind, minlength=columns.size)
-        reached = np.cumsum(np.tile(counts, steps.size)[order])
+        counts = np.bincount(kind, minlength=kinds)
+        reached = np.cumsum(np.tile(counts, most - low)[order])
         bar = flat[order[np.searchsorted(reached, left)]]
-    extra = (gains > bar).sum(axis=0)[kind]
-    ties = (gains == bar).sum(axis=0)[kind]
+    extra, ties = (gains > bar).sum(axis=0), (gains == bar).sum(axis=0)
+    if not own:
+        extra, ties = extra[kind], ties[kind]
     before = np.cumsum(ties) - ties
-    extra += np.clip(left - int(extra.sum()) - before, 0, ties)
+    extra += np.minimum(np.maximum(left - int(extra.sum()) - before, 0), ties)
     if most < limits.high and extra.max() == most - low:
         return None
     return np.asarray(low + extra, dtype=np.int64)

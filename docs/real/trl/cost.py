@@ -2,10 +2,11 @@
 
     python docs/real/trl/cost.py [--rounds 6] [--allocator signal]
 
-Prints medians of processor time (which other programs on the machine hardly change) and of wall
-time. A step of the tiny model has 64 prompts and 512 rollouts of at most 8 tokens: far shorter than
-a real one, so the share of asking and telling is far larger than in practice. The parts are
-therefore measured for 512 prompts and 8,192 rollouts too, without a model.
+Prints medians of processor time and of wall time, and the median over rounds of each step's time
+over that of the stock trainer in the same round, with its quartiles: a machine's speed drifts. A
+step of the tiny model has 64 prompts and 512 rollouts of at most 8 tokens: far shorter than a real
+one, so the share of asking and telling is far larger than in practice. The parts are therefore
+measured for 512 prompts and 8,192 rollouts too, without a model.
 """
 
 from __future__ import annotations
@@ -80,12 +81,16 @@ def in_turn(rounds: int, allocator: str, folder: Path) -> None:
             run.train()
             run.remove_callback(clock)
             clocks[arm] += clock.steps[1:]
-    stock = [statistics.median(times) for times in zip(*clocks["stock"], strict=True)]
     print(f"a step of 64 prompts and 512 rollouts, {len(clocks['stock'])} steps each, medians:")
+    stock = np.array(clocks["stock"]).reshape(rounds, -1, 2)
     for arm in arms:
-        own = [statistics.median(times) for times in zip(*clocks[arm], strict=True)]
-        line = f"  {arm:8} processor {own[0]:.3f} s ({own[0] / stock[0] - 1:+.1%}), "
-        line += f"wall {own[1]:.3f} s ({own[1] / stock[1] - 1:+.1%})"
+        times = np.array(clocks[arm])
+        own = np.median(times, axis=0)
+        ratio = times.reshape(rounds, -1, 2).mean(axis=1) / stock.mean(axis=1) - 1
+        first, middle, last = np.quantile(ratio[:, 0], (0.25, 0.5, 0.75))
+        line = f"  {arm:8} processor {own[0]:.3f} s, wall {own[1]:.3f} s"
+        if arm != "stock":
+            line += f"; to stock {middle:+.1%} (quartiles {first:+.1%} to {last:+.1%})"
         if spent[arm]:
             asked = statistics.median(spent[arm])
             line += f", budgets {1e3 * asked:.2f} ms = {asked / own[0]:.2%} of the step"

@@ -79,14 +79,15 @@ def test_concentration_follows_the_ratio_to_its_limits():
     spread = [np.std(allocator(known(ratio), limits)) for ratio in (0.0, 0.02, 0.1, 0.5, 4.0)]
     assert spread[0] > spread[1] > spread[2] > spread[3]
     none = allocator(known(0.0), limits)
-    assert none.max() == 128  # all that the bounds allow, on the largest moves
-    assert none[:16].max() == 2
+    assert none[:20].max() == 2
+    assert none[20:].sum() == limits.total - 20 * 2  # all that can be, on the largest moves
     # where own parts are all that counts, moves times rollouts are made alike
     obs = known(100.0)
     budgets = allocator(obs, limits)
     assert budgets[:4].mean() > budgets[-4:].mean()
     update, _, _ = moments(128, "grpo")
-    tried = (np.arange(129.0) * update).T @ belief(*obs.beta())  # by budget and prompt
+    weights = belief(*obs.beta())
+    tried = (np.arange(129.0) * update).T @ (weights / weights.sum(axis=0))  # by budget and prompt
     moves, even = tried[budgets, np.arange(24)], tried[16]
 
     def prompts(x):
