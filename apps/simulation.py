@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import streamlit as st
 
-from cobasim.explorer import Job, SimulationChoice
+from cobasim.explorer import Job, SimulationChoice, known_comparison
+from cobasim.figures import final_differences
 from cobasim.world import MEASURED
 from cobasim_apps.allocators import parameter_sliders
-from cobasim_apps.elements import command_line, settings_fold, shown_errors
+from cobasim_apps.elements import chart, command_line, settings_fold, shown_errors
 from cobasim_apps.job_progress import (
     job_in_address,
     origin_of_results,
@@ -40,6 +41,8 @@ def page() -> None:
     st.markdown(EXPLANATION)
     job = job_in_address(JOB)
     head = st.container()
+    if job is None:
+        _made_before()
     choice = None
     with settings_fold("Settings"), shown_errors():
         choice = _with_parameters(simulation_settings())
@@ -52,6 +55,30 @@ def page() -> None:
     if job is not None:
         origin_of_results(job, None if choice is None else choice.arguments)
         show_progress(job, job.steps_done, "steps", _results(job))
+
+
+def _made_before() -> None:
+    """A finished comparison, to show what an answer looks like, and what decides it."""
+    known = known_comparison()
+    if not known:
+        return
+    st.subheader("What it said for the default settings")
+    st.markdown(
+        "The noise that a prompt's rollouts share decides, since only more prompts average it out: "
+        "without it CoBA gains, with much of it CoBA loses, as it did in real runs."
+    )
+    ends = [
+        end for rows in known.values() for row in rows
+        if (gain := row.heldout_difference) is not None
+        for end in (gain.mean, gain.low, gain.high) if end is not None
+    ]  # fmt: skip
+    scale = (100 * min(ends) - 0.2, 100 * max(ends) + 0.2)
+    for (noise, rows), column in zip(known.items(), st.columns(len(known)), strict=True):
+        with column:
+            st.markdown(f"**Noise that a prompt's rollouts share: {noise:g}**")
+            figure = final_differences([row for row in rows if row.weighting == "rollout"])
+            chart(figure.update_xaxes(range=scale), f"known-{noise:g}")
+    st.caption("Made beforehand; three seeds, 95 % intervals, differences paired by seed.")
 
 
 def _results(job: Job) -> Callable[[], None]:

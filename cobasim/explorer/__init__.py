@@ -12,6 +12,7 @@ from cobasim.explorer.batches import (
 )
 from cobasim.explorer.commands import SHOWN, SimulationChoice, SweepChoice, differences
 from cobasim.explorer.jobs import Job, Jobs, save
+from cobasim.explorer.known_comparison import known_comparison
 from cobasim.explorer.measured import (
     describe_measured,
     keep_measured,
@@ -59,6 +60,7 @@ __all__ = [
     "keep_log",
     "keep_measured",
     "keep_rates",
+    "known_comparison",
     "last_samples",
     "mark_unseen",
     "matching",

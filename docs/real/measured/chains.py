@@ -3,9 +3,9 @@
     python docs/real/measured/chains.py FOLDER
 
 writes FOLDER/train.jsonl (2,048 prompts), heldout.jsonl (500) and the warmed-up model FOLDER/model.
-The questions are those of the generator ``chain_sum`` (seed 0), 2 to 4 numbers of 1 or 2 digits, in
-the characters that the model has: `... problem: 23 - 60 + 7 =` becomes `23-60+7=`. Repeated ones
-are left out. No question is in two of the sets that are held out, trained on, and warmed up with.
+The questions are those of the generator ``chain_sum`` (seed 0), 2 to 5 numbers of one digit, in the
+characters that the model has: `... problem: 3 - 6 + 7 =` becomes `3-6+7=`. Repeated ones are left
+out. No question is in two of the sets that are held out, trained on, and warmed up with.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def problems(number: int) -> list[dict[str, str]]:
     """So many different problems: text, answer, and as level the numbers and their digits."""
     found: dict[str, dict[str, str]] = {}
     entries = reasoning_gym.create_dataset(
-        "chain_sum", size=4 * number, seed=0, min_terms=2, max_terms=4, min_digits=1, max_digits=2
+        "chain_sum", size=4 * number, seed=0, min_terms=2, max_terms=5, min_digits=1, max_digits=1
     )
     for entry in entries:
         about = entry["metadata"]
         text = about["expression"].replace(" ", "") + "="
-        level = f"{about['num_terms']} numbers of {about['num_digits']}"
+        level = f"{about['num_terms']} numbers"
         found.setdefault(text, {"problem": text, "answer": entry["answer"], "level": level})
         if len(found) == number:
             return list(found.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 
 import pytest
@@ -11,7 +12,10 @@ pytest.importorskip("streamlit", reason="streamlit is not installed")
 from app_pages import errors, figures_of, page, sound
 from measured_files import made
 
+from cobasim.explorer.known_comparison import ARCHIVE, NOISES, known_comparison
+from cobasim.files import example
 from cobasim.gradients import write_measured
+from cobasim.records import read_archive
 
 
 def wait_for_end(opened):
@@ -139,3 +143,26 @@ def test_an_address_names_no_file(folder, tmp_path):
     opened = page("simulation", world="measured", measured=str(tmp_path / "mine.npz"))
     assert errors(opened) == ""
     assert str(tmp_path / "mine.npz") not in opened.code[0].value
+
+
+def test_a_finished_comparison_of_the_default_settings_is_shown_first(folder):
+    opened = page("simulation")
+    assert errors(opened) == ""
+    assert figures_of(opened) == 2
+    words = shlex.split(opened.code[0].value)[2:]
+    given = dict(zip(words[::2], words[1::2], strict=True))
+    settings = dict(words[i + 1].split("=") for i in range(0, len(words), 2) if words[i] == "--set")
+    path = example(ARCHIVE)
+    runs = read_archive(path)
+    assert len(runs) == 60
+    assert {run.header.seed for run in runs} == set(range(int(given["--seeds"])))
+    assert {run.header.allocator for run in runs} == set(given["--allocators"].split(","))
+    for run in runs:
+        loop, world = run.header.config["loop"], run.header.config["world"]
+        for name in ("steps", "batch_size", "total_budget", "low", "high"):
+            assert str(loop[name]) == given["--" + name.replace("_", "-")]
+        assert world.pop("prompt_noise") in NOISES
+        for name, value in settings.items():
+            assert name == "prompt_noise" or str(world[name]) in (value, f"{value}.0")
+        assert run.steps[-1].step == 150
+    assert [len(rows) for rows in known_comparison().values()] == [10, 10]
