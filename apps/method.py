@@ -7,7 +7,7 @@ import streamlit as st
 
 from cobasim.allocation import Limits, Observation, one_shot
 from cobasim.explorer import SHOWN
-from cobasim.figures import noise_of_a_group, preferences, prompt_budgets, pulls, share_y_axis
+from cobasim.figures import noise_of_a_group, preferences, prompt_budgets, pulls, share_scales
 from cobasim.updates import WEIGHTINGS
 from cobasim.whatif import what_if
 from cobasim_apps.elements import BIND, chart
@@ -105,7 +105,7 @@ def _by_failure_rate() -> None:
     st.markdown(VALUE)
     st.markdown(WEIGHTING)
     pair = {weighting: pulls(outcomes, obs, weighting) for weighting in WEIGHTINGS}
-    share_y_axis(list(pair.values()))
+    share_scales(list(pair.values()))
     for place, (weighting, figure) in zip(st.columns(2), pair.items(), strict=True):
         with place:
             chart(figure, f"pull-{weighting}")

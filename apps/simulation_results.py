@@ -93,7 +93,7 @@ def _pair(name: str, draw: Draw, by_weighting: Mapping[str, list[Run]]) -> None:
             drawn[weighting] = draw(runs)
         except InputError as error:
             drawn[weighting] = error
-    figures.share_y_axis([figure for figure in drawn.values() if isinstance(figure, go.Figure)])
+    figures.share_scales([figure for figure in drawn.values() if isinstance(figure, go.Figure)])
     places = st.columns(len(drawn))
     for place, (weighting, found) in zip(places, drawn.items(), strict=True):
         with place:

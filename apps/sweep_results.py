@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from cobasim.explorer import rounded
-from cobasim.figures import share_y_axis, sweep_heatmap, sweep_line
+from cobasim.figures import share_scales, sweep_heatmap, sweep_line
 from cobasim.runs import PLAN, ROWS, TABLE, read_table
 from cobasim.scores import METRICS, effects, rows_with, with_differences
 from cobasim_apps.elements import BIND, chart, chart_or_reason
@@ -81,7 +81,7 @@ def _lines(rows: Rows, weightings: Sequence[str], metric: str, parameter: str) -
         for weighting in weightings
         if rows_with(rows, metric, weighting)
     }
-    share_y_axis(list(drawn.values()))
+    share_scales(list(drawn.values()))
     for place, weighting in zip(st.columns(len(weightings)), weightings, strict=True):
         with place:
             if weighting in drawn:

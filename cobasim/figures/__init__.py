@@ -33,7 +33,7 @@ from cobasim.figures.style import (
     label,
     lay_out,
     marker_of,
-    share_y_axis,
+    share_scales,
 )
 from cobasim.figures.sweep import sweep_heatmap, sweep_line, tornado
 from cobasim.figures.transitions import transition_matrices
@@ -66,7 +66,7 @@ __all__ = [
     "prompt_budgets",
     "pulls",
     "run_curves",
-    "share_y_axis",
+    "share_scales",
     "shared_between_levels",
     "sweep_heatmap",
     "sweep_line",

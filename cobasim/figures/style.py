@@ -192,13 +192,17 @@ def full_title(figure: go.Figure) -> str:
     return html.unescape(", ".join(part.replace("<br>", " ") for part in parts if part))
 
 
-def share_y_axis(figures: Sequence[go.Figure]) -> None:
+def share_scales(figures: Sequence[go.Figure]) -> None:
     """Give figures of one kind that stand side by side the same range of the y-axis, in place.
 
-    Heatmaps, whose y-axis has categories, are left as they are.
+    Heatmaps, whose y-axis has categories, get the same colours for the same values.
     """
     axes = [figure.layout.yaxis for figure in figures]
-    if len(figures) < 2 or any(isinstance(t, go.Heatmap) for f in figures for t in f.data):
+    if len(figures) < 2:
+        return
+    maps = [trace for figure in figures for trace in figure.data if isinstance(trace, go.Heatmap)]
+    if maps:
+        _share_colours(maps)
         return
     logarithmic = axes[0].type == "log"
     values = np.concatenate([_heights(figure) for figure in figures])
@@ -212,6 +216,19 @@ def share_y_axis(figures: Sequence[go.Figure]) -> None:
     from_zero = axes[0].rangemode == "tozero" and low >= 0
     for figure in figures:
         figure.update_yaxes(range=[0.0 if from_zero else low - margin, high + margin])
+
+
+def _share_colours(maps: Sequence[go.Heatmap]) -> None:
+    """One range of colours, with the bar of the map that reaches highest; fixed ranges stay."""
+    values = [np.asarray(trace.z, dtype=float) for trace in maps if trace.zmin is None]
+    known = np.concatenate([z[np.isfinite(z)] for z in values]) if values else np.zeros(0)
+    if not known.size:
+        return
+    highest = max(maps, key=lambda trace: np.nanmax(np.asarray(trace.z, dtype=float), initial=0.0))
+    for trace in maps:
+        if trace.zmin is None:
+            trace.update(zmin=float(known.min()), zmax=float(known.max()))
+            trace.update(colorbar=highest.colorbar)
 
 
 def _heights(figure: go.Figure) -> FloatArray:

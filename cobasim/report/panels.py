@@ -17,7 +17,7 @@ from cobasim.figures import (
     difference_to_baseline,
     final_differences,
     mixed_share,
-    share_y_axis,
+    share_scales,
     transition_matrices,
 )
 from cobasim.records import Run
@@ -123,7 +123,7 @@ def comparison_panels(
                 figures[f"weighted per {weighting}"] = kind.draw(chosen, baseline)
             except InputError:  # nothing of this kind was measured
                 continue
-        share_y_axis(list(figures.values()))
+        share_scales(list(figures.values()))
         drawn = [(name, Markup(draw(figure))) for name, figure in figures.items()]
         if drawn:
             head, caption = (text.format(baseline=baseline) for text in (kind.head, kind.caption))

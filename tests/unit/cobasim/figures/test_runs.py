@@ -123,19 +123,32 @@ def test_panels_side_by_side_share_one_axis(tmp_path):
         figures.accuracy([curve_run(tmp_path, [(0, 0.2), (9, 0.4)])]),
         figures.accuracy([curve_run(tmp_path, [(0, 0.1), (9, 0.3)])]),
     ]
-    figures.share_y_axis(pair)
+    figures.share_scales(pair)
     low, high = pair[0].layout.yaxis.range
     assert pair[1].layout.yaxis.range == (low, high)
     assert low < 10 < 40 < high
     alone = figures.accuracy([curve_run(tmp_path, [(0, 0.2), (9, 0.4)])])
-    figures.share_y_axis([alone])
+    figures.share_scales([alone])
     assert alone.layout.yaxis.range is None
+
+
+def test_heatmaps_side_by_side_share_their_colours(tmp_path):
+    runs = [write_run(tmp_path / name, name) for name in ("coba", "uniform")]
+    pair = [figures.budget_heatmap([run], run.header.allocator) for run in runs]
+    values = [np.asarray(figure.data[0].z, dtype=float) for figure in pair]
+    figures.share_scales(pair)
+    ends = [(figure.data[0].zmin, figure.data[0].zmax) for figure in pair]
+    assert ends[0] == ends[1]
+    known = np.concatenate([z[np.isfinite(z)] for z in values])
+    assert ends[0] == (known.min(), known.max())
+    ticks = [figure.data[0].colorbar.tickvals for figure in pair]
+    assert np.array_equal(ticks[0], ticks[1])
 
 
 @pytest.mark.parametrize("name", DRAW)
 def test_sharing_an_axis_hides_nothing(runs, name):
     pair = [DRAW[name](runs), DRAW[name]([run for run in runs if run.header.seed])]
-    figures.share_y_axis(pair)
+    figures.share_scales(pair)
     if name == "transitions":
         assert all(figure.layout.yaxis.range is None for figure in pair)
         return
