@@ -13,10 +13,12 @@ import hashlib
 import html
 import textwrap
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
 import plotly.graph_objects as go
+import plotly.io as pio
 
 from cobasim.arrays import FloatArray
 from cobasim.scores import ORACLE_PREFIX, is_oracle
@@ -132,31 +134,31 @@ def colour_bar(title: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def lay_out(figure: go.Figure, title: str, height: int = 460, subtitle: str = "") -> go.Figure:
-    """Set the margins, colours, axes and legend that all figures share; returns the figure.
-
-    Long titles get several lines.  The legend stands at the bottom, below the titles of the axes.
-    """
-    lines = textwrap.wrap(title, TITLE_WIDTH, break_long_words=False)
-    head: dict[str, Any] = {"text": "<br>".join(lines)}
-    if subtitle:
-        head["subtitle"] = {"text": subtitle, "font": {"size": 13, "color": TEXT}}
-    top = 24 + 20 * len(lines) + (16 if subtitle else 0)
-    figure.update_layout(
-        title=head
-        | {
+@cache
+def _theme() -> go.layout.Template:
+    """What all figures share. As a template, and a small one: figures copy it, updates are slow."""
+    axis = {
+        "gridcolor": GRID,
+        "zeroline": False,
+        "linecolor": AXIS,
+        "showline": True,
+        "automargin": True,
+        "title": {"font": {"size": 13}},
+    }
+    usual = pio.templates["plotly"].layout
+    kept = ("annotationdefaults", "colorscale", "colorway", "hoverlabel", "xaxis", "yaxis")
+    theme = go.layout.Template(layout={name: usual[name] for name in kept})
+    theme.layout.update(
+        title={
             "x": 0,
             "xanchor": "left",
             "xref": "container",
             "y": 1,
             "yanchor": "top",
             "yref": "container",
-            # plotly lifts a title by its further lines
-            "pad": {"t": 8 + 20 * (len(lines) - 1), "l": 8},
             "font": {"size": 16},
+            "subtitle": {"font": {"size": 13, "color": TEXT}},
         },
-        height=height,
-        margin={"l": 64, "r": 16, "t": top, "b": 56},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": TEXT, "size": 13},
@@ -170,17 +172,26 @@ def lay_out(figure: go.Figure, title: str, height: int = 460, subtitle: str = ""
             "x": 0,
             "xanchor": "left",
         },
+        xaxis=axis,
+        yaxis=axis,
     )
-    axes = {
-        "gridcolor": GRID,
-        "zeroline": False,
-        "linecolor": AXIS,
-        "showline": True,
-        "automargin": True,
-        "title_font_size": 13,
-    }
-    figure.update_xaxes(**axes)
-    figure.update_yaxes(**axes)
+    return theme
+
+
+def lay_out(figure: go.Figure, title: str, height: int = 460, subtitle: str = "") -> go.Figure:
+    """Set the margins, colours, axes and legend that all figures share; returns the figure.
+
+    Long titles get several lines.  The legend stands at the bottom, below the titles of the axes.
+    """
+    lines = textwrap.wrap(title, TITLE_WIDTH, break_long_words=False)
+    # plotly lifts a title by its further lines
+    head: dict[str, Any] = {"text": "<br>".join(lines)}
+    head["pad"] = {"t": 8 + 20 * (len(lines) - 1), "l": 8}
+    if subtitle:
+        head["subtitle"] = {"text": subtitle}
+    top = 24 + 20 * len(lines) + (16 if subtitle else 0)
+    figure.layout.template = _theme()
+    figure.update_layout(title=head, height=height, margin={"l": 64, "r": 16, "t": top, "b": 56})
     figure.update_annotations(font_size=14)
     return figure
 
