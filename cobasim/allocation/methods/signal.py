@@ -195,7 +195,8 @@ def greedy(value: FloatArray, kind: IntArray, limits: Limits) -> IntArray | None
     left = limits.total - kind.size * low
     if left == 0:
         return np.full(kind.size, low, dtype=np.int64)
-    gains = value[low + 1 :] - value[low:-1]  # (most - low, c)
+    # in 32 bits equal gains are equal on any machine, however its linear algebra rounds
+    gains = (value[low + 1 :] - value[low:-1]).astype(np.float32)  # (most - low, c)
     mean, rising = gains[0].copy(), np.ones(value.shape[1], dtype=bool)
     straight = []  # whether a column's mean gain still rises, by budget
     for n, gain in enumerate(gains[1:], start=1):
