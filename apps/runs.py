@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +213,7 @@ def _read(path: str, stamp: tuple[float, int]) -> Run:
     return read_run(path)
 
 
-@st.cache_data(max_entries=8000, show_spinner=False)
+@lru_cache(maxsize=8000)  # Streamlit's cache takes longer than all else on the page
 def _described(path: str, stamp: tuple[float, int]) -> dict[str, Any]:
     del stamp
     return describe_run(path)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cobasim.errors import InputError
-from cobasim.records import HEADER_FILE, STEPS_FILE, Run, RunHeader, read_run
+from cobasim.records import HEADER_FILE, STEPS_FILE, Run, RunHeader, read_end
 from cobasim.runs import REPORT
 from cobasim.scores import accuracy_curve, mean_interval
 
@@ -45,14 +45,14 @@ def written(path: Path) -> tuple[float, int]:
 
 
 def describe_run(path: str) -> dict[str, Any]:
-    """One row of the table of runs; a folder that cannot be read has a ``problem``.
+    """One row of the table of runs, from its end; what cannot be read there is a ``problem``.
 
     ``planned``: the steps that the run was started with; None if its header does not say.
     ``created``: when. ``setting``: equal for runs that differ in their seed only.
     """
     row: dict[str, Any] = {"problem": "", "planned": None, "created": "", "setting": ""}
     try:
-        run = read_run(path)
+        run = read_end(path)
     except (InputError, OSError) as error:
         text = str(error).replace(path + os.sep, "").replace(path, "folder")
         return row | {"problem": " ".join(text.split())[:300]}

@@ -19,6 +19,7 @@ from cobasim.records.run import (
     Run,
     columns,
     find_runs,
+    read_end,
     read_header,
     read_run,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "folder_name",
     "own_versions",
     "read_archive",
+    "read_end",
     "read_header",
     "read_run",
     "read_runs",

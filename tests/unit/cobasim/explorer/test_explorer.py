@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -40,7 +41,8 @@ from cobasim.explorer import (
     state,
     time_left,
 )
-from cobasim.scores import comparison_table
+from cobasim.records import read_run
+from cobasim.scores import comparison_table, final_accuracy
 from cobasim.whatif import what_if
 
 
@@ -156,6 +158,26 @@ def test_runs_of_one_setting_are_one_row_with_an_interval(tmp_path):
     assert groups[0]["± (95 %)"] is None
     assert [row["run"] for row in matching(rows, "UNIFORM b/")] == ["b/uniform/0"]
     assert matching(rows, "") == rows
+
+
+@pytest.mark.parametrize("last_evaluated", [True, False])
+def test_the_row_of_a_run_is_read_from_its_end(tmp_path, last_evaluated):
+    run = write_run(tmp_path / "run", "coba", steps=23 if last_evaluated else 20, every=10)
+    file = tmp_path / "run" / "steps.jsonl"
+    lines = file.read_text().splitlines()
+    if not last_evaluated:
+        one = json.loads(lines[-1])
+        lines.append(json.dumps(one | {"step": 21, "evaluation": None}))
+    lines[5] = "{ damaged"  # the page of the run will say so
+    file.write_text("\n".join(lines) + "\n{ half a li")
+    row = describe_run(str(tmp_path / "run"))
+    assert row["problem"] == ""
+    assert row["steps"] == (23 if last_evaluated else 21)
+    assert row["held-out (%)"] == pytest.approx(100 * final_accuracy(run), abs=0.006)
+    with pytest.raises(InputError, match="line 6"):
+        read_run(tmp_path / "run")
+    file.write_text("\n".join([*lines, "{ damaged"]) + "\n")
+    assert "at its end" in describe_run(str(tmp_path / "run"))["problem"]
 
 
 def test_a_report_is_found_above_a_run_and_made_of_several(tmp_path):
