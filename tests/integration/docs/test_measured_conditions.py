@@ -16,8 +16,10 @@ FOLDER = ROOT / "docs" / "real" / "measured"
 KNOWN = ["base", "group-4"]
 FIVE = ["visits-20", "rate-3", "dr-grpo", "rate-0.3", "visits-10"]
 BEFORE = [*FIVE, "tau-1", "easy", "hard", "tau-64", "parts", "ratio-3.5", "batch-16"]
-POOL = [*KNOWN, *FIVE, "tau-1"]  # of base, whose pass rates are kept
-B = "predictions-example.json,predictions-own.json,predictions-easy.json,predictions-hard.json"
+BEFORE += ["group-16", "chains"]
+POOL = [*KNOWN, *FIVE, "tau-1", "group-16"]  # of base, whose pass rates are kept
+OWN = ("example", "own", "easy", "hard", "chains")
+B = ",".join(f"predictions-{name}.json" for name in OWN)
 
 
 @pytest.fixture(scope="module")
@@ -66,4 +68,5 @@ def test_archives_hold_whole_runs_and_no_paths_of_a_machine(conditions):
         assert {len(at) for at in rows.values()} == {4}
         assert len(rows) == 2 * len(conditions.arms(name))
         for run in conditions.read_archive(FOLDER / f"{name}.jsonl.gz"):
-            assert run.header.config["model"]["path"] == "models/tiny"
+            known = "chains/model" if name == "chains" else "models/tiny"
+            assert run.header.config["model"]["path"] == known
