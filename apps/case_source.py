@@ -20,7 +20,7 @@ from cobasim_apps.elements import BIND, folded, plain
 from cobasim_apps.job_progress import jobs
 from cobasim_apps.measured_world import measured_world
 from cobasim_apps.options import options
-from cobasim_apps.pass_rates import pass_rates_file
+from cobasim_apps.pass_rates import pass_rates_file, reading_query
 from cobasim_apps.simulation_settings import FILE, MEASURED_KIND, tag_of
 
 RATES, RUN, GRADIENTS = "Pass rates", "A uniform run", "Measured gradients"
@@ -73,7 +73,7 @@ def _rates() -> Source | None:
         return None
     pool = file.measured
     prompts, rollouts = advice.usual_sizes(pool.pass_rate.size)
-    query = {"rates_file": str(st.session_state["rates_file"])}
+    query = {"rates_file": str(st.session_state["rates_file"])} | reading_query()
     return Source(
         lambda sizes: advice.of_pass_rates(pool, sizes),
         ["--pass-rates", str(file.path), *file.reading.flags],

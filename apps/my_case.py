@@ -41,8 +41,8 @@ def _ask(source: Source) -> None:
         )
     with columns[2]:
         visits = st.number_input(
-            "Visits of each prompt", 0.1, None, visited, key=f"case_visits{tag}", bind=BIND,
-            help="How often each prompt of the pool comes up in the run.",
+            "Visits of each prompt", 0.1, None, max(0.1, visited), key=f"case_visits{tag}",
+            bind=BIND, help="How often each prompt of the pool comes up in the run.",
         )  # fmt: skip
     with columns[3]:
         weighting = st.selectbox(
@@ -113,13 +113,19 @@ def _go_on(source: Source, case: advice.Case) -> None:
     size, spent = str(case.batch_size), str(case.total_budget)
     steps = 10 * max(1, min(100, round(case.steps / 10)))
     tag = source.tag if source.simulation.get("world") else ""
+    bounds = {"low": str(case.low), "high": str(case.high)}
     queries = {
-        "batch": {"M": size, f"total_{size}": spent} | source.batch,
+        "batch": {"M": size, f"total_{size}": spent} | bounds | source.batch,
         "simulation": {f"batch{tag}": size, f"budget{tag}": spent, f"steps{tag}": str(steps)}
+        | {f"sim_{name}{tag}": value for name, value in bounds.items()}
         | {"weighting": case.weighting}
         | source.simulation,
         "method": {},
     }
+    if not (source.batch and source.simulation):
+        st.caption(
+            "Pages that cannot show this source start with prompts of the simulator, at your sizes."
+        )
     texts = {
         "batch": "What would it do to one batch?",
         "simulation": "What would it do to a run?",

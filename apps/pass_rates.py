@@ -19,6 +19,7 @@ UPLOAD = "Upload a file"
 KEPT = "upload_file"
 MOST_MIB = 20
 TYPES = [ending.removeprefix(".") for ending in (*READERS, COMPRESSED)]
+READING = ("upload_column", "upload_attempts", "upload_notation", "upload_skip")
 NOTATIONS = {"plain": {}, "percent": {"percent": True}, "decimal comma": {"decimal_comma": True}}
 
 
@@ -99,6 +100,15 @@ def _reading() -> RateOptions:
             **NOTATIONS[notation],
         },
     )
+
+
+def reading_query() -> dict[str, str]:
+    """How the file is read, for the address of another page."""
+    given = {name: st.session_state.get(name) for name in READING}
+    if given["upload_notation"] == "plain":
+        del given["upload_notation"]
+    return {name: str(value).lower() if value is True else str(value)
+            for name, value in given.items() if value}  # fmt: skip
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

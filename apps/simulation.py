@@ -62,10 +62,11 @@ def _made_before() -> None:
     known = known_comparison()
     if not known:
         return
-    st.subheader("What it said for the default settings")
+    st.subheader("An example: the default settings, without and with shared noise")
     st.markdown(
-        "The noise that a prompt's rollouts share decides, since only more prompts average it out: "
-        "without it CoBA gains, with much of it CoBA loses, as it did in real runs."
+        "The noise that a prompt's rollouts share decides, since only more prompts average it out. "
+        "With the loss weighted per rollout CoBA gains without it, and loses with much of it, as "
+        "it did in real runs."
     )
     ends = [
         end for rows in known.values() for row in rows

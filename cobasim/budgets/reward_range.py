@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from cobasim.arrays import IntArray
 from cobasim.errors import InputError
 
-ALIKE = 1e-9  # rewards whose deviation is this share of the range, or less, are equal
+ROUNDING = 1e-6  # of rewards, over the largest of the range: trainers have them in 32 bits
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,16 @@ class RewardRange:
         if given.shape != group.shape:
             raise InputError(f"expected {group.size} rewards, got an array of shape {given.shape}")
         there = ~np.isnan(given)
-        scaled = (given[there] - self.low) / (self.high - self.low)
-        outside = np.flatnonzero((scaled < -ALIKE) | (scaled > 1.0 + ALIKE))
+        width = self.high - self.low
+        alike = ROUNDING * max(abs(self.low), abs(self.high)) / width  # a difference that is none
+        scaled = (given[there] - self.low) / width
+        outside = np.flatnonzero((scaled < -alike) | (scaled > 1.0 + alike))
         if outside.size:
             raise InputError(
                 f"a reward is {given[there][outside[0]]:g}, outside the stated range {self.low:g} "
                 f"to {self.high:g}: state the range that the rewards really have"
             )
+        scaled = np.clip(scaled, 0.0, 1.0)
         made = np.bincount(group[there], minlength=budgets.size)
         filled = np.maximum(made, 1)
         mean = np.bincount(group[there], weights=scaled, minlength=budgets.size) / filled
@@ -69,6 +72,6 @@ class RewardRange:
         variance = np.bincount(group[there], weights=centred**2, minlength=budgets.size) / filled
         away = np.sqrt(np.maximum(0.25 - variance, 0.0))  # of p from 1/2
         passed = np.rint(made * np.where(mean > 0.5, 0.5 + away, 0.5 - away))
-        differ = variance > ALIKE**2
+        differ = variance > alike**2
         passed = np.where(differ, np.clip(passed, 1, made - 1), passed)
         return made.astype(np.int64), passed.astype(np.int64)

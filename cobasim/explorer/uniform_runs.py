@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cobasim.errors import InputError
 from cobasim.explorer.run_folders import run_folders
-from cobasim.files import folder_name, write_bytes_atomically
+from cobasim.files import write_bytes_atomically
 from cobasim.importing import ImportOptions, import_log
 from cobasim.records import HEADER_FILE, STEPS_FILE
 from cobasim.runs import BASELINE
@@ -37,8 +37,17 @@ def keep_log(
     """Import uploaded files of a trainer's log below ``folder``; the run, and what was read.
 
     ``files`` are names and contents; ``layout`` and ``passed`` as ``cobasim import`` has them.
-    Equal uploads are imported once. Raises InputError, which names files as they were named.
+    Equal uploads are imported once. Raises InputError, which names files as they were named, also
+    for two files of one name and for names that are no file's.
     """
+    names = [name for name, _ in files]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                f"two files are called {name}: join them, or use `cobasim import` on their folder"
+            )
+        if name in ("", ".", "..") or len(name.encode()) > 200 or set(name) & set("/\\\0"):
+            raise InputError(f"{name[:60]!r} cannot be the name of a file here: rename it")
     content = hashlib.blake2b(f"{layout} {passed}".encode(), digest_size=8)
     for name, given in sorted(files):
         content.update(name.encode() + b"\0" + hashlib.blake2b(given).digest())
@@ -49,8 +58,8 @@ def keep_log(
         shutil.rmtree(log, ignore_errors=True)
         log.mkdir(parents=True)
         for name, given in files:
-            write_bytes_atomically(log / folder_name(name), given)
-        source = log if len(files) > 1 else log / folder_name(files[0][0])
+            write_bytes_atomically(log / name, given)
+        source = log if len(files) > 1 else log / names[0]
         try:
             done = import_log(layout, source, run, ImportOptions(passed=passed))
         except InputError as error:

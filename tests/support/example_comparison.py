@@ -1,6 +1,6 @@
 """Makes examples/comparison.jsonl.gz: the default settings of the app's page on a run, compared.
 
-    python tests/support/example_comparison.py        # two minutes on 2 cores
+    python tests/support/example_comparison.py        # a minute on 2 cores
 
 Twice: with the noise that a prompt's rollouts share at 0, its default, and at 20.
 """

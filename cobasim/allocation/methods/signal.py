@@ -213,7 +213,7 @@ def greedy(value: FloatArray, kind: IntArray, limits: Limits) -> IntArray | None
     for above, gain in itertools.pairwise(gains):  # quicker than np.minimum.accumulate
         np.minimum(above, gain, out=gain)
     flat, kinds = gains.reshape(-1), value.shape[1]
-    own = kind.size == kinds  # each prompt has its own column
+    own = kind.size == kinds and bool((kind == np.arange(kinds)).all())  # a column each, in order
     if own:
         bar = np.partition(flat, flat.size - left)[flat.size - left]  # gain of the last rollout
     else:

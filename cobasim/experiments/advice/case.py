@@ -160,11 +160,6 @@ class Case:
                 f"a step of {self.batch_size:,} prompts needs a pool of at least that many, got "
                 f"{self.prompts:,}: give a smaller --batch-size"
             )
-        if self.batch_size == 1:
-            raise InputError(
-                "a step of one prompt leaves nothing to divide, so every allocator is uniform: "
-                "give the prompts of a whole step as --batch-size"
-            )
         Limits(self.total_budget, self.low, self.high).for_batch(self.batch_size)
         if self.steps < BLOCKS:
             raise InputError(
@@ -221,7 +216,7 @@ def one_outcome(a: FloatArray, b: FloatArray, n: float) -> FloatArray:
 
 def usual_sizes(prompts: int) -> tuple[int, int]:
     """Prompts and rollouts a step where nobody says: a quarter of the pool or 512, 16 a prompt."""
-    batch = max(1, min(512, prompts // 4))
+    batch = max(min(2, prompts), min(512, prompts // 4))
     return batch, 16 * batch
 
 
@@ -253,8 +248,10 @@ def of_pass_rates(pool: MeasuredRates, sizes: Sizes) -> Case:
         notes = (
             f"{pool.pass_rate.size:,} pass rates stand for a pool of {sizes.pool_size:,} prompts.",
         )
-    return _case(
-        pool.source, "pass rates", pool.pass_rate, pool.attempts, sizes, sizes.pool_size, notes
+    return _planned(
+        _case(
+            pool.source, "pass rates", pool.pass_rate, pool.attempts, sizes, sizes.pool_size, notes
+        )
     )
 
 
@@ -293,6 +290,11 @@ def of_run(run: Run, sizes: Sizes) -> Case:
     )
     if sizes.pool_size is not None:
         prompts = sizes.pool_size
+        if prompts < batch:
+            raise InputError(
+                f"a pool of {prompts:,} prompts cannot fill the {batch:,} prompts of a step of "
+                f"{name}: give a larger --pool-size"
+            )
     elif prompts is None:
         prompts = batch * len(steps)
         notes += (
@@ -303,7 +305,7 @@ def of_run(run: Run, sizes: Sizes) -> Case:
     found["visits"] = min(MOST_VISITS, batch * len(steps) / prompts)
     seen = _case(str(run.path), "run", pool, None, own.filled(**found), prompts, notes)
     case = _case(str(run.path), "run", pool, None, sizes.filled(**found), prompts, notes)
-    return replace(case, observed=observed, seen=seen)
+    return replace(_planned(case), observed=observed, seen=seen)
 
 
 def _loop_of(steps: Sequence[StepRecord]) -> dict[str, int]:
@@ -362,13 +364,24 @@ def of_measured(files: str, sizes: Sizes) -> Case:
     prompts = sizes.pool_size or (int(size) if isinstance(size, int) else int(training.sum()))
     given = sizes.filled(**{n: loop.get(n) for n in ("batch_size", "total_budget", "low", "high")})
     if "steps" in loop and given.batch_size is not None:
-        given = given.filled(visits=loop["steps"] * given.batch_size / prompts)
+        visits = min(MOST_VISITS, loop["steps"] * given.batch_size / prompts)
+        given = given.filled(visits=visits)
     rates = np.asarray(measured.rate[training], dtype=np.float64)
     notes: tuple[str, ...] = ()
     if prompts > rates.size:
         notes = (f"{rates.size:,} of the {prompts:,} prompts were measured; copies fill the pool.",)
     case = _case(files, "measured", rates, None, given, prompts, notes)
-    return replace(case, measured=files)
+    return replace(_planned(case), measured=files)
+
+
+def _planned(case: Case) -> Case:
+    """The case. Raises InputError if there is nothing to divide."""
+    if case.batch_size == 1:
+        raise InputError(
+            "a step of one prompt leaves nothing to divide, so every allocator is uniform: give "
+            "the prompts of a whole step as --batch-size"
+        )
+    return case
 
 
 def _case(
@@ -387,9 +400,10 @@ def _case(
     mean = budget / batch
     low = sizes.low if sizes.low is not None else max(1, min(2, int(mean)))
     high = sizes.high if sizes.high is not None else max(8, math.ceil(8 * mean))
-    if size < FEW:
+    known = size if kind == "run" else rates.size
+    if known < FEW:
         notes += (
-            f"{size} prompts say little of those that you test on: treat the answer as a guess.",
+            f"{known} prompts say little of those that you test on: treat the answer as a guess.",
         )
     visits = sizes.visits or 3.0
     if visits <= 1:

@@ -77,7 +77,14 @@ def test_measured_gradients_bring_their_sizes(folder):
     assert [box.value for box in opened.number_input] == [64, 512, 2.5]
 
 
-def test_a_log_that_is_not_uniform_is_an_error_with_its_reason(folder, tmp_path):
+def test_a_run_that_is_too_short_is_an_error_with_its_reason(folder, tmp_path):
     import_log("trl", write_trl(tmp_path / "trl", steps=2), folder / "short")
     opened = page("my_case", case_have="A uniform run", case_run="short")
-    assert "short" in errors(opened) or "2 steps" in errors(opened)
+    assert "the run has 2 steps with a failure rate" in errors(opened)
+
+
+def test_logs_of_one_name_are_refused(tmp_path):
+    one, other = (list(write_verl(tmp_path / name).iterdir()) for name in ("one", "other"))
+    files = [(file.name, file.read_bytes()) for file in (*one, *other)]
+    with pytest.raises(InputError, match=r"two files are called 1\.jsonl"):
+        keep_log(files, "verl", None, tmp_path / "kept")

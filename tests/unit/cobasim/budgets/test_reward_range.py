@@ -49,6 +49,15 @@ def test_equal_rewards_are_all_passes_or_none_and_missing_ones_do_not_count():
     assert passes.tolist() == [0, 2, 0, 1]
 
 
+@pytest.mark.parametrize(("low", "high"), [(-0.1, 1.0), (0.0, 0.1), (0.0, 2.2), (100.1, 100.3)])
+def test_rewards_of_32_bits_are_in_their_range_and_equal_where_they_were(low, high):
+    ends = np.array([low, high, low, low], dtype=np.float32)
+    made, passes = RewardRange(low, high).passes(ends.astype(float), np.array([2, 2]))
+    assert (made.tolist(), passes.tolist()) == ([2, 2], [1, 0])
+    weighed = np.array([0.7 * low + 0.3 * low, low], dtype=np.float32)  # equal but for rounding
+    assert RewardRange(low, high).passes(weighed, np.array([2]))[1].tolist() == [0]
+
+
 @pytest.mark.parametrize("bounds", [(1.0, 1.0), (2, 1), (0, np.inf), (np.nan, 1)])
 def test_a_range_has_two_different_ends(bounds):
     with pytest.raises(InputError, match="low < high"):

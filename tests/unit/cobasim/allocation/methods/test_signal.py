@@ -140,6 +140,14 @@ def test_a_part_of_the_table_gives_the_budgets_of_the_whole_or_none(seed, size, 
             np.testing.assert_array_equal(budgets, whole)
 
 
+def test_columns_in_another_order_are_those_of_their_prompts():
+    value = curves(np.random.default_rng(0), 9, 30).T
+    order = np.random.default_rng(1).permutation(9)
+    limits = Limits(90, 2, 30)
+    plain = greedy(value, np.arange(9), limits)
+    np.testing.assert_array_equal(greedy(value[:, order], np.argsort(order), limits), plain)
+
+
 @pytest.mark.parametrize("size", [12, CLASSES + 500])
 @pytest.mark.parametrize("ratio", [0.0, 0.3])
 def test_tables_grow_where_a_few_prompts_get_most_of_the_rollouts(size, ratio):

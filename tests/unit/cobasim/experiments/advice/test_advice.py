@@ -112,6 +112,9 @@ def test_a_run_is_weighed_at_its_own_sizes_whatever_is_planned():
 def test_one_prompt_a_step_leaves_nothing_to_divide():
     with pytest.raises(InputError, match="one prompt leaves nothing to divide"):
         a_case(replace(SIZES, batch_size=1))
+    assert advice.usual_sizes(7)[0] == 2
+    alone = a_run(m=1, steps=200)  # a run of one prompt a step still shows how the model learns
+    assert advice.of_run(alone, advice.Sizes(batch_size=32, pool_size=64)).seen.batch_size == 1
 
 
 def test_few_prompts_get_a_warning():
@@ -324,5 +327,9 @@ def test_the_size_of_the_pool_can_be_said():
     case = a_case(replace(SIZES, pool_size=1000), size=200)
     assert (case.prompts, case.pass_rates.size) == (1000, 200)
     assert "200 pass rates stand for a pool of 1,000" in " ".join(case.notes)
+    few = a_case(replace(SIZES, pool_size=1000), size=20)
+    assert "20 prompts say little" in " ".join(few.notes)
+    with pytest.raises(InputError, match="give a larger --pool-size"):
+        advice.of_run(a_run(), advice.Sizes(pool_size=50))
     with pytest.raises(InputError, match="pool_size is 0"):
         advice.Sizes(pool_size=0)
