@@ -25,4 +25,4 @@ def test_the_wheel_has_every_package_and_no_generic_name():
 def test_every_example_has_an_ending_that_ships():
     endings = SETTINGS["tool"]["setuptools"]["package-data"]["cobasim.examples"]
     data = [file for file in EXAMPLES.iterdir() if file.is_file() and file.suffix != ".py"]
-    assert {f"*{file.suffix}" for file in data} == set(endings)
+    assert {"*" + "".join(file.suffixes) for file in data} == set(endings)

@@ -150,9 +150,11 @@ def search(
     s, v = float(signal[best, kind].sum()), float(nuisance[best, kind].sum())
     tried, score = best, 0.0
     for _ in range(SEARCHES):
-        if not (s > 0.0 and v > 0.0 and s / v**0.5 > score * (1.0 + ENOUGH)):
+        if not (s > 0.0 and v > 0.0 and s / v**0.5 > score):
             break
-        best, score = tried, s / v**0.5
+        before, best, score = score, tried, s / v**0.5
+        if score <= before * (1.0 + ENOUGH):
+            break
         found = greedy(signal - (0.5 * s / v) * nuisance, kind, limits)
         if found is None:
             return None

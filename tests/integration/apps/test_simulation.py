@@ -93,7 +93,7 @@ def test_a_measured_world_sets_the_fields_and_says_what_its_file_is(folder):
     shown = opened.selectbox(key="measured").options
     assert sum(name.startswith("Example") for name in shown) == 2
     assert "512 prompts to train on" in captions(opened)
-    assert figures_of(page("simulation", world="measured", parts="true")) == 3
+    assert figures_of(page("simulation", world="measured", parts="true")) == 2 + 3
     opened.selectbox(key="measured").set_value("mine.npz").run()
     assert errors(opened) == ""
     text = captions(opened)
