@@ -39,7 +39,7 @@ NODES = 96  # of the quadrature over p
 MOST_EVIDENCE = 400.0  # a + b; sharper beliefs are as good as known, and finer than the nodes
 CLASSES = 1024  # prompts that are valued one by one; larger batches are valued by classes
 SEARCHES = 12  # at most, for the trade of signal against noise
-ENOUGH = 1e-4  # relative gain of S / sqrt(V) at which the search ends
+ENOUGH = 1e-3  # relative gain of S / sqrt(V) at which the search ends
 FEW = 16  # budgets that are tabulated at first, at least
 
 
