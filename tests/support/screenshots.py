@@ -32,6 +32,7 @@ def pages(browser: Browser, server: Server, out: Path, opened: list[str]) -> Non
     """Every page of the app."""
     query = urlencode([("open", name) for name in opened])
     shown = {
+        "case": ("/", 0, 1000),
         "batch": ("/batch", 2, 1000),
         "sensitivity": ("/sensitivity?show=Finished+sweep&sweep=sweep", 2, 1100),
         "runs": (f"/runs?{query}", 6, 1400),
@@ -48,6 +49,10 @@ def pages(browser: Browser, server: Server, out: Path, opened: list[str]) -> Non
         if name == "batch":
             settled(page, figures)
             unfold(page, "Settings")
+        if name == "case":
+            page.get_by_role("button", name="Ask").click()
+            page.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=300_000)
+            figures = 1
         if name == "simulation":
             page.get_by_role("button", name="Start").click()
             page.get_by_text("finished: ").wait_for(timeout=400_000)
