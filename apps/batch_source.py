@@ -12,12 +12,13 @@ from cobasim.arrays import FloatArray
 from cobasim.data import MeasuredRates
 from cobasim.errors import InputError
 from cobasim.explorer import estimated, mark_unseen, nearest_step
-from cobasim.records import find_runs, read_run
+from cobasim.records import find_runs
 from cobasim.whatif import knows_attempts, observation_of_bins
 from cobasim.world import POPULATIONS, draw_pass_rates
 from cobasim_apps.elements import BIND, shown_errors
 from cobasim_apps.options import options
 from cobasim_apps.pass_rates import pass_rates_file
+from cobasim_apps.stored_runs import stored_run
 
 MOST_PROMPTS = 4096
 SOURCES = {
@@ -109,7 +110,7 @@ def _recorded() -> Batch | None:
         st.info(f"No recorded runs in {options().shown}.")
         return None
     name = st.selectbox("Run", names, key="recorded", bind=BIND)
-    run = read_run(folder / name)
+    run = stored_run(folder / name)
     steps = [step.step for step in run.steps if step.bins is not None]
     number = steps[0] if steps else 0
     if len(steps) > 1:

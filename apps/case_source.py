@@ -11,17 +11,18 @@ import streamlit as st
 
 from cobasim.errors import InputError
 from cobasim.experiments import advice
-from cobasim.explorer import keep_log, measured_worlds, uniform_runs
+from cobasim.explorer import keep_log, uniform_runs
 from cobasim.importing import LAYOUTS
-from cobasim.records import read_run
 from cobasim.world import MEASURED
 from cobasim_apps.batch_source import SOURCES
 from cobasim_apps.elements import BIND, folded, plain
 from cobasim_apps.job_progress import jobs
+from cobasim_apps.measured_world import UPLOAD as UPLOAD_GRADIENTS
 from cobasim_apps.measured_world import measured_world
 from cobasim_apps.options import options
 from cobasim_apps.pass_rates import pass_rates_file, reading_query
 from cobasim_apps.simulation_settings import FILE, MEASURED_KIND, tag_of
+from cobasim_apps.stored_runs import stored_run
 
 RATES, RUN, GRADIENTS = "Pass rates", "A uniform run", "Measured gradients"
 UPLOAD = "Upload a trainer's log"
@@ -95,7 +96,7 @@ def _run() -> Source | None:
     path = known.get(chosen) or _uploaded()
     if path is None:
         return None
-    run = read_run(path)
+    run = stored_run(path)
     case = advice.of_run(run, advice.Sizes())
     batch = {"source": SOURCES["recorded"], "recorded": chosen} if chosen in known else {}
     return Source(
@@ -157,7 +158,7 @@ def _gradients() -> Source | None:
     files = world.removeprefix(MEASURED)
     case, tag = advice.of_measured(files, advice.Sizes()), tag_of(world)
     query = {"world": MEASURED_KIND}
-    if st.session_state["measured"] in measured_worlds(options().runs):
+    if st.session_state["measured"] != UPLOAD_GRADIENTS:
         query["measured"] = st.session_state["measured"]
     return Source(
         lambda sizes: advice.of_measured(files, sizes),

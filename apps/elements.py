@@ -74,12 +74,12 @@ def chart_or_reason(draw: Callable[[], go.Figure], key: str) -> None:
     chart(figure, key)
 
 
-def folded(label: str, key: str) -> ExpanderContainer:
+def folded(label: str, key: str, *, expanded: bool = False) -> ExpanderContainer:
     """A closed part of a page, whose state is in the address; fill it only where it is ``open``.
 
     What is closed costs neither time nor the browser's code for its widgets.
     """
-    return st.expander(label, key=key, on_change="rerun", bind=BIND)
+    return st.expander(label, expanded, key=key, on_change="rerun", bind=BIND)
 
 
 def settings_fold(label: str, *, expanded: bool = False) -> ExpanderContainer:
@@ -87,7 +87,7 @@ def settings_fold(label: str, *, expanded: bool = False) -> ExpanderContainer:
 
     Fill it also where it is closed: the page depends on what its widgets say.
     """
-    return st.expander(label, expanded, key="settings", on_change="rerun", bind=BIND)
+    return folded(label, "settings", expanded=expanded)
 
 
 def command_line(arguments: list[str]) -> None:

@@ -29,6 +29,7 @@ from cobasim.explorer import (
 from cobasim.records import Run, read_run
 from cobasim_apps.elements import BIND, chart_or_reason, command_line, plain
 from cobasim_apps.options import options
+from cobasim_apps.stored_runs import stored_run
 
 MOST_OPEN = 12
 OPEN, TABLE, NOTE = "open", "all", "opened_note"
@@ -98,7 +99,7 @@ def live() -> None:
                 st.warning(f"{plain(row['run'])}: {plain(row['problem'])}")
     if not chosen:
         return
-    runs = {name: _read(str(top / name), written(top / name)) for name in chosen}
+    runs = {name: stored_run(top / name) for name in chosen}
     with picture:
         _heldout(shortened(runs))
     _draw(runs)
@@ -205,12 +206,6 @@ def _first() -> str | None:
     if run is None or not run.is_relative_to(top):
         return None
     return str(run.relative_to(top))
-
-
-@st.cache_data(max_entries=256, show_spinner=False)
-def _read(path: str, stamp: tuple[float, int]) -> Run:
-    del stamp  # part of the cache's key: a run that has grown is read again
-    return read_run(path)
 
 
 @lru_cache(maxsize=8000)  # Streamlit's cache takes longer than all else on the page

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from cobasim.errors import InputError
 from cobasim.explorer.run_folders import run_folders
 from cobasim.files import write_bytes_atomically
 from cobasim.importing import ImportOptions, import_log
-from cobasim.records import HEADER_FILE, STEPS_FILE
+from cobasim.records import STEPS_FILE, read_header
 from cobasim.runs import BASELINE
 
 NOTES = "notes.txt"
@@ -23,10 +22,10 @@ def uniform_runs(folder: Path) -> dict[str, Path]:
     found = {}
     for name, path in run_folders(folder) if folder.is_dir() else []:
         try:
-            header = json.loads((path / HEADER_FILE).read_text())
-        except (OSError, ValueError):
+            header = read_header(path)
+        except (InputError, OSError):
             continue  # the table of runs says what is wrong with it
-        if isinstance(header, dict) and header.get("allocator") == BASELINE:
+        if header.allocator == BASELINE:
             found[name] = path
     return found
 

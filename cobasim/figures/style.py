@@ -231,15 +231,14 @@ def share_scales(figures: Sequence[go.Figure]) -> None:
 
 def _share_colours(maps: Sequence[go.Heatmap]) -> None:
     """One range of colours, with the bar of the map that reaches highest; fixed ranges stay."""
-    values = [np.asarray(trace.z, dtype=float) for trace in maps if trace.zmin is None]
-    known = np.concatenate([z[np.isfinite(z)] for z in values]) if values else np.zeros(0)
+    free = [trace for trace in maps if trace.zmin is None]
+    values = [z[np.isfinite(z)] for z in (np.asarray(trace.z, dtype=float) for trace in free)]
+    known = np.concatenate([np.zeros(0), *values])
     if not known.size:
         return
-    highest = max(maps, key=lambda trace: np.nanmax(np.asarray(trace.z, dtype=float), initial=0.0))
-    for trace in maps:
-        if trace.zmin is None:
-            trace.update(zmin=float(known.min()), zmax=float(known.max()))
-            trace.update(colorbar=highest.colorbar)
+    highest = free[int(np.argmax([z.max(initial=-np.inf) for z in values]))]
+    for trace in free:
+        trace.update(zmin=known.min(), zmax=known.max(), colorbar=highest.colorbar)
 
 
 def _heights(figure: go.Figure) -> FloatArray:

@@ -109,7 +109,7 @@ class Signal(Allocator):
         if limits.total in (size * limits.low, size * limits.high):
             return best
         a, b = obs.beta()
-        kind = np.arange(size)  # (m,) row of each prompt
+        kind = np.arange(size)  # (m,) column of each prompt
         if size > CLASSES:
             kind, a, b = classes(a, b)
         believed, weighting = belief(a, b), self.weighting or obs.weighting
