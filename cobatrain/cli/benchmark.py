@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from cobasim.cli import JsonFlag, show
-from cobatrain.cli.common import Config, Settings, one_process
+from cobatrain.cli.common import Config, Settings, one_process, tell
 
 if TYPE_CHECKING:
     from cobatrain.benchmark import Overheads
@@ -29,7 +28,8 @@ def benchmark(
 
     one_process("benchmark")
     chosen = load_config(config, settings or [])
-    trainer.prepare_if_missing(chosen, say=lambda text: print(text, file=sys.stderr))
+    trainer.prepare_if_missing(chosen, say=tell)
+    trainer.warn_of_slow_bfloat16(chosen, tell)
     overheads = measure(chosen, steps=steps, pairs=steps)
     if as_json:
         print(json.dumps(overheads.to_json(), indent=1))

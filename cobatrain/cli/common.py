@@ -81,12 +81,17 @@ def one_process(command: str) -> None:
         )
 
 
+def tell(line: str) -> None:
+    """Print a line that is no result: on standard error."""
+    print(line, file=sys.stderr)
+
+
 def show_data(task: Task, evaluation: EvaluationConfig | None = None) -> None:
     """Print what was read of each data set on standard error, and which are smaller than wanted."""
     from cobatrain.trainer import account_lines, smaller_sets
 
     for line in [*account_lines(task), *smaller_sets(task, evaluation)]:
-        print(line, file=sys.stderr)
+        tell(line)
 
 
 def checkpoint_of(config: str, run: str | None, step: int | None = None) -> Path | None:

@@ -153,6 +153,7 @@ def _measured(
         if file.exists():
             raise InputError(f"{file} exists; choose another --out")
         trainer.prepare_if_missing(config, say=tell)
+        trainer.warn_of_slow_bfloat16(config, tell)
 
     with joined(
         config.model.device, layout="replicate", timeout=config.engine.patience

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Annotated
 
 import typer
@@ -19,7 +18,7 @@ from cobasim.cli import (
     say_files,
     show,
 )
-from cobatrain.cli.common import ComparedOptions, Config, one_process
+from cobatrain.cli.common import ComparedOptions, Config, one_process, tell
 
 
 def predict(
@@ -54,7 +53,7 @@ def predict(
     plan = compared.plan(config, seeds)
     simulated = runs.with_pool(comparison.predicted(plan, measured, seeds))
     for line in comparison.remarks(plan.config, measured):
-        print(line, file=sys.stderr)
+        tell(line)
     folder, to_resume = dated_folder(out, "predict", "cobatrain")
     runs.claim_comparison(simulated, folder)
     with resumable(folder, to_resume), progress_bar() as progress:

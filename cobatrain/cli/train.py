@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from rich.table import Table
 from cobasim.cli import say, show
 from cobasim.errors import InputError
 from cobasim.records import StepRecord
-from cobatrain.cli.common import Config, Settings
+from cobatrain.cli.common import Config, Settings, tell
 
 if TYPE_CHECKING:
     from cobatrain.config import Change, TrainConfig
@@ -90,7 +89,7 @@ def _run(config: TrainConfig, folder: Path, *, resume: bool) -> None:
                 progress.show(record)
                 track(record)
 
-            trainer.train(config, folder, resume=resume, on_step=keep, say=_say)
+            trainer.train(config, folder, resume=resume, on_step=keep, say=tell)
     except PeerError:  # the rank that failed has said why
         raise typer.Exit(1) from None
     finally:
@@ -115,10 +114,6 @@ def _of_evaluation(change: Change) -> str:
         if name.startswith("evaluation.")
     ]
     return f"* after step {change.after_step}: {', '.join(told)}" if told else ""
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 class _Progress:

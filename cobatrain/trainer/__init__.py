@@ -8,6 +8,7 @@ from cobatrain.learner import SAMPLES, SampleFile
 from cobatrain.trainer.data_account import TASK_FILE, account_lines, smaller_sets
 from cobatrain.trainer.exporting import export
 from cobatrain.trainer.folder import BAD_BATCH, check_new, run_header
+from cobatrain.trainer.number_types import warn_of_slow_bfloat16
 from cobatrain.trainer.opening import open_learner
 from cobatrain.trainer.preparation import prepare, prepare_if_missing
 from cobatrain.trainer.run import train
@@ -28,4 +29,5 @@ __all__ = [
     "run_header",
     "smaller_sets",
     "train",
+    "warn_of_slow_bfloat16",
 ]

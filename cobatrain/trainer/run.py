@@ -18,7 +18,6 @@ from cobatrain.parallel import Parallel, joined, newest_checkpoint, on_first, to
 from cobatrain.planning import check_room
 from cobatrain.tasks import SelfCheck
 from cobatrain.trainer.changing import accept_changes
-from cobatrain.trainer.coarse_weights import warn_of_coarse_weights
 from cobatrain.trainer.data_account import question_task, store_account
 from cobatrain.trainer.first_beliefs import first_counts
 from cobatrain.trainer.folder import (
@@ -31,6 +30,7 @@ from cobatrain.trainer.folder import (
 )
 from cobatrain.trainer.keeping import Keeper
 from cobatrain.trainer.no_signal import SignalWatch
+from cobatrain.trainer.number_types import warn_of_coarse_weights, warn_of_slow_bfloat16
 from cobatrain.trainer.opening import open_learner
 from cobatrain.trainer.preparation import prepare_if_missing
 from cobatrain.trainer.stopping import Stopped, stop_signals
@@ -79,6 +79,7 @@ def train(
                 check_new(out)
             check_room(config, parallel.world, say)
             warn_of_coarse_weights(config, say)
+            warn_of_slow_bfloat16(config, say)
             if resume:
                 return _resumable(config, out, hold, say)
             prepare_if_missing(config, say=say)

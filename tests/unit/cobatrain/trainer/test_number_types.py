@@ -8,7 +8,12 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("yaml", reason="pyyaml is not installed")
 
 from cobatrain.config import load_config
-from cobatrain.trainer.coarse_weights import HALF_STEP, TYPICAL_WEIGHT, warn_of_coarse_weights
+from cobatrain.trainer.number_types import (
+    HALF_STEP,
+    TYPICAL_WEIGHT,
+    warn_of_coarse_weights,
+    warn_of_slow_bfloat16,
+)
 
 
 def said(*settings: str) -> list[str]:
@@ -29,3 +34,24 @@ def test_the_threshold_is_where_bfloat16_rounds_a_step_away():
     spacing = HALF_STEP * 2 ** float(torch.log2(weight.float()).floor() + 1)
     assert weight + torch.tensor(0.4 * spacing, dtype=torch.bfloat16) == weight
     assert weight + torch.tensor(1.1 * spacing, dtype=torch.bfloat16) != weight
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_bfloat16_is_pointed_out_where_the_processor_is_slow_at_it(monkeypatch, fast):
+    monkeypatch.setattr("cobatrain.trainer.number_types.has_fast_bfloat16", lambda: fast)
+
+    def said(name: str, *settings: str) -> list[str]:
+        lines: list[str] = []
+        warn_of_slow_bfloat16(load_config(name, list(settings)), lines.append)
+        return lines
+
+    assert not said("tiny", "model.device=cpu")
+    assert not said("smollm2", "model.device=cuda")
+    lines = said("smollm2", "model.device=cpu")
+    if fast:
+        assert not lines
+        return
+    [line] = lines
+    instead = line.rpartition(" set ")[2].split(", ")
+    assert instead == ["update.bf16=false", "engine.dtype=float32"]
+    assert not said("smollm2", "model.device=cpu", *instead)
