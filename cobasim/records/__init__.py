@@ -8,7 +8,7 @@ for people who write or read it from elsewhere.
 """
 
 from cobasim.files import folder_name, write_atomically
-from cobasim.records.archive import read_archive, read_runs
+from cobasim.records.archive import read_archive, read_runs, write_archive
 from cobasim.records.bins import PASS_RATE_BINS, UNSEEN, bin_counts
 from cobasim.records.header import FORMAT, RunHeader, own_versions
 from cobasim.records.old_names import rename
@@ -49,5 +49,6 @@ __all__ = [
     "read_run",
     "read_runs",
     "rename",
+    "write_archive",
     "write_atomically",
 ]

@@ -8,11 +8,24 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cobasim.errors import InputError
+from cobasim.files import write_bytes_atomically
 from cobasim.records.header import RunHeader
 from cobasim.records.run import Run, find_runs, read_run
 from cobasim.records.step import StepRecord
 
 ARCHIVE = ".jsonl.gz"
+
+
+def write_archive(path: Path, runs: Iterable[Run]) -> None:
+    """Write ``runs`` as ``read_archive`` reads them, whole or not at all.
+
+    The same runs give the same bytes. Raises OSError.
+    """
+    lines = []
+    for run in runs:
+        steps = ",".join(step.to_json() for step in run.steps)
+        lines.append(f'{{"header":{run.header.to_json()},"steps":[{steps}]}}\n')
+    write_bytes_atomically(path, gzip.compress("".join(lines).encode(), mtime=0))
 
 
 def read_archive(path: Path) -> list[Run]:

@@ -7,19 +7,18 @@ Twice: with the noise that a prompt's rollouts share at 0, its default, and at 2
 
 from __future__ import annotations
 
-import gzip
-import json
 import shlex
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from app_pages import page
 from repository import ROOT
 
 from cobasim.explorer.known_comparison import ARCHIVE, NOISES
-from cobasim.records import HEADER_FILE, STEPS_FILE, find_runs
+from cobasim.records import find_runs, read_run, write_archive
 
 
 def default_command() -> list[str]:
@@ -29,21 +28,18 @@ def default_command() -> list[str]:
 
 
 def main() -> None:
-    lines = []
+    runs = []
     with tempfile.TemporaryDirectory() as scratch:
         for noise in NOISES:
             out = Path(scratch) / f"{noise:g}"
             own = [*default_command(), "--set", f"prompt_noise={noise:g}", "--out", str(out)]
             subprocess.run([sys.executable, "-m", "cobasim", *own], check=True)
-            for run in find_runs(out):
-                header = json.loads((run / HEADER_FILE).read_text())
-                steps = map(json.loads, (run / STEPS_FILE).read_text().splitlines())
-                kept = [step for step in steps if step.get("evaluation")]
-                ends = [kept[0], kept[-1]]
-                lines.append(json.dumps({"header": header, "steps": ends}) + "\n")
+            for run in map(read_run, find_runs(out)):
+                evaluated = [step for step in run.steps if step.evaluation]
+                runs.append(replace(run, steps=(evaluated[0], evaluated[-1])))
     target = ROOT / "examples" / ARCHIVE
-    target.write_bytes(gzip.compress("".join(lines).encode(), mtime=0))
-    print(f"{target}: {len(lines)} runs, {target.stat().st_size} bytes")
+    write_archive(target, runs)
+    print(f"{target}: {len(runs)} runs, {target.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

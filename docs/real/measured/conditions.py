@@ -12,7 +12,6 @@ finished conditions beside this file, and ``table`` compares them with predictio
 from __future__ import annotations
 
 import argparse
-import gzip
 import hashlib
 import json
 import shlex
@@ -22,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from cobasim.records import Run, read_archive, read_run
+from cobasim.records import Run, read_archive, read_run, write_archive
 from cobasim.runs import BASELINE, CompareConfig, execute_row, in_parallel, plan, settle
 from cobasim.scores import final_accuracy, mean_interval
 from cobasim.settings import validated
@@ -212,20 +211,17 @@ def archive(folder: Path, name: str, model: str, seeds: int) -> bool:
     runs = finished(folder, name, model, seeds)
     if len(runs) < len(list(plan_of(name, model, seeds).cells())):
         return False
-    lines = []
+    kept = []
     chosen = [f"allocator={OWN[name]}"] if name in OWN else []
     shipped = load_config(config_of(name), [*CONDITIONS[name], *chosen])  # no paths of a machine
     for weighting, allocator, seed in runs:
         if allocator == BASELINE and weighting != WEIGHTINGS[0]:
             continue  # the same runs
-        at = run_directory(folder / name, weighting, allocator, seed)
-        header = json.loads((at / "header.json").read_text())
-        header["config"]["model"]["path"] = shipped.model.path
-        header["config"]["task"] = shipped.task
-        steps = [json.loads(line) for line in (at / "steps.jsonl").read_text().splitlines()]
-        lines.append(json.dumps({"header": header, "steps": steps}) + "\n")
-    with open(HERE / f"{name}.jsonl.gz", "wb") as sink:
-        sink.write(gzip.compress("".join(lines).encode(), mtime=0))
+        run = runs[weighting, allocator, seed]
+        model_of_run = run.header.config["model"] | {"path": shipped.model.path}
+        config = run.header.config | {"model": model_of_run, "task": shipped.task}
+        kept.append(replace(run, header=replace(run.header, config=config)))
+    write_archive(HERE / f"{name}.jsonl.gz", kept)
     return True
 
 
