@@ -9,7 +9,6 @@ from typing import Any
 
 import streamlit as st
 
-from cobasim.errors import InputError
 from cobasim.experiments import advice
 from cobasim.explorer import keep_log, uniform_runs
 from cobasim.importing import LAYOUTS
@@ -23,10 +22,10 @@ from cobasim_apps.options import options
 from cobasim_apps.pass_rates import pass_rates_file, reading_query
 from cobasim_apps.simulation_settings import FILE, MEASURED_KIND, tag_of
 from cobasim_apps.stored_runs import stored_run
+from cobasim_apps.uploads import uploaded
 
 RATES, RUN, GRADIENTS = "Pass rates", "A uniform run", "Measured gradients"
 UPLOAD = "Upload a trainer's log"
-KEPT = "case_log"
 MOST_MIB = 200
 
 
@@ -110,7 +109,7 @@ def _run() -> Source | None:
 
 
 def _uploaded() -> Path | None:
-    """The run of an uploaded log, which is kept when another page is shown."""
+    """The run of an uploaded log; None until there is one."""
     left, right = st.columns(2)
     with left:
         layout = st.selectbox(
@@ -123,32 +122,22 @@ def _uploaded() -> Path | None:
             "Least score of a pass", None, None, None, key="case_passed", bind=BIND,
             placeholder="scores are -1, 0 or 1", help="Not needed where scores are -1, 0 or 1.",
         )  # fmt: skip
-    given = st.file_uploader(
-        f"Rollouts of a uniform run (at most {MOST_MIB} MB)", key="case_upload",
-        accept_multiple_files=True, max_upload_size=MOST_MIB,
+    made = uploaded(
+        "Rollouts of a uniform run",
+        lambda files: keep_log(files, layout, passed, jobs().root / "logs"),
+        key="case_upload", several=True, most_mib=MOST_MIB,
+        instead="use `cobasim import` and choose its run",
         help="verl: the files of trainer.rollout_data_dir. TRL: those of completions.",
     )  # fmt: skip
-    if given:
-        if sum(file.size for file in given) > MOST_MIB * 2**20:
-            raise InputError(
-                f"the files have more than {MOST_MIB} MB: use `cobasim import` and choose its run"
-            )
-        files = [(file.name, file.getvalue()) for file in given]
-        st.session_state[KEPT] = keep_log(files, layout, passed, jobs().root / "logs")
-    if KEPT not in st.session_state:
+    if made is None:
         st.info("Upload the log of a run with uniform budgets, or choose another source.")
         return None
-    path, notes = st.session_state[KEPT]
+    path, notes = made
     part = folded("What was read, used and left out", "case_read")
     if part.open:
         with part:
             st.markdown(plain(notes))
-    if not given:
-        st.caption("Using the log that was uploaded before.")
-        if st.button("Remove the log", key="case_remove"):
-            del st.session_state[KEPT]
-            st.rerun()
-    return Path(path)
+    return path
 
 
 def _gradients() -> Source | None:

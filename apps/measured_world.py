@@ -6,7 +6,6 @@ from pathlib import Path
 
 import streamlit as st
 
-from cobasim.errors import InputError
 from cobasim.explorer import (
     describe_measured,
     keep_measured,
@@ -18,10 +17,10 @@ from cobasim.figures import gradient_parts, parts_over_steps, shared_between_lev
 from cobasim_apps.elements import BIND, chart, folded, plain
 from cobasim_apps.job_progress import jobs
 from cobasim_apps.options import options
+from cobasim_apps.uploads import Files, uploaded
 
 UPLOAD = "Upload"
 MOST_MIB = 100
-KEPT = "measured_files"
 
 
 def measured_world() -> str | None:
@@ -76,27 +75,14 @@ def measured_parts(world: str) -> None:
             chart(parts_over_steps(sorted(found), rows), "parts-steps")
 
 
-def _uploaded() -> list[Path]:
-    """The uploaded files; they are kept when another page is shown."""
-    given = st.file_uploader(
-        f"Files of measured gradients (npz, at most {MOST_MIB} MB each)", type=["npz"],
-        key="measured_upload", accept_multiple_files=True, max_upload_size=MOST_MIB,
-    )  # fmt: skip
-    if given:
-        for file in given:
-            if file.size > MOST_MIB * 2**20:
-                raise InputError(
-                    f"{file.name} has {file.size / 2**20:.0f} MB, but at most {MOST_MIB} MB are "
-                    "read; measure fewer prompts, or with a smaller --rank"
-                )
+def _uploaded() -> list[Path] | None:
+    """The uploaded files; None until there are some."""
+
+    def keep(files: Files) -> list[Path]:
         folder = jobs().root / "measured"
-        st.session_state[KEPT] = [
-            str(keep_measured(file.name, file.getvalue(), folder)) for file in given
-        ]
-    files: list[str] = st.session_state.get(KEPT, [])
-    if files and not given:
-        st.caption(f"Using {len(files)} uploaded before.")
-        if st.button("Remove", key="measured_remove"):
-            del st.session_state[KEPT]
-            st.rerun()
-    return [Path(file) for file in files]
+        return [keep_measured(name, content, folder) for name, content in files]
+
+    return uploaded(
+        "Files of measured gradients, npz", keep, key="measured_upload", types=["npz"],
+        several=True, most_mib=MOST_MIB, instead="measure fewer prompts, or with a smaller --rank",
+    )  # fmt: skip

@@ -8,15 +8,14 @@ from pathlib import Path
 import streamlit as st
 
 from cobasim.data import COMPRESSED, READERS, MeasuredRates, RateOptions
-from cobasim.errors import InputError
 from cobasim.explorer import keep_rates, rate_files, read_rates
 from cobasim.settings import validated
 from cobasim_apps.elements import BIND, plain
 from cobasim_apps.job_progress import jobs
 from cobasim_apps.options import options
+from cobasim_apps.uploads import Files, uploaded
 
 UPLOAD = "Upload a file"
-KEPT = "upload_file"
 MOST_MIB = 20
 TYPES = [ending.removeprefix(".") for ending in (*READERS, COMPRESSED)]
 READING = ("upload_column", "upload_attempts", "upload_notation", "upload_skip")
@@ -54,28 +53,16 @@ def pass_rates_file() -> RatesFile | None:
 
 
 def _uploaded() -> Path | None:
-    """The uploaded file, which is kept when another page is shown; None until there is one."""
-    file = st.file_uploader(
-        f"One row a prompt (at most {MOST_MIB} MB)", type=TYPES, key="upload",
-        max_upload_size=MOST_MIB,
+    """The uploaded file; None until there is one."""
+
+    def keep(files: Files) -> Path:
+        [(name, content)] = files
+        return keep_rates(name, content, jobs().root / "pass_rates")
+
+    return uploaded(
+        "One row a prompt", keep, key="upload", types=TYPES, most_mib=MOST_MIB,
+        instead="give one row per prompt with only the columns that are needed",
     )  # fmt: skip
-    if file is not None:
-        if file.size > MOST_MIB * 2**20:
-            raise InputError(
-                f"{file.name} has {file.size / 2**20:.0f} MB, but at most {MOST_MIB} MB are read; "
-                "give one row per prompt with only the columns that are needed"
-            )
-        folder = jobs().root / "pass_rates"
-        st.session_state[KEPT] = str(keep_rates(file.name, file.getvalue(), folder))
-    kept: str | None = st.session_state.get(KEPT)
-    if kept is None:
-        return None
-    if file is None:
-        st.caption(f"Using {plain(Path(kept).name)}, uploaded before.")
-        if st.button("Remove the file", key="upload_remove"):
-            del st.session_state[KEPT]
-            st.rerun()
-    return Path(kept)
 
 
 def _reading() -> RateOptions:
