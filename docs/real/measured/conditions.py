@@ -56,6 +56,7 @@ CONDITIONS: dict[str, list[str]] = {
     "parts": [],
     "ratio-3.5": ["parameters.ratio=3.5"],
     "chains": [],
+    "token": [],
 }
 """Settings that differ from the config, by the condition's name. Pools: 80 steps of M prompts visit
 2,048 prompts 2.5 times, unless said. ``tau`` is CoBA's (8 unless said), ``ratio`` is that of
@@ -68,6 +69,10 @@ OWN = {"tau-1": "coba", "tau-64": "coba", "parts": "signal-parts", "ratio-3.5": 
 CONFIGS = {"chains": HERE / "chains.yaml"}
 """Conditions with a config of their own. ``chains`` is another task with another model: give as
 ``--model`` the folder that chains.py made; the prompts lie beside it."""
+
+PER_TOKEN = {"token": "rollout"}
+"""Conditions whose loss is weighted per token, and the weighting that stands for it in predictions:
+worlds have no lengths of wrong responses, so the two are taken to be alike."""
 
 Rows = dict[tuple[str, str], dict[int, tuple[float, float]]]
 """Weighting and allocator -> seed -> final held-out accuracy, gradient norm of the second half."""
@@ -90,11 +95,16 @@ def config_of(name: str) -> str:
     return str(CONFIGS.get(name, CONFIG))
 
 
+def weightings_of(name: str) -> tuple[str, ...]:
+    """How a condition's real runs weigh the loss."""
+    return ("token",) if name in PER_TOKEN else WEIGHTINGS
+
+
 def plan_of(name: str, model: str, seeds: int) -> Plan:
     """The real comparison of a condition."""
     config = load_config(config_of(name), settings_of(name, model))
     allocators = (OWN[name],) if name in OWN else ALLOCATORS
-    return Plan(config, allocators, WEIGHTINGS, tuple(range(seeds)))
+    return Plan(config, allocators, weightings_of(name), tuple(range(seeds)))
 
 
 def arms(name: str) -> tuple[str, ...]:
@@ -117,7 +127,7 @@ def half(values: np.ndarray) -> float:
 def differences(rows: Rows) -> dict[str, dict[str, dict[str, float]]]:
     """Points minus uniform with half intervals and norms over uniform's, by weighting and name."""
     found: dict[str, dict[str, dict[str, float]]] = {}
-    for weighting in WEIGHTINGS:
+    for weighting in dict.fromkeys(weighting for weighting, _ in rows):
         uniform = rows[weighting, BASELINE]
         block = {BASELINE: {"heldout": 100 * float(np.mean([v for v, _ in uniform.values()]))}}
         for name in dict.fromkeys(arm for _, arm in rows if arm != BASELINE):
@@ -139,6 +149,8 @@ def predict(
     found = {}
     for name in names:
         real = replace(plan_of(name, model, seeds), allocators=arms(name))
+        if name in PER_TOKEN:
+            real = replace(real, weightings=(PER_TOKEN[name],))
         if files is None:
             config = usual(real, seeds, world)
         else:
@@ -152,7 +164,9 @@ def predict(
             at = rows.setdefault((row["weighting"], row["allocator"]), {})
             at[row["seed"]] = row["final_heldout"], row["norm"]
         found[name] = differences(rows)
-        told = found[name]["rollout"][OWN.get(name, "coba")]
+        if name in PER_TOKEN:
+            found[name] = {"token": found[name][PER_TOKEN[name]]}
+        told = found[name][weightings_of(name)[0]][OWN.get(name, "coba")]
         print(name, json.dumps(told), flush=True)
     digests = [
         hashlib.sha256(Path(file).read_bytes()).hexdigest()
@@ -215,7 +229,7 @@ def archive(folder: Path, name: str, model: str, seeds: int) -> bool:
     chosen = [f"allocator={OWN[name]}"] if name in OWN else []
     shipped = load_config(config_of(name), [*CONDITIONS[name], *chosen])  # no paths of a machine
     for weighting, allocator, seed in runs:
-        if allocator == BASELINE and weighting != WEIGHTINGS[0]:
+        if allocator == BASELINE and weighting != weightings_of(name)[0]:
             continue  # the same runs
         run = runs[weighting, allocator, seed]
         model_of_run = run.header.config["model"] | {"path": shipped.model.path}
@@ -234,7 +248,7 @@ def archived(name: str) -> Rows:
         accuracy = final_accuracy(run)
         assert accuracy is not None
         head = run.header
-        for weighting in WEIGHTINGS if head.allocator == BASELINE else (head.weighting,):
+        for weighting in weightings_of(name) if head.allocator == BASELINE else (head.weighting,):
             at = rows.setdefault((weighting, head.allocator), {})
             at[head.seed] = accuracy, norm_of_second_half(run)["norm"]
     return rows
@@ -250,7 +264,7 @@ def agreement(names: list[str], predictions: Any) -> dict[str, float]:
     order, real, foretold, wrong = [], [], [], 0
     for name in names:
         rows = archived(name)
-        for weighting in WEIGHTINGS:
+        for weighting in weightings_of(name):
             ahead = predictions[name][weighting]
             expected = {BASELINE: 0.0} | {a: ahead[a]["points"] for a in arms(name)[1:]}
             for i, one in enumerate(arms(name)):
@@ -278,7 +292,7 @@ def known(names: list[str], predictions: Any) -> list[dict[str, Any]]:
     rows = []
     for name in names:
         found = differences(archived(name))
-        for weighting in WEIGHTINGS:
+        for weighting in weightings_of(name):
             for arm in arms(name)[1:]:
                 real = found[weighting][arm]
                 ahead = predictions[name][weighting][arm]["points"]
@@ -295,7 +309,7 @@ def show(names: list[str], predictions: Any) -> None:
     """Tables in Markdown."""
     for name in names:
         ours, theirs = differences(archived(name)), predictions[name]
-        levels = [x["rollout"][BASELINE]["heldout"] for x in (ours, theirs)]
+        levels = [x[weightings_of(name)[0]][BASELINE]["heldout"] for x in (ours, theirs)]
         print(f"\n{name}: uniform ends at {levels[0]:.1f} %, predicted {levels[1]:.1f} %\n")
         print(
             "| minus uniform | real | predicted | norm, real | norm, predicted |\n"
@@ -303,7 +317,7 @@ def show(names: list[str], predictions: Any) -> None:
             + "|"
         )
         for arm in arms(name)[1:]:
-            for weighting in WEIGHTINGS:
+            for weighting in weightings_of(name):
                 a, b = ours[weighting][arm], theirs[weighting][arm]
                 bold = "**" if abs(a["points"]) > a["half"] else ""
                 print(
@@ -338,7 +352,12 @@ def main() -> None:
         for name in names:
             chosen = ",".join(plan_of(name, args.model, 1).allocators)
             parts = ["cobatrain", "compare", config_of(name), "--allocators", chosen]
-            parts += ["--weightings", ",".join(WEIGHTINGS), "--seeds", str(args.seeds or 4)]
+            parts += [
+                "--weightings",
+                ",".join(weightings_of(name)),
+                "--seeds",
+                str(args.seeds or 4),
+            ]
             parts += [x for setting in settings_of(name, args.model) for x in ("--set", setting)]
             print(shlex.join([*parts, "--jobs", "2", "--out", str(args.runs / name)]))
     elif args.what == "archive":

@@ -66,7 +66,7 @@ def test_archives_hold_whole_runs_and_no_paths_of_a_machine(conditions):
     for name in (*KNOWN, *BEFORE):
         rows = conditions.archived(name)
         assert {len(at) for at in rows.values()} == {4}
-        assert len(rows) == 2 * len(conditions.arms(name))
+        assert len(rows) == len(conditions.weightings_of(name)) * len(conditions.arms(name))
         for run in conditions.read_archive(FOLDER / f"{name}.jsonl.gz"):
             known = "chains/model" if name == "chains" else "models/tiny"
             assert run.header.config["model"]["path"] == known
