@@ -7,6 +7,9 @@ a config. Every prompt is given a drawn pass rate beforehand, so that the alloca
 sees after the first epoch: known prompts and unequal budgets. Held-out evaluation is left out;
 a checkpoint is timed by itself and charged at the rate at which the config saves.
 
+Beside them: an update over a bare forward and backward of the same rollouts (``bare_seconds``),
+tokens per second, and the peak of memory.
+
 Departure: forward and backward are timed by hooks around the model's ``forward`` and around
 ``Tensor.backward``. The loss between the two (softmax, ratio, weights), padding, advantages,
 gradient clipping and the optimiser's step all count as overhead here.

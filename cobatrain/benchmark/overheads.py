@@ -24,6 +24,13 @@ class StepSeconds:
     sync: float
     reward: float
     tokens: float
+    train: float
+    """The whole update: advantages, micro-batches, forward, loss, backward, optimiser."""
+    tokens_trained: float
+    """Sampled tokens that were run through the model in the update."""
+    bare: float
+    """Forward and backward over the same rollouts alone (``bare_seconds``); 0: no signal."""
+    peak_bytes: int | None
 
     @property
     def rest(self) -> float:
@@ -72,6 +79,15 @@ class Overheads:
     direct_ratio: float | None
     """Generation by the learner over the engine's library called directly with the same requests:
     median over pairs measured one after the other. None: the engine runs in its own process."""
+    sampled_per_second: float
+    """Tokens of responses that generation makes in a second."""
+    trained_per_second: float
+    """Sampled tokens of rollouts with signal that an update takes in a second."""
+    update_ratio: float | None
+    """An update over a bare forward and backward of the same rollouts, measured after it. Below 1
+    where a prompt is run once for its rollouts. None: no step had signal."""
+    peak_gib: float | None
+    """Of the trainer's process, the highest of all steps; see ``PeakMemory``."""
 
     @classmethod
     def summarise(
@@ -83,6 +99,8 @@ class Overheads:
     ) -> Overheads:
         """The medians of timed steps; ``checkpoint`` is the seconds of one save."""
         each = checkpoint / config.checkpoint.every
+        peaks = [step.peak_bytes for step in steps if step.peak_bytes is not None]
+        ratios = [step.train / step.bare for step in steps if step.bare > 0.0]
 
         def ms(value: Callable[[StepSeconds], float]) -> float:
             return 1e3 * statistics.median(map(value, steps))
@@ -111,6 +129,12 @@ class Overheads:
             sync_share=share(lambda step: step.sync),
             overhead_share=share(lambda step: step.whole + each - step.generate - step.model),
             direct_ratio=direct_ratio,
+            sampled_per_second=statistics.median(step.tokens / step.generate for step in steps),
+            trained_per_second=statistics.median(
+                step.tokens_trained / step.train for step in steps
+            ),
+            update_ratio=statistics.median(ratios) if ratios else None,
+            peak_gib=max(peaks) / 2**30 if peaks else None,
         )
 
     def rows(self) -> list[Figure]:
@@ -138,6 +162,16 @@ class Overheads:
             figures.append(
                 Figure("generate / direct", None, f"{ratio:.3f} x", limit, ratio <= limit)
             )
+        if self.update_ratio is not None:
+            figures.append(
+                Figure("update / bare model", None, f"{self.update_ratio:.3f} x", None, None)
+            )
+        figures += [
+            Figure("tokens sampled", None, f"{self.sampled_per_second:,.0f} /s", None, None),
+            Figure("tokens trained on", None, f"{self.trained_per_second:,.0f} /s", None, None),
+        ]
+        if self.peak_gib is not None:
+            figures.append(Figure("peak memory", None, f"{self.peak_gib:.2f} GiB", None, None))
         return figures
 
     def to_json(self) -> dict[str, Any]:

@@ -17,8 +17,11 @@ from cobasim.allocation import Allocator, make_allocator
 from cobasim.errors import InputError
 from cobasim.loop import Loop
 from cobasim.records import RunWriter
+from cobatrain.benchmark.bare import bare_seconds, caught_batches
+from cobatrain.benchmark.clock import now
 from cobatrain.benchmark.direct import direct_ratio
 from cobatrain.benchmark.overheads import Overheads, StepSeconds
+from cobatrain.benchmark.peak_memory import PeakMemory
 from cobatrain.config import TrainConfig
 from cobatrain.learner import SAMPLES, LanguageModelLearner, SampleFile
 from cobatrain.parallel import save_checkpoint, whole_weights
@@ -69,25 +72,35 @@ def _draw_beliefs(loop: Loop, config: TrainConfig) -> None:
 def _timed_steps(
     learner: LanguageModelLearner, loop: Loop, allocator: Allocator, folder: Path, count: int
 ) -> list[StepSeconds]:
-    """Training steps with everything that a run writes for them."""
-    timed = []
-    with RunWriter(folder, run_header(learner.config)) as writer, _model_seconds(learner) as spent:
+    """Training steps with everything that a run writes for them; after each, the bare model."""
+    timed, peak = [], PeakMemory(learner.model.device)
+    with (
+        RunWriter(folder, run_header(learner.config)) as writer,
+        _model_seconds(learner) as spent,
+        caught_batches(learner) as batches,
+    ):
         learner.on_samples = SampleFile(folder / SAMPLES, keep=0).append
         for _ in range(count):
             before = spent[0]
+            peak.restart()
             began = time.perf_counter()
             record = loop.advance(allocator)
             writer.append(record)
             whole = time.perf_counter() - began
+            model, highest = spent[0] - before, peak.bytes()
             timed.append(
                 StepSeconds(
                     whole=whole,
                     generate=record.learner["seconds_generate"],
-                    model=spent[0] - before,
+                    model=model,
                     allocate=1e-3 * (record.allocate_ms or 0.0),
                     sync=record.learner["seconds_sync"],
                     reward=record.learner["seconds_reward"],
                     tokens=record.learner["tokens"],
+                    train=record.learner["seconds_train"],
+                    tokens_trained=record.learner["tokens_trained"],
+                    bare=bare_seconds(learner, batches.pop()),
+                    peak_bytes=highest,
                 )
             )
     return timed
@@ -113,15 +126,15 @@ def _model_seconds(learner: LanguageModelLearner) -> Iterator[list[float]]:
     backward = tensor.backward
 
     def enter(*_: Any) -> None:
-        began[0] = _now()
+        began[0] = now()
 
     def leave(*_: Any) -> None:
-        spent[0] += _now() - began[0]
+        spent[0] += now() - began[0]
 
     def timed(self: torch.Tensor, *arguments: Any, **options: Any) -> None:
-        started = _now()
+        started = now()
         backward(self, *arguments, **options)
-        spent[0] += _now() - started
+        spent[0] += now() - started
 
     hooks = [
         learner.model.register_forward_pre_hook(enter),
@@ -134,9 +147,3 @@ def _model_seconds(learner: LanguageModelLearner) -> Iterator[list[float]]:
         tensor.backward = backward
         for hook in hooks:
             hook.remove()
-
-
-def _now() -> float:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()

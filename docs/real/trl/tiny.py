@@ -16,7 +16,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer
 
-from cobatrain.config import load_config
+from cobatrain.config import TrainConfig, load_config
 from cobatrain.engines import SamplingConfig
 from cobatrain.exact import exact_answers, exact_log_rates
 from cobatrain.integrations.trl import BudgetGRPOTrainer
@@ -44,17 +44,17 @@ def reward(completions: list[str], number: list[int], **rest: Any) -> list[float
     return passed
 
 
-def trainer(arm: str, seed: int, folder: Path, records: Path | None = None, **changes: Any) -> Any:
-    """The trainer of an arm: "stock", or the name of an allocator."""
-    loop, update = CONFIG.loop, CONFIG.update
-    settings = {
+def settings_of(config: TrainConfig, seed: int, folder: Path) -> dict[str, Any]:
+    """What TRL is told of a config."""
+    loop, update = config.loop, config.update
+    return {
         "output_dir": str(folder),
         "seed": seed,
         "num_generations": loop.total_budget // loop.batch_size,
         "per_device_train_batch_size": loop.total_budget // 2,
         "gradient_accumulation_steps": 2,
-        "max_completion_length": CONFIG.sampling.max_tokens,
-        "temperature": CONFIG.sampling.temperature,
+        "max_completion_length": config.sampling.max_tokens,
+        "temperature": config.sampling.temperature,
         "learning_rate": update.learning_rate,
         "lr_scheduler_type": "constant",
         "epsilon": update.clip_low,
@@ -70,6 +70,11 @@ def trainer(arm: str, seed: int, folder: Path, records: Path | None = None, **ch
         "gradient_checkpointing": False,
         "disable_tqdm": True,
     }
+
+
+def trainer(arm: str, seed: int, folder: Path, records: Path | None = None, **changes: Any) -> Any:
+    """The trainer of an arm: "stock", or the name of an allocator."""
+    loop, settings = CONFIG.loop, settings_of(CONFIG, seed, folder)
     model = AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32)
     given = {
         "args": GRPOConfig(**(settings | changes)),

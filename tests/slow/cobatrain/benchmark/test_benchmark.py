@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,10 +15,13 @@ pytest.importorskip("yaml", reason="pyyaml is not installed")
 
 from cobasim.errors import InputError
 from cobatrain.benchmark import measure
+from cobatrain.benchmark.bare import bare_seconds, caught_batches
+from cobatrain.benchmark.peak_memory import PeakMemory
 from cobatrain.config import load_config
 from cobatrain.engines import HfEngine
 from cobatrain.tasks import Task
 from cobatrain.tiny import build_tiny
+from cobatrain.trainer import open_learner
 
 SMALL = [
     "loop.batch_size=8", "loop.total_budget=64", "task.train_size=400", "task.heldout_size=50",
@@ -113,9 +117,46 @@ def test_command_prints_every_figure(settings, engine, cobatrain):
         assert 0 < found[name] < 1, name
     assert found["overhead_share"] > found["sync_share"]
     assert found["direct_ratio"] > 0.3
+    assert found["update_ratio"] > 0.1
+    assert found["peak_gib"] > 0.1
+    assert found["trained_per_second"] > 0
+    assert found["sampled_per_second"] == pytest.approx(
+        1e3 * found["tokens"] / found["generate_ms"], rel=0.5
+    )
     assert set(found["limits"]) == {
         "allocation", "weight sync", "all overheads", "generate / direct"
     }  # fmt: skip
+
+
+def test_an_update_is_compared_with_the_bare_model_on_the_rollouts_that_it_trains_on(settings):
+    config = load_config("tiny", settings)
+    with open_learner(config) as (learner, _), caught_batches(learner) as caught:
+        learner.rollout(np.arange(8), np.full(8, 8))
+        batch = learner.pending.batch
+        numbers = learner.update()
+        assert caught == [batch]
+        before = [p.detach().clone() for p in learner.model.parameters()]
+        rows = []
+        learner.model.register_forward_pre_hook(
+            lambda _, given, named: rows.append(len(named["input_ids"])), with_kwargs=True
+        )
+        assert bare_seconds(learner, batch) > 0
+        assert sum(rows) == numbers["rollouts_trained"]
+        assert all(
+            torch.equal(p, q) for p, q in zip(before, learner.model.parameters(), strict=True)
+        )
+        assert all(p.grad is None for p in learner.model.parameters())
+        assert bare_seconds(learner, replace(batch, rewards=np.zeros(len(batch)))) == 0
+
+
+def test_the_peak_of_memory_is_that_since_the_last_look():
+    peak = PeakMemory(torch.device("cpu"))
+    block = torch.ones(50_000_000)
+    peak.restart()
+    with_block = peak.bytes()
+    del block
+    peak.restart()
+    assert with_block - peak.bytes() > 150_000_000
 
 
 def test_nothing_to_measure_is_refused(settings, monkeypatch):
