@@ -126,8 +126,8 @@ def count_passes(
 
     ``rewards`` (n, f) of each function, ``total`` (n,) their weighted sum. A rollout passes if the
     total reaches ``passed``, or, with a mapping, if the reward of every function named there
-    reaches its number; one that lacks any of them (NaN) is not counted. With a range, so many pass
-    as the spread of a group's totals is worth.
+    that gave it one reaches its number; one that has none of them (NaN) is not counted. With a
+    range, so many pass as the spread of a group's totals is worth.
     """
     if isinstance(passed, RewardRange):
         return passed.passes(total.double().cpu().numpy(), groups.budgets)
@@ -137,8 +137,9 @@ def count_passes(
     else:
         own, limits = total.unsqueeze(1), torch.tensor([passed], dtype=total.dtype)
         limits = limits.to(own.device)
-    scored = (~torch.isnan(own)).all(dim=1).cpu().numpy()
-    reached = (own >= limits).all(dim=1).cpu().numpy()
+    missing = torch.isnan(own)
+    scored = (~missing).any(dim=1).cpu().numpy()
+    reached = ((own >= limits) | missing).all(dim=1).cpu().numpy() & scored
     size = groups.prompts.size
     made = np.bincount(groups.group[scored], minlength=size)
     passes = np.bincount(groups.group[reached], minlength=size)

@@ -263,12 +263,18 @@ class BudgetGRPOTrainer(GRPOTrainer):
         metrics = self._metrics["train"]
         metrics["budgets/min"].append(float(groups.budgets.min()))
         metrics["budgets/max"].append(float(groups.budgets.max()))
-        if self.ledger is None:
-            return
         reward = torch.nanmean(total).item()
         learner = {} if np.isnan(reward) else {"reward": reward}
-        record = self.ledger.tell(groups.prompts, made, passes, learner=learner)
-        metrics["budgets/failure_rate"].append(record.failure_rate)
+
+        def tell(ledger: BudgetLedger) -> float | None:
+            if not made.any():  # nothing is known of any rollout: no step of the ledger
+                ledger.withdraw()
+                return None
+            return ledger.tell(groups.prompts, made, passes, learner=learner).failure_rate
+
+        failure_rate = self._on_rank_0(tell)
+        if self.ledger is not None and failure_rate is not None:
+            metrics["budgets/failure_rate"].append(failure_rate)
 
     # -- checkpoints ----------------------------------------------------------------------------
 

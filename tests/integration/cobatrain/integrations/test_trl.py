@@ -111,6 +111,40 @@ def reference(rewards, answers, weighting):
     return result, sizes
 
 
+def test_a_batch_that_no_function_judges_is_trained_on_and_changes_no_belief(tmp_path):
+    def judge(completions, **rest):
+        judge.calls += 1
+        return [None if judge.calls == 2 else float(len(text) > 2) for text in completions]
+
+    judge.calls = 0
+    run = trainer(tmp_path, reward_funcs=judge, budgets=SIGNAL)
+    run.train()
+    assert run.state.global_step == judge.calls == 4
+    assert run.ledger.step == 3
+    assert run.ledger.rollouts == 3 * TOTAL
+
+
+def test_kinds_of_rows_may_have_a_function_each(tmp_path):
+    def even(completions, answer, **rest):
+        return [
+            float(len(c) > 2) if int(a) % 2 == 0 else None
+            for c, a in zip(completions, answer, strict=True)
+        ]
+
+    def odd(completions, answer, **rest):
+        return [
+            float(len(c) > 3) if int(a) % 2 else None
+            for c, a in zip(completions, answer, strict=True)
+        ]
+
+    run = trainer(
+        tmp_path, reward_funcs=[even, odd], budgets=SIGNAL, passed={"even": 1.0, "odd": 1.0}
+    )
+    run.train()
+    assert run.ledger.rollouts == 4 * TOTAL
+    assert set(run.ledger.rates().attempts > 0) == {True}
+
+
 @pytest.mark.parametrize("weighting", ["rollout", "prompt"])
 def test_unequal_groups_have_exact_totals_and_their_own_advantages(weighting, tmp_path):
     records = tmp_path / "records"

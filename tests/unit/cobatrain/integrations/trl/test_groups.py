@@ -120,7 +120,8 @@ def test_named_functions_decide_alone():
     right = count_passes(rewards, total, groups, {"right": 0.5}, names)
     both = count_passes(rewards, total, groups, {"right": 0.5, "form": 1.0}, names)
     assert [array.tolist() for array in right] == [[2, 2], [1, 2]]
-    assert [array.tolist() for array in both] == [[2, 1], [0, 1]]
+    # a function that gave a rollout no reward has no say in it
+    assert [array.tolist() for array in both] == [[2, 3], [0, 3]]
 
 
 def test_a_rollout_without_any_reward_has_no_total():
