@@ -59,6 +59,10 @@ def number(value: Any, notation: Notation = Notation()) -> float:
         if "." in text or text.count(",") > 1:
             raise ValueError(f"{_short(text)} is not a number with a decimal comma")
         text = text.replace(",", ".")
+    elif notation.decimal_comma and "." in text:
+        raise ValueError(
+            f"{_short(text)} has a point, which with --decimal-comma could stand for thousands"
+        )
     if not _PLAIN.fullmatch(text):
         raise ValueError(f"{_short(value)} is not a number")
     return _finite(float(text), value)

@@ -111,8 +111,10 @@ def _csv_rows(reader: Any, names: list[str], separator: str, above: int) -> Iter
         except StopIteration:
             return
         except csv.Error as error:
-            yield f"line {start}", BadRow(f"not CSV ({error})")
-            return
+            end = above + reader.line_num
+            lost = f", and with it all up to line {end}" if end > start else ""
+            yield f"line {start}", BadRow(f"not CSV ({error}){lost}")
+            continue
         where = f"line {start}"
         if not cells or (len(names) > 1 and cells == [""]):
             if len(names) == 1:

@@ -28,6 +28,10 @@ FAULTS = {
     # name: (content, options, what the one line says)
     "no such column": ("id,solve_rate\na,0.5\n", [], "solve_rate"),
     "a decimal comma": ("pass_rate\n0,5\n", [], "--decimal-comma"),
+    "a point among decimal commas": (
+        "p;n\n0,5;2.000\n", ["--column", "p", "--attempts", "n", "--decimal-comma"],
+        "could stand for thousands",
+    ),
     "percent unsaid": ("pass_rate\n50\n", [], "--percent"),
     "a field too many": ("id,pass_rate\na,0,5\n", [], "3 fields"),
     "no value": ("pass_rate\n\"\"\n0.5\n", [], "--missing skip"),

@@ -224,6 +224,22 @@ def test_what_cannot_be_read_is_skipped_on_request_and_counted(tmp_path):
     assert (done.log.left_out.malformed, done.log.left_out.unscored) == (1, 1)
 
 
+def test_rows_after_a_damaged_line_of_csv_are_read(tmp_path):
+    good = [f"{k // 4},p{k // 2 % 2},r{k},{k % 2}" for k in range(40)]
+    lines = ["step,prompt,response,score", *good]
+    log = tmp_path / "log.csv"
+    lines[7] = '1,"quoted" 3,r6,0'
+    log.write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError, match=r"log\.csv, line 8: not CSV"):
+        read("jsonl", log, tmp_path)
+    done = read("jsonl", log, tmp_path, malformed="skip")
+    assert (done.total.rollouts, done.log.left_out.malformed) == (39, 1)
+    lines[7] = '1,"never closed,r6,0'  # swallows the rest, which is said
+    log.write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError, match="line 8: not CSV .*all up to line 41"):
+        read("jsonl", log, tmp_path / "other")
+
+
 def test_damaged_ends_of_compressed_logs_are_said(tmp_path):
     rows = verl_rows(1, batch_of(1))
     data = gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode(), mtime=0)
