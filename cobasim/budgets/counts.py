@@ -68,3 +68,15 @@ def as_numbers(name: str, given: Mapping[str, Any] | None) -> dict[str, float] |
         return {str(key): float(value) for key, value in given.items()}
     except (AttributeError, TypeError, ValueError):
         raise InputError(f"{name} must map names to numbers, got {given!r}"[:300]) from None
+
+
+def as_shares(name: str, given: Mapping[str, Any] | None) -> dict[str, float] | None:
+    """As ``as_numbers``, from 0 to 1 or NaN. Raises InputError for others, such as percent."""
+    shares = as_numbers(name, given)
+    for key, value in (shares or {}).items():
+        if value < 0.0 or value > 1.0:
+            raise InputError(
+                f"{name}[{key!r}] is {value:g}, expected a share from 0 to 1; numbers that are no "
+                "accuracies go into learner"
+            )
+    return shares

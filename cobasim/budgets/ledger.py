@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 
 from cobasim.allocation import Limits, Observation, make_estimator
 from cobasim.arrays import FloatArray, IntArray
-from cobasim.budgets.counts import as_numbers, as_outcomes
+from cobasim.budgets.counts import as_numbers, as_outcomes, as_shares
 from cobasim.budgets.keys import KeyPool, as_keys
 from cobasim.budgets.recording import SOURCE, Recording
 from cobasim.budgets.serving import build
@@ -206,7 +206,7 @@ class BudgetLedger:
             passes: (m,) how many of them passed; where rewards are not 0 or 1, you choose the
                 threshold.
             learner: further numbers for the record, such as {"loss": 0.1, "grad_norm": 0.5}.
-            evaluation: accuracies as shares after this step, such as {"heldout": 0.4}.
+            evaluation: accuracies as shares of 0 to 1 after this step, such as {"heldout": 0.4}.
 
         Returns the record of the step.
 
@@ -217,10 +217,12 @@ class BudgetLedger:
         asked = self._asked
         if asked is None:
             raise InputError("told without having asked: call ask(keys) before the rollouts")
+        if self._recording is not None:
+            self._recording.ready()
         distinct = as_keys(keys)
         told, passed = as_outcomes(budgets, passes, len(distinct))
         numbers = as_numbers("learner", learner) or {}
-        accuracies = as_numbers("evaluation", evaluation)
+        accuracies = as_shares("evaluation", evaluation)
         place = self._places(asked, distinct)
         tried, right = np.zeros((2, asked.prompts.size), dtype=np.int64)
         tried[place], right[place] = told, passed

@@ -35,6 +35,7 @@ class Recording:
         self._path, self._header = path, header
         self._hold = ExitStack()
         self._writer: RunWriter | None = None
+        self._closed = False
         self._waiting = 0  # steps on disk that nobody has vouched for
         if (path / HEADER_FILE).is_file():
             self._check_same()
@@ -51,10 +52,17 @@ class Recording:
         self.close()
         self._hold.enter_context(writing(self._path))
         self._writer = RunWriter.resume(self._path, step)
-        self._waiting = 0
+        self._closed, self._waiting = False, 0
 
     def ready(self) -> None:
-        """Raise InputError if the folder holds steps that the ledger knows nothing of."""
+        """Raise InputError if nothing can be written here.
+
+        Because the records were closed, or the folder holds steps of which the ledger knows nothing.
+        """
+        if self._closed:
+            raise InputError(
+                f"the records in {self._path} were closed: load_state_dict(...) opens them again"
+            )
         if self._waiting:
             raise InputError(
                 f"{self._path} holds {self._waiting} steps of this run, of which this ledger knows "
@@ -69,6 +77,7 @@ class Recording:
 
     def close(self) -> None:
         """Hand everything to the disk, and let others write."""
+        self._closed = True
         if self._writer is not None:
             self._writer.close()
         self._hold.close()

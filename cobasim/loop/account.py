@@ -220,7 +220,7 @@ class Coverage:
     def add(self, prompts: IntArray, budgets: IntArray, passes: IntArray) -> None:
         """Count one step's prompts (m,)."""
         mixed = (passes > 0) & (passes < budgets)
-        self.visited[prompts] = True
+        self.visited[prompts[budgets > 0]] = True
         self.ever_mixed[prompts[mixed]] = True
 
     @property
@@ -243,7 +243,7 @@ def step_numbers(
     return {
         "prompts": int(budgets.size),
         "smoothed_failure_rate": obs.failure_rate,
-        "mixed_share": float(np.count_nonzero(mixed)) / budgets.size,
+        "mixed_share": float(np.count_nonzero(mixed)) / max(np.count_nonzero(tried), 1),
         "budget_min": int(budgets.min()),
         "budget_max": counts.size - 1,
         "budget_gini": gini(counts),

@@ -15,9 +15,10 @@ from cobasim.arrays import FloatArray, IntArray
 from cobasim.errors import InputError, unknown_name
 from cobatrain.update.grouping import group_index
 
-NOISE = 2.0**-40
+NOISE = 2.0**-20
 """Rewards of a group that differ by at most this part of its largest are equal: 0.1 + 0.2 and 0.3.
-That is 9e-13: some thousand roundings of a float64, and far below any difference that is meant."""
+That is 1e-6: eight roundings of a float32, in which reward models count, and far below any
+difference that is meant."""
 
 DEVIATIONS = ("population", "sample")
 """What ``grpo`` divides by: the root of the mean squared deviation over the n rollouts of a group,

@@ -97,3 +97,41 @@ def test_without_records_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     step(BudgetLedger(32, allocator="coba"), 0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_closed_records_take_no_step(tmp_path):
+    ledger = made(tmp_path / "run")
+    step(ledger, 0)
+    ledger.ask(KEYS)
+    kept = ledger.state_dict()
+    ledger.close()
+    with pytest.raises(InputError, match="were closed: load_state_dict"):
+        ledger.tell(KEYS, [8] * 4, [4] * 4)
+    ledger.withdraw()
+    with pytest.raises(InputError, match="were closed: load_state_dict"):
+        ledger.ask(KEYS)
+    assert ledger.step == 1
+    ledger.load_state_dict(kept)
+    ledger.tell(KEYS, [8] * 4, [4] * 4)
+    assert [record.step for record in read_run(tmp_path / "run").steps] == [1, 2]
+
+
+@pytest.mark.parametrize("value", [45.0, -0.1, 1.01, float("inf")])
+def test_accuracies_are_shares(value):
+    ledger = BudgetLedger(32, allocator="coba")
+    budgets = ledger.ask(KEYS)
+    with pytest.raises(InputError, match=r"evaluation\['heldout'\] is .*share from 0 to 1"):
+        ledger.tell(KEYS, budgets, [0] * 4, evaluation={"heldout": value})
+    assert ledger.tell(KEYS, budgets, [0] * 4, evaluation={"heldout": 1}).evaluation == {
+        "heldout": 1.0
+    }
+
+
+def test_a_prompt_without_a_rollout_was_not_visited_and_has_no_group():
+    ledger = BudgetLedger(8, allocator="uniform")
+    ledger.ask(["a", "b"])
+    record = ledger.tell(["a"], [4], [2])
+    assert (record.mixed_share, record.never_mixed) == (1.0, 0.0)
+    ledger.ask(["a", "b"])
+    record = ledger.tell(["b"], [4], [4])
+    assert (record.mixed_share, record.never_mixed) == (0.0, 0.5)

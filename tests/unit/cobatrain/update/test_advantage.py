@@ -189,7 +189,16 @@ def test_a_config_refuses_a_deviation_that_is_not_used():
 
 def test_a_tenth_and_two_are_three_and_a_small_difference_is_one():
     assert (advantages([0.1 + 0.2, 0.3], [0, 0]) == 0.0).all()
-    np.testing.assert_allclose(advantages([0.3 + 1e-9, 0.3], [0, 0]), [1.0, -1.0])
+    np.testing.assert_allclose(advantages([0.3 + 1e-6, 0.3], [0, 0]), [1.0, -1.0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sums_of_32_bits_in_another_order_are_equal(kind):
+    parts = np.array([0.1, 0.2, 0.3, 0.4, 1e-3, 7.7], dtype=np.float32)
+    orders = [parts, parts[::-1], np.sort(parts), parts[[3, 1, 5, 0, 2, 4]]]
+    rewards = [float(np.cumsum(order)[-1]) for order in orders]
+    assert len(set(rewards)) > 1
+    assert (advantages(rewards, np.zeros(4, dtype=int), kind) == 0.0).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
