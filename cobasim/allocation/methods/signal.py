@@ -32,7 +32,7 @@ from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Observation
 from cobasim.allocation.parameters import parameter
 from cobasim.allocation.solving import uniform_budgets
-from cobasim.arrays import FloatArray, IntArray
+from cobasim.arrays import BoolArray, FloatArray, IntArray, RealArray
 from cobasim.updates import group_update
 
 NODES = 96  # of the quadrature over p
@@ -40,7 +40,9 @@ MOST_EVIDENCE = 400.0  # a + b; sharper beliefs are as good as known, and finer 
 CLASSES = 1024  # prompts that are valued one by one; larger batches are valued by classes
 SEARCHES = 12  # at most, for the trade of signal against noise
 ENOUGH = 1e-3  # relative gain of S / sqrt(V) at which the search ends
+AROUND = (0.8, 1.1, 1.25, 1.4, 1.7)  # times the trade-off, if prompts may get no rollouts
 FEW = 16  # budgets that are tabulated at first, at least
+FIRST_TABLE = 64  # budgets of the smallest table of moments; others are powers of two
 
 
 @lru_cache(maxsize=8)
@@ -117,20 +119,21 @@ class Signal(Allocator):
         width = max(FEW, int(2.0 * limits.total / size))
         while True:
             width = min(width, limits.high)
-            signal, nuisance = self.tables(believed, width, limits.high, weighting)
+            signal, nuisance = self.tables(believed, width, weighting)
             budgets = search(signal, nuisance, kind, best, limits)
             if budgets is not None:
                 return budgets
             width *= 4
 
     def tables(
-        self, believed: FloatArray, width: int, high: int, weighting: str | None
+        self, believed: FloatArray, width: int, weighting: str | None
     ) -> tuple[FloatArray, FloatArray]:
-        """Signal and noise by budget up to ``width`` <= ``high`` and prompt, each (width + 1, c).
+        """Signal and noise by budget up to ``width`` and prompt, each (width + 1, c).
 
         ``believed`` (NODES, c) is what ``belief`` returns.
         """
-        update, square, second = (x[:, : width + 1].T for x in moments(high, self.update))
+        most = max(FIRST_TABLE, 1 << (width - 1).bit_length())  # few sizes: each is made once
+        update, square, second = (x[:, : width + 1].T for x in moments(most, self.update))
         weight = np.ones(width + 1) if weighting == "prompt" else np.arange(width + 1.0)
         weight = weight[:, None]
         signal, nuisance = weight * update, weight**2 * (square + self.ratio * second)
@@ -145,7 +148,8 @@ def search(
     """Budgets (m,) that maximise S / sqrt(V), from ``best`` (m,); see ``Signal``.
 
     ``signal`` and ``nuisance`` (n, c) are by budget, 0 .. n - 1, and kind of prompt. None if these
-    budgets are too few to tell.
+    budgets are too few to tell. Where prompts may get no rollouts, budgets jump as the trade-off
+    moves, and the search may end early: others around it are tried, too.
     """
     s, v = float(signal[best, kind].sum()), float(nuisance[best, kind].sum())
     tried, score = best, 0.0
@@ -160,6 +164,16 @@ def search(
             return None
         tried = found
         s, v = float(signal[tried, kind].sum()), float(nuisance[tried, kind].sum())
+    if limits.low == 0:
+        for factor in AROUND:
+            s, v = (float(table[best, kind].sum()) for table in (signal, nuisance))
+            trade = factor * 0.5 * s / v if v > 0.0 else 0.0  # 0: one rollout each, say
+            found = greedy(signal - trade * nuisance, kind, limits)
+            if found is None:
+                return None
+            s, v = float(signal[found, kind].sum()), float(nuisance[found, kind].sum())
+            if s > 0.0 and v > 0.0 and s / v**0.5 > score:
+                best, score = found, s / v**0.5
     return best
 
 
@@ -178,6 +192,30 @@ def classes(a: FloatArray, b: FloatArray) -> tuple[IntArray, FloatArray, FloatAr
     return kind, mean[0], mean[1]
 
 
+def _rising_mean(gains: RealArray) -> tuple[RealArray, list[BoolArray]]:
+    """The best mean gain (c,) of columns (n, c) that are convex at first and concave then.
+
+    Also whether it lies beyond budget 1, 2, ..., each (c,), as far as it does for any column.
+    """
+    mean, rising = gains[0].copy(), np.ones(gains.shape[1], dtype=bool)
+    straight = []
+    for n, gain in enumerate(gains[1:], start=1):
+        rising &= gain > mean
+        if not rising.any():
+            break
+        straight.append(rising.copy())
+        np.copyto(mean, (n * mean + gain) / (n + 1), where=rising)
+    return mean, straight
+
+
+def _best_mean(gains: RealArray) -> tuple[RealArray, list[BoolArray]]:
+    """The same of any columns: at 0 and 1 rollouts there is no update, and at 2 more noise."""
+    count = np.arange(1, len(gains) + 1, dtype=gains.dtype)
+    means = np.cumsum(gains, axis=0) / count[:, None]
+    best = means.argmax(axis=0)
+    return means.max(axis=0), [best >= n for n in range(1, int(best.max()) + 1)]
+
+
 def greedy(value: FloatArray, kind: IntArray, limits: Limits) -> IntArray | None:
     """Budgets (m,) of the largest total value, on the concave envelope of each column.
 
@@ -185,8 +223,8 @@ def greedy(value: FloatArray, kind: IntArray, limits: Limits) -> IntArray | None
 
     Args:
         value: (n, c) by budget, 0 .. n - 1 <= high, and kind of prompt. A column is taken to be
-            convex at first and concave then: its envelope is straight up to the budget of the best
-            mean gain.
+            concave beyond the budget of its best mean gain, up to which its envelope is straight;
+            and, unless ``low`` is 0, convex before it.
         kind: (m,) column of each prompt.
         limits: feasible for m prompts.
 
@@ -199,14 +237,7 @@ def greedy(value: FloatArray, kind: IntArray, limits: Limits) -> IntArray | None
         return np.full(kind.size, low, dtype=np.int64)
     # in 32 bits equal gains are equal on any machine, however its linear algebra rounds
     gains = (value[low + 1 :] - value[low:-1]).astype(np.float32)  # (most - low, c)
-    mean, rising = gains[0].copy(), np.ones(value.shape[1], dtype=bool)
-    straight = []  # whether a column's mean gain still rises, by budget
-    for n, gain in enumerate(gains[1:], start=1):
-        rising &= gain > mean
-        if not rising.any():
-            break
-        straight.append(rising.copy())
-        np.copyto(mean, (n * mean + gain) / (n + 1), where=rising)
+    mean, straight = _best_mean(gains) if low == 0 else _rising_mean(gains)
     if len(straight) == most - low - 1 and most < limits.high:
         return None  # the best mean gain may lie beyond
     gains[0] = mean

@@ -236,7 +236,7 @@ def test_rows_after_a_damaged_line_of_csv_are_read(tmp_path):
     assert (done.total.rollouts, done.log.left_out.malformed) == (39, 1)
     lines[7] = '1,"never closed,r6,0'  # swallows the rest, which is said
     log.write_text("\n".join(lines) + "\n")
-    with pytest.raises(InputError, match="line 8: not CSV .*all up to line 41"):
+    with pytest.raises(InputError, match=r"line 8: not CSV .*all up to line 41"):
         read("jsonl", log, tmp_path / "other")
 
 

@@ -11,6 +11,8 @@ from cobasim.allocation import Limits, Observation, make_allocator, uniform_budg
 from cobasim.allocation.methods.signal import (
     CLASSES,
     Signal,
+    _best_mean,
+    _rising_mean,
     belief,
     classes,
     greedy,
@@ -28,7 +30,7 @@ def observe(a, b):
 def ratio_of(allocator, obs, budgets, weighting):
     """S / sqrt(V) of budgets (..., m)."""
     most = int(budgets.max())
-    signal, nuisance = allocator.tables(belief(*obs.beta()), most, most, weighting)
+    signal, nuisance = allocator.tables(belief(*obs.beta()), most, weighting)
     prompts = np.arange(budgets.shape[-1])
     return signal[budgets, prompts].sum(axis=-1) / nuisance[budgets, prompts].sum(axis=-1) ** 0.5
 
@@ -192,6 +194,60 @@ def test_close_to_the_best_of_all_budgets(weighting, ratio):
         allocator = Signal(ratio=ratio, weighting=weighting)
         best = ratio_of(allocator, obs, every, weighting).max()
         assert ratio_of(allocator, obs, allocator(obs, limits), weighting) >= 0.97 * best
+
+
+@pytest.mark.parametrize("kind", sorted(UPDATES))
+@pytest.mark.parametrize("weighting", ["rollout", "prompt"])
+def test_prompts_may_get_none_where_low_is_0(weighting, kind):
+    """One rollout teaches nothing and two bring more noise than signal: a dip, then a rise."""
+    rng = np.random.default_rng(1)
+    rate = rng.binomial(8, rng.beta(0.6, 0.6, 64)) / 8
+    obs = observe(8 * rate + 2, 8 * (1 - rate) + 2)
+    even = uniform_budgets(64, Limits(512, 0, 64))
+    scores = []
+    for low in (0, 1, 2):
+        allocator = Signal(weighting=weighting, update=kind)
+        budgets = allocator(obs, Limits(512, low, 64))
+        assert budgets.sum() == 512
+        scores.append(ratio_of(allocator, obs, budgets, weighting))
+    assert scores[0] >= 0.999 * max(scores)  # more freedom costs nothing
+    assert scores[0] > 1.003 * ratio_of(allocator, obs, even, weighting)
+
+
+@pytest.mark.parametrize("weighting", ["rollout", "prompt"])
+def test_a_rollout_each_is_gathered_where_low_is_0(weighting):
+    obs = observe([4] * 6, [4] * 6)
+    allocator = Signal(weighting=weighting)
+    budgets = allocator(obs, Limits(6, 0, 6))
+    assert budgets.sum() == 6
+    assert np.isfinite(ratio_of(allocator, obs, budgets, weighting))
+    assert set(budgets) != {1}
+
+
+@given(seed=st.integers(0, 10**6), size=st.integers(1, 9))
+@settings(max_examples=60, deadline=None)
+def test_the_best_mean_gain_is_found_with_and_without_a_dip(seed, size):
+    gains = np.diff(curves(np.random.default_rng(seed), size, 30).T, axis=0).astype(np.float32)
+    for mean, straight in (_rising_mean(gains), _best_mean(gains)):
+        means = gains.cumsum(axis=0) / np.arange(1, 31)[:, None]
+        np.testing.assert_allclose(mean, means.max(axis=0), rtol=1e-4, atol=1e-4)
+        assert all(a.sum() >= b.sum() for a, b in itertools.pairwise(straight))
+    dip = np.vstack([np.zeros((1, size)), np.full((1, size), -0.1), gains])
+    mean, straight = _best_mean(dip)
+    best = np.sum(straight, axis=0)
+    means = dip.cumsum(axis=0) / np.arange(1, 33)[:, None]
+    np.testing.assert_allclose(means[best, np.arange(size)], mean, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [30, 31])
+def test_a_high_bound_costs_nothing_where_nobody_gets_so_much(size):
+    budgets = np.full(size, 16)
+    obs = observe(budgets * 0.4 + 1, budgets * 0.6 + 1)
+    moments.cache_clear()
+    Signal()(obs, Limits(16 * size, 2, 4096))
+    largest = max(table.shape[1] for table in moments(64, "grpo"))
+    assert largest == 65
+    assert moments.cache_info().currsize == 1
 
 
 def test_shared_nuisance_evens_out_what_one_rollout_s_concentrates():
