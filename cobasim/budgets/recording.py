@@ -57,7 +57,7 @@ class Recording:
     def ready(self) -> None:
         """Raise InputError if nothing can be written here.
 
-        Because the records were closed, or the folder holds steps of which the ledger knows nothing.
+        The records were closed, or the folder holds steps of which the ledger knows nothing.
         """
         if self._closed:
             raise InputError(

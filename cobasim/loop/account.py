@@ -243,7 +243,7 @@ def step_numbers(
     return {
         "prompts": int(budgets.size),
         "smoothed_failure_rate": obs.failure_rate,
-        "mixed_share": float(np.count_nonzero(mixed)) / max(np.count_nonzero(tried), 1),
+        "mixed_share": float(np.count_nonzero(mixed)) / max(int(tried.sum()), 1),
         "budget_min": int(budgets.min()),
         "budget_max": counts.size - 1,
         "budget_gini": gini(counts),

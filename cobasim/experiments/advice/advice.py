@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,8 +48,10 @@ class Option:
     Attributes:
         allocator: its name.
         mean: expected difference.
-        low, high: in between with probability LEVEL: noise of runs, and what is not known.
-        hurts: chance that the difference is below 0.
+        low, high: the expected difference is in between with probability LEVEL, for all that is not
+            known of the model.
+        pair: half of the interval (LEVEL) in which one pair of runs scatters around it.
+        hurts: chance that the expected difference is below 0.
         saved: share of the rollouts saved at uniform's final accuracy, the median; negative: more
             are needed; None: cannot be told, as where the simulation has the other sign than
             ``mean``.
@@ -60,6 +62,7 @@ class Option:
     mean: float
     low: float
     high: float
+    pair: float
     hurts: float
     saved: float | None
     predicted: float
@@ -163,15 +166,21 @@ def option(
     Args:
         error: of predictions from the same kind of source.
         allocator: its name.
-        predicted, spread: mean and standard deviation over worlds or seeds, in points.
+        predicted, spread: mean and standard deviation over worlds or seeds, in points. Both 0: it
+            does what uniform does.
         saved: see ``Option``.
     """
+    if predicted == spread == 0.0:
+        return Option(allocator, 0.0, 0.0, 0.0, 0.0, 0.0, saved, predicted, spread)
     mean, deviation = error.expected(predicted, spread)
     reach = float(special.stdtrit(error.freedom, (1 + LEVEL) / 2)) * deviation
     hurts = float(special.stdtr(error.freedom, -mean / deviation))
     if saved is not None and saved * mean <= 0:  # what worlds show was not true of real runs
         saved = None
-    return Option(allocator, mean, mean - reach, mean + reach, hurts, saved, predicted, spread)
+    pair = float(special.ndtri((1 + LEVEL) / 2)) * error.pair
+    return Option(
+        allocator, mean, mean - reach, mean + reach, pair, hurts, saved, predicted, spread
+    )
 
 
 # -- worlds that the case could be -------------------------------------------------------------
@@ -184,7 +193,9 @@ def _in_drawn_worlds(
     seen = scaled if case.seen is None else drawn.Scaled.of(case.seen, seed)
     tried = drawn.draw(effort.tried, seed)
     uniform = drawn.runs_in(seen, tried, (BASELINE,), jobs, on_finished)[BASELINE]
-    worlds, index = drawn.weighed(tried, uniform, case.observed, effort.kept, seed)
+    worlds, index, doubt = drawn.weighed(tried, uniform, case.observed, effort.kept, seed)
+    if doubt is not None:
+        case = replace(case, notes=(doubt, *case.notes))
     base = [uniform[i] for i in index]
     if seen.config(tried, 0, BASELINE) != scaled.config(tried, 0, BASELINE):  # another run
         base = drawn.runs_in(scaled, worlds, (BASELINE,), jobs, on_finished)[BASELINE]
@@ -204,7 +215,7 @@ def _in_drawn_worlds(
         narrows["uniform run"] = drawn.told_by(worlds, differences[widest], ("learning_rate",))
     return Advice(
         case=case,
-        recommended=decide(options),
+        recommended=BASELINE if doubt else decide(options),
         options=tuple(options),
         uniform=(float(worlds.weight @ gains), *_quantiles(gains, worlds.weight)),
         silent=tuple(case.silent()),

@@ -26,6 +26,9 @@ BLOCKS = 4
 """Parts of a run over which its failure rates are averaged."""
 MOST_VISITS = 100
 """Of a prompt in a planned run."""
+MOST_UNEVEN = 0.1
+"""Share of a uniform run's steps that may have unequal budgets: rollouts get lost."""
+BOUNDS = ("low", "high")
 FEW = 100
 """Prompts below which a pool says little of the population."""
 
@@ -91,24 +94,42 @@ class Observed:
 
     Attributes:
         failure: (BLOCKS,) mean failure rates of its parts.
-        heldout: held-out accuracy gained by the end; None if it was not evaluated twice.
+        heldout: held-out accuracy gained from its first evaluation to its last; None if it was not
+            evaluated twice.
+        span: shares of its steps at which these were; a run of a ledger has none at step 0.
     """
 
     failure: FloatArray
     heldout: float | None
+    span: tuple[float, float] = (0.0, 1.0)
 
     @classmethod
     def of(cls, steps: Sequence[StepRecord]) -> Observed:
-        """Of the records of a run with at least BLOCKS steps."""
+        """Of the records of a run with at least BLOCKS steps.
+
+        Raises InputError for fewer, and for accuracies that are no shares.
+        """
         rates = [s.failure_rate for s in steps if s.failure_rate is not None]
         if len(rates) < BLOCKS:
             raise InputError(
                 f"the run has {len(rates)} steps with a failure rate; expected at least {BLOCKS}"
             )
-        evaluations = [s.evaluation for s in steps if s.evaluation is not None]
-        found = [float(e["heldout"]) for e in evaluations if e.get("heldout") is not None]
-        gained = None if len(found) < 2 else found[-1] - found[0]
-        return cls(np.array([np.mean(part) for part in np.array_split(rates, BLOCKS)]), gained)
+        known = [
+            (s.step, float(s.evaluation["heldout"]))
+            for s in steps
+            if s.evaluation is not None and s.evaluation.get("heldout") is not None
+        ]
+        for step, value in known:
+            if not 0.0 <= value <= 1.0:
+                raise InputError(
+                    f"the held-out accuracy at step {step} is {value:g}; expected a share from 0 "
+                    "to 1 (percent?)"
+                )
+        failure = np.array([np.mean(part) for part in np.array_split(rates, BLOCKS)])
+        if len(known) < 2:
+            return cls(failure, None)
+        (first, before), (last, after) = known[0], known[-1]
+        return cls(failure, after - before, (first / steps[-1].step, last / steps[-1].step))
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,15 +246,15 @@ def starting_pool(rates: FloatArray, attempts: FloatArray | None, seed: int) -> 
 
     Few attempts spread measured rates, and put many at 0 and 1, where nothing is learned. So each
     is drawn from its posterior under a Beta distribution whose mean and spread are those of the
-    rates less the spread of attempts: with n attempts Var(k / n) = m (1-m) (1 + (n-1) r) / n,
-    r = 1 / (a + b + 1). As measured where attempts are not known.
+    rates less the spread of attempts: Var(k / n) = m (1-m) (r + (1-r) E[1/n]) over prompts with n
+    attempts, r = 1 / (a + b + 1). As measured where attempts are not known.
     """
     if attempts is None:
         return rates
-    n, mean = float(np.mean(attempts)), float(np.mean(rates))
+    alone, mean = float(np.mean(1.0 / attempts)), float(np.mean(rates))
     share = 0.5  # one attempt each does not tell the spread
-    if n > 1 and 0 < mean < 1:
-        share = (float(np.var(rates)) * n / (mean * (1 - mean)) - 1) / (n - 1)
+    if alone < 1 and 0 < mean < 1:
+        share = (float(np.var(rates)) / (mean * (1 - mean)) - alone) / (1 - alone)
     strength = 1 / min(max(share, 0.002), 0.95) - 1
     passes = rates * attempts
     rng = np.random.default_rng([seed, 2])
@@ -242,7 +263,13 @@ def starting_pool(rates: FloatArray, attempts: FloatArray | None, seed: int) -> 
 
 
 def of_pass_rates(pool: MeasuredRates, sizes: Sizes) -> Case:
-    """The case of measured pass rates, all of them known. Raises InputError."""
+    """The case of measured pass rates. Raises InputError, also if some were not measured."""
+    unseen = 0 if pool.attempts is None else int(np.count_nonzero(pool.attempts == 0))
+    if unseen:
+        raise InputError(
+            f"{unseen:,} of {pool.pass_rate.size:,} prompts were not measured, and a simulated one "
+            "has to start somewhere: leave them out (--missing skip)"
+        )
     notes: tuple[str, ...] = ()
     if sizes.pool_size is not None and sizes.pool_size != pool.pass_rate.size:
         notes = (
@@ -265,12 +292,16 @@ def of_run(run: Run, sizes: Sizes) -> Case:
     """
     header, steps = run.header, [step for step in run.steps if step.step > 0]
     name = run.path.name or "the run"
-    uneven = [s for s in steps if s.budget_max is not None and s.budget_max - s.budget_min > 1]  # type: ignore[operator]
-    if header.allocator != BASELINE or uneven:
-        what = header.allocator if header.allocator != BASELINE else "budgets that differ"
+    only = "advice needs a uniform run, which shows how the model learns without an allocator"
+    if header.allocator != BASELINE:
+        raise InputError(f"{name} was made with {header.allocator}: {only}")
+    uneven = _uneven(steps)
+    if len(uneven) > MOST_UNEVEN * len(steps):
+        first = uneven[0]
         raise InputError(
-            f"{name} was made with {what}: advice needs uniform budgets, since only such "
-            "a run shows how the model learns without an allocator"
+            f"{name} has unequal budgets in {len(uneven)} of {len(steps)} steps (step "
+            f"{first.step}: {first.budget_min} to {first.budget_max}): {only}; if it was one, are "
+            "rollouts lost or prompts named twice in its log?"
         )
     observed = Observed.of(run.steps)
     loop = _loop_of(steps)
@@ -278,7 +309,8 @@ def of_run(run: Run, sizes: Sizes) -> Case:
     said = header.config.get("loop")
     said = said if isinstance(said, dict) else {}
     own = Sizes(weighting=sizes.weighting)
-    bounds = {name: said.get(name) for name in ("low", "high")}
+    # a log says nothing of bounds: those in its header are the budgets that there were
+    bounds = {name: None if header.source == "import" else said.get(name) for name in BOUNDS}
     pool, prompts = _beta_pool(steps, budget / batch), _pool_of(steps)
     rates = run.path / "pass_rates.csv"
     if rates.is_file():  # of an imported run: how many prompts there are, not where they began
@@ -288,6 +320,11 @@ def of_run(run: Run, sizes: Sizes) -> Case:
         "Beta distribution with the failure rate and the share of mixed groups of its first "
         "visits.",
     )
+    if uneven:
+        notes += (
+            f"{len(uneven)} of {len(steps)} steps have unequal budgets, taken for rollouts that "
+            "were lost.",
+        )
     if sizes.pool_size is not None:
         prompts = sizes.pool_size
         if prompts < batch:
@@ -306,6 +343,17 @@ def of_run(run: Run, sizes: Sizes) -> Case:
     seen = _case(str(run.path), "run", pool, None, own.filled(**found), prompts, notes)
     case = _case(str(run.path), "run", pool, None, sizes.filled(**found), prompts, notes)
     return replace(_planned(case), observed=observed, seen=seen)
+
+
+def _uneven(steps: Sequence[StepRecord]) -> list[StepRecord]:
+    """Steps whose budgets differ by more than a remainder."""
+    return [
+        step
+        for step in steps
+        if step.budget_min is not None
+        and step.budget_max is not None
+        and step.budget_max - step.budget_min > 1
+    ]
 
 
 def _loop_of(steps: Sequence[StepRecord]) -> dict[str, int]:
@@ -399,11 +447,16 @@ def _case(
     budget = sizes.total_budget if sizes.total_budget is not None else 16 * batch
     mean = budget / batch
     low = sizes.low if sizes.low is not None else max(1, min(2, int(mean)))
-    high = sizes.high if sizes.high is not None else max(8, math.ceil(8 * mean))
+    high = sizes.high if sizes.high is not None else max(8, low, math.ceil(8 * mean))
     known = size if kind == "run" else rates.size
     if known < FEW:
         notes += (
             f"{known} prompts say little of those that you test on: treat the answer as a guess.",
+        )
+    if budget in (batch * low, batch * high):
+        notes += (
+            f"Budgets of {low} to {high} that sum to {budget:,} for {batch:,} prompts leave "
+            "nothing to divide: give --low and --high.",
         )
     visits = sizes.visits or 3.0
     if visits <= 1:

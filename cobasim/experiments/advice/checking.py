@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
 from cobasim.experiments.advice.advice import Option, decide, option
-from cobasim.experiments.advice.known_runs import Known, chooses, fit
+from cobasim.experiments.advice.known_runs import LEVEL, SEEDS, Known, chooses, fit
 from cobasim.runs import BASELINE
 
 
@@ -19,7 +20,8 @@ class Checked:
     Attributes:
         condition: its name.
         arms: allocators and weightings.
-        inside: arms whose real difference lies in the interval, widened by its own noise.
+        inside: arms whose real difference, a mean over four seeds, lies in the interval, widened by
+            its own noise at the same level.
         half: half of the mean interval, in points.
         recommended: by weighting: the allocator, its real difference, and half of the 95 %
             interval of that; uniform has (0, 0).
@@ -66,7 +68,8 @@ def coverage(rows: Sequence[Known]) -> list[Checked]:
 def _inside(row: Known, expected: Option) -> bool:
     """Whether a real difference lies in an interval of advice, its own noise allowed for."""
     half = (expected.high - expected.low) / 2
-    return abs(row.real - expected.mean) <= float(np.hypot(half, row.half))
+    own = row.error * float(special.stdtrit(SEEDS - 1, (1 + LEVEL) / 2))
+    return abs(row.real - expected.mean) <= float(np.hypot(half, own))
 
 
 def _recommended(weighting: str, found: Sequence[tuple[Known, Option]]) -> tuple[str, float, float]:

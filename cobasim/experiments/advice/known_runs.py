@@ -62,6 +62,8 @@ class ModelError:
         slope, slope_error: real over predicted, and its standard error.
         base, share: of the error.
         freedom: degrees of freedom: conditions less the three numbers that were fitted.
+        pair: standard deviation of the difference of one pair of real runs around its mean, the
+            median of the rows.
     """
 
     slope: float
@@ -69,6 +71,7 @@ class ModelError:
     base: float
     share: float
     freedom: int
+    pair: float
 
     def expected(self, predicted: float, spread: float) -> tuple[float, float]:
         """Mean and standard deviation of the real difference, in points.
@@ -76,7 +79,12 @@ class ModelError:
         Args:
             predicted: points minus uniform.
             spread: standard deviation of the prediction.
+
+        A slope of 0 says that predictions told nothing: real differences then scatter by ``base``,
+        whatever was predicted.
         """
+        if self.slope == 0.0:
+            return 0.0, self.base
         parts = (spread, self.base, self.share * predicted, self.slope_error * predicted)
         return self.slope * predicted, float(np.linalg.norm(parts))
 
@@ -122,11 +130,19 @@ def fit(rows: Iterable[Known]) -> ModelError:
     found = [optimize.minimize(loss, s, bounds=bounds, method="L-BFGS-B") for s in starts]
     best = min(found, key=lambda result: float(result.fun)).x
     slope, error = slope_of(best)
-    slope = max(0.0, slope)  # a prediction that says nothing is no prediction of the contrary
-    conditions = len({row.condition for row in table})
-    return ModelError(
-        slope, error, float(np.exp(best[0])), float(np.exp(best[1])), max(2, conditions - 3)
-    )
+    freedom = max(2, len({row.condition for row in table}) - 3)
+    pair = SEEDS**0.5 * float(np.median(e))
+    if slope > 0.0:
+        base, share = np.exp(best).tolist()
+        return ModelError(slope, error, base, share, freedom, pair)
+
+    # a prediction that says nothing is no prediction of the contrary
+    def scatter(log: float) -> float:
+        v = e**2 + np.exp(2 * log)
+        return float(0.5 * (y**2 / v + np.log(v)).sum())
+
+    alone = optimize.minimize_scalar(scatter, bounds=bounds[0], method="bounded").x
+    return ModelError(0.0, 0.0, float(np.exp(alone)), 0.0, freedom, pair)
 
 
 @cache

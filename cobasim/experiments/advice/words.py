@@ -26,6 +26,7 @@ def lines(advice: Advice) -> list[str]:
         _silent(advice),
         _narrowing(advice),
         _basis(advice),
+        _pair(advice),
         *advice.case.notes,
     ]
 
@@ -75,7 +76,8 @@ def _weighting(advice: Advice) -> str:
     other = "prompt" if given == "rollout" else "rollout"
     if advice.recommended == BASELINE:
         return (
-            f"Asked for a loss weighted per {given}; under uniform budgets per {other} is the same."
+            f"The numbers are for a loss weighted per {given}; for the other, give --weighting "
+            f"{other}."
         )
     return (
         f"This holds for a loss weighted per {given}: ask again with --weighting {other} before "
@@ -113,7 +115,7 @@ def _narrowing(advice: Advice) -> str:
         "not known",
     }
     name = max(advice.narrows, key=lambda key: advice.narrows[key])
-    told = f"It tells {100 * advice.narrows[name]:.0f} % of what the answer varies by."
+    told = f"It would explain {100 * advice.narrows[name]:.0f} % of the spread of the answer."
     if advice.narrows[name] < TELLING:
         told = "In the simulated worlds neither it nor anything else tells much."
     return f"What would narrow this most: {costs[name]}. {told}"
@@ -127,8 +129,18 @@ def _basis(advice: Advice) -> str:
         )
     used, tried = advice.worlds
     return (
-        f"Basis: {used} of {tried} simulated worlds that this model could be, as far as is known; "
-        "the interval holds the noise of one pair of runs as well (docs/advise.md)."
+        f"Basis: {used} of {tried} simulated worlds, those that fit what is known of the model, "
+        "and how far such predictions were from real runs (docs/advise.md)."
+    )
+
+
+def _pair(advice: Advice) -> str:
+    named = advice.recommended
+    shown = advice.options if named == BASELINE else (advice.option(named),)
+    pair = max(option.pair for option in shown)
+    return (
+        f"Intervals are those of a mean over many seeds: one pair of runs scatters by another "
+        f"{pair:.1f} points around it (90 %, the median of the real conditions)."
     )
 
 

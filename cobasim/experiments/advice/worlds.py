@@ -40,6 +40,8 @@ GAIN = (0.01, 0.45)
 """Held-out accuracy that a uniform run gains, least and most, where no run was observed."""
 TOLERANCE = 0.03
 """Of curves, against those of an observed run: worlds of a few knobs fit no better."""
+FAR = 2.0
+"""Root mean square miss of the nearest world, in TOLERANCE, from which none is like the run."""
 EVALUATIONS = 10
 
 KNOBS: dict[str, Callable[[FloatArray], FloatArray]] = {
@@ -200,30 +202,54 @@ def runs_in(
 
 def weighed(
     worlds: Worlds, uniform: Sequence[Outcome], observed: Observed | None, keep: int, seed: int
-) -> tuple[Worlds, IntArray]:
-    """At most ``keep`` worlds that agree with what is known, and their numbers.
+) -> tuple[Worlds, IntArray, str | None]:
+    """At most ``keep`` worlds that agree with what is known, their numbers, and a doubt or None.
 
     Without an observed run those count in which a uniform run gains what GAIN allows. With one, a
-    world weighs exp(-chi^2 / 2), chi^2 over the failure rates of the parts of the run and the gain,
-    TOLERANCE the unit. Worlds are then drawn by weight (systematic resampling), equal ones merged.
+    world weighs exp(-chi^2 / 2), chi^2 over the failure rates of the parts of the run and the gain
+    between the same shares of it; the unit is TOLERANCE, or the root mean square miss of the
+    nearest world if that is larger, so that one that is merely the nearest does not count alone.
+    Worlds are then drawn by weight (systematic resampling), equal ones merged. The doubt says that
+    no world is like the case.
     """
-    gain = np.array([outcome.accuracy[-1] - outcome.accuracy[0] for outcome in uniform])
+    doubt = None
     if observed is None:
+        gain = np.array([_gain(outcome, (0.0, 1.0)) for outcome in uniform])
         fits = np.where((gain >= GAIN[0]) & (gain <= GAIN[1]), 0.0, -np.inf)
-        if not np.isfinite(fits).any():  # nobody learns here: the nearest must do
+        if not np.isfinite(fits).any():
             fits = -np.abs(gain - np.clip(gain, *GAIN)) / TOLERANCE
+            doubt = (
+                f"In no simulated world does a uniform run gain {100 * GAIN[0]:.0f} to "
+                f"{100 * GAIN[1]:.0f} points here: the numbers are those of the nearest worlds, "
+                "and nothing but uniform is recommended from them."
+            )
     else:
         curves = np.array([outcome.observed.failure for outcome in uniform])
-        miss = ((curves - observed.failure) / TOLERANCE) ** 2
-        fits = -0.5 * miss.sum(axis=1)
+        miss = (curves - observed.failure) / TOLERANCE
         if observed.heldout is not None:
-            fits -= 0.5 * ((gain - observed.heldout) / TOLERANCE) ** 2
+            gain = np.array([_gain(outcome, observed.span) for outcome in uniform])
+            miss = np.column_stack([miss, (gain - observed.heldout) / TOLERANCE])
+        nearest = float((miss**2).mean(axis=1).min())
+        fits = -0.5 * (miss**2).sum(axis=1) / max(1.0, nearest)
+        if nearest > FAR**2:
+            doubt = (
+                "No simulated world learns as this run did (the nearest misses its failure rates "
+                f"and its gain by {100 * TOLERANCE * nearest**0.5:.0f} points): the numbers are "
+                "those of the nearest worlds, and nothing but uniform is recommended from them."
+            )
     weight = np.exp(fits - fits.max()) * worlds.weight
     weight /= weight.sum()
     start = np.random.default_rng([seed, 1]).uniform()
     drawn = np.searchsorted(np.cumsum(weight), (np.arange(keep) + start) / keep, side="right")
     index, counts = np.unique(np.minimum(drawn, weight.size - 1), return_counts=True)
-    return worlds.take(index, counts.astype(float)), index
+    return worlds.take(index, counts.astype(float)), index, doubt
+
+
+def _gain(outcome: Outcome, span: tuple[float, float]) -> float:
+    """Held-out accuracy gained between two shares of a run, linear between evaluations."""
+    at = np.array([record.step for record in outcome.run.steps], dtype=float)
+    before, after = np.interp(span, at / at[-1], outcome.accuracy)
+    return float(after - before)
 
 
 def told_by(worlds: Worlds, values: FloatArray, names: Sequence[str]) -> float:
