@@ -13,6 +13,6 @@ class InputError(ValueError):
 def unknown_name(kind: str, given: object, known: Iterable[str]) -> InputError:
     """The error for a name that is not in a registry, with the nearest known name."""
     names = sorted(known)
-    near = difflib.get_close_matches(str(given).lower(), names, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(str(given).lower(), names, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return InputError(f"unknown {kind} {given!r}: {hint}known: {', '.join(names)}")

@@ -46,7 +46,7 @@ def one_line(error: ValidationError, known: Iterable[str] = ()) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         last = {name.rsplit(".", 1)[-1]: name for name in reversed([*known])}
-        near = difflib.get_close_matches(key.rsplit(".", 1)[-1], last, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(key.rsplit(".", 1)[-1], last, n=1)
         return f"unknown setting {key!r}" + (f": did you mean {last[near[0]]!r}?" if near else "")
     message = problem["msg"].removeprefix("Value error, ")
     if not key or problem["type"] == "value_error":

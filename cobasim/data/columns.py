@@ -22,6 +22,12 @@ LIKELY_COUNTS = (
 )  # fmt: skip
 """Patterns of names under which the attempts are published."""
 
+LIKELY_PROMPTS = (
+    "prompt", "prompt_id", "question", "problem", "uid", "id", "index", "unique_id", "problem_id",
+    "question_id",
+)  # fmt: skip
+"""Names under which prompts are published, the surest first."""
+
 DEEPEST = 40
 """Levels of nested objects whose names are given."""
 
@@ -97,6 +103,11 @@ def likely_counts(row: Mapping[str, Any]) -> list[str]:
     """Names of a row that may hold the attempts behind pass rates, the likeliest first."""
     rates = likely_columns(row)
     return [name for name in _alike(row, LIKELY_COUNTS) if name not in rates]
+
+
+def likely_prompts(row: Mapping[str, Any]) -> list[str]:
+    """Names of a row that may tell prompts apart, the likeliest first."""
+    return _alike(row, LIKELY_PROMPTS)
 
 
 def _alike(row: Mapping[str, Any], patterns: Sequence[str]) -> list[str]:

@@ -59,6 +59,7 @@ def _no_column(column: str, origin: Origin, options: RateOptions) -> InputError:
         attempts = f"; attempts perhaps: --attempts {' or '.join(counts[:3])}" if counts else ""
         return InputError(
             f"{text}; likely columns: {', '.join(likely[:6])}: name one with --column (percent: "
-            f"--percent; counts: --passes or --failures with --attempts or --out-of){attempts}"
+            "--percent; counts: --passes or --failures with --attempts or --out-of; one row a "
+            f"rollout: --group-by and --score){attempts}"
         )
     return InputError(f"{text}; there are: {', '.join(names[:30]) or 'none'}")

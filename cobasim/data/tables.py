@@ -10,7 +10,7 @@ import numpy as np
 
 from cobasim.arrays import FloatArray
 from cobasim.data.cells import count, is_missing, number, rate
-from cobasim.data.columns import has, value_of
+from cobasim.data.columns import has, likely_counts, likely_prompts, value_of
 from cobasim.data.measured import MeasuredRates, number_of
 from cobasim.data.options import DEFAULT, EVIDENCE, RateOptions
 from cobasim.data.rows import UNNAMED, BadRow, is_unnamed
@@ -35,6 +35,11 @@ class RateTable:
         self._evidence = options.attempts_column  # column of attempts
         self._no_evidence: set[str] = set()  # columns that hold lists or objects in its place
         self._names: set[str] = set()  # of the last row
+        self._signs: dict[bool, str] = {}  # where a rate first had a percent sign, and had none
+        self._prompt_column: str | None = None  # that tells prompts apart, as far as names tell
+        self._prompts_seen: set[int] = set()
+        self._repeats = 0
+        self._attempts_perhaps: list[str] = []
 
     def add(self, where: str, row: Mapping[str, Any] | BadRow) -> None:
         """Take one row. Raises KeyError for a column that the file does not have."""
@@ -51,7 +56,9 @@ class RateTable:
             if row.keys() != self._names:
                 self._names = set(row)
                 self._look_for_attempts(row)
+                self._look_for_prompts(row)
             self._take(row)
+            self._note(where, row)
         except RecursionError:
             self._bad(where, "the row is nested too deeply")
         except ValueError as error:
@@ -88,6 +95,34 @@ class RateTable:
                 "--attempts"
             )
         self._evidence = present[0] if present else None
+
+    def _look_for_prompts(self, row: Mapping[str, Any]) -> None:
+        """Note the columns that may hold the prompts and, if none are known, the attempts."""
+        found = likely_prompts(row)
+        self._prompt_column = self.options.prompt or (found[0] if found else None)
+        if self._evidence is None and not self._attempts_perhaps:
+            self._attempts_perhaps = [name for name in likely_counts(row) if name != self._column]
+
+    def _note(self, where: str, row: Mapping[str, Any]) -> None:
+        """What a reader should be told of a row that was read. Raises ValueError."""
+        if self._prompt_column is not None:
+            prompt = _cell(row, self._prompt_column)
+            if not _is_blank(prompt):
+                key, before = hash(_text(prompt)), len(self._prompts_seen)
+                self._prompts_seen.add(key)
+                self._repeats += len(self._prompts_seen) == before
+        value = _cell(row, self._column)
+        if self.options.passes or self.options.failures or not isinstance(value, str):
+            return
+        text = value.strip()
+        if is_missing(text) or "/" in text or text.strip("0.,% ") == "":
+            return  # 0 is the same with a sign and without one
+        self._signs.setdefault(text.endswith("%"), where)
+        if len(self._signs) == 2:
+            raise ValueError(
+                f"{text!r} in a column that has percent signs in some rows and none in others "
+                f"({self._signs[True]}, {self._signs[False]}): write them alike"
+            )
 
     def _take(self, row: Mapping[str, Any]) -> None:
         """One row's rate and attempts. Raises ValueError."""
@@ -175,11 +210,26 @@ class RateTable:
 
     def _remarks(self) -> list[str]:
         """What was left out besides rows without a value."""
-        return [
+        found = [
             f"column {name} holds lists or objects: not read as attempts"
             for name in EVIDENCE
             if name in self._no_evidence
         ]
+        if self._repeats:
+            found.append(
+                f"column {self._prompt_column} repeats in {number_of(self._repeats, 'row')}: each "
+                "row is taken for a prompt of its own"
+            )
+        unknown = all(np.isnan(value) for value in self.attempts)
+        counted = self.options.passes or self.options.failures
+        if len(self.rates) > 1 and not counted and set(self.rates) == {0.0, 1.0}:
+            found.append(
+                "all rates are 0 or 1: if a row is one rollout, give --group-by PROMPT --score "
+                "COLUMN; if they are counts, --passes COLUMN with --attempts or --out-of"
+            )
+        elif unknown and self._attempts_perhaps:
+            found.append(f"perhaps --attempts {' or '.join(self._attempts_perhaps[:3])}")
+        return found
 
     def _words(self) -> str:
         """What was read, in words."""
@@ -216,6 +266,12 @@ class ScoreTable(RateTable):
 
     def _look_for_attempts(self, row: Mapping[str, Any]) -> None:
         """Rollouts are counted."""
+
+    def _look_for_prompts(self, row: Mapping[str, Any]) -> None:
+        """Prompts are named."""
+
+    def _note(self, where: str, row: Mapping[str, Any]) -> None:
+        """Each row is a rollout."""
 
     def _take(self, row: Mapping[str, Any]) -> None:
         assert self.options.group_by is not None

@@ -37,8 +37,10 @@ class PassRule:
     def words(self) -> str:
         """What the scores were and which of them passed."""
         if self.threshold is not None:
-            return f"scores from {self.low:g} to {self.high:g}: {self.threshold:g} or more passed"
+            return (
+                f"scores from {self.low:g} to {self.high:g}; {self.threshold:g} or more is a pass"
+            )
         values = [f"{value:g}" for value, count in self.seen.items() if count]
         if len(values) < 2:
-            return f"all scores are {values[0]}: 1 passed" if values else "no scores"
-        return f"scores are {' or '.join(values)}: 1 passed"
+            return f"all scores are {values[0]}; a score of 1 is a pass" if values else "no scores"
+        return f"scores are {' or '.join(values)}; a score of 1 is a pass"

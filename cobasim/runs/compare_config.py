@@ -136,7 +136,7 @@ def settle(preset: str, settings: Mapping[str, Any], **chosen: Any) -> dict[str,
             parameters[name] = value
         else:
             known = [*WorldConfig.model_fields, *LoopConfig.model_fields, *sorted(taken)]
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
             raise InputError(f"unknown setting {name!r}{hint}")
     return values | nested | {"parameters": parameters}

@@ -35,7 +35,7 @@ class RunScores:
     budget_gini: float | None
     """Gini coefficient of the budgets (0 = all equal), mean over steps."""
     allocate_ms: float | None
-    """Milliseconds per step spent allocating, mean over steps."""
+    """Milliseconds per step spent allocating, median over steps: the first one imports."""
     tokens: float | None = None
     """Response tokens of a run with a budget of tokens; None: it had one of rollouts."""
 
@@ -44,6 +44,7 @@ def summarise(run: Run, rollouts: float | None = None) -> RunScores:
     """Score one run; ``rollouts`` limits the area under the curve (see area_under_curve)."""
     _, heldout = accuracy_curve(run)
     never_mixed = [step.never_mixed for step in run.steps if step.never_mixed is not None]
+    spent = [step.allocate_ms for step in run.steps if step.allocate_ms is not None]
     return RunScores(
         weighting=run.header.weighting,
         allocator=run.header.allocator,
@@ -59,7 +60,7 @@ def summarise(run: Run, rollouts: float | None = None) -> RunScores:
         mixed_share=mean_of_known(step.mixed_share for step in run.steps),
         never_mixed=never_mixed[-1] if never_mixed else None,
         budget_gini=mean_of_known(step.budget_gini for step in run.steps),
-        allocate_ms=mean_of_known(step.allocate_ms for step in run.steps),
+        allocate_ms=float(np.median(spent)) if spent else None,
         tokens=_budgeted_tokens(run),
     )
 

@@ -647,3 +647,32 @@ def test_all_ways_of_writing_the_same_counts_agree(counts, tmp_path_factory):
     for measured in ways:
         np.testing.assert_allclose(measured.pass_rate, [k / n for k, n in counts], rtol=1e-12)
         assert measured.attempts.tolist() == [n for _, n in counts]
+
+
+def remarks(tmp_path, text, **options):
+    (tmp_path / "a.csv").write_text(text)
+    return " ".join(read_measured(str(tmp_path / "a.csv"), RateOptions(**options)).notes)
+
+
+def test_what_may_be_counts_or_rollouts_is_said(tmp_path):
+    table = "prompt,correct,total\na,0,16\nb,1,16\nc,0,16\n"
+    said = remarks(tmp_path, table, column="correct")
+    assert "all rates are 0 or 1: if a row is one rollout, give --group-by" in said
+    assert not remarks(tmp_path, table, passes="correct", attempts="total")
+    assert "perhaps --attempts total" in remarks(
+        tmp_path, table.replace("1,16", "0.5,16"), column="correct"
+    )
+    assert "perhaps" not in remarks(tmp_path, "pass_rate,n\n0.5,8\n", attempts="n")
+
+
+def test_prompts_that_come_again_are_said(tmp_path):
+    table = "pass_rate,question\n0.5,why\n0.25,how\n0.75,why\n0.5,why\n"
+    assert "column question repeats in 2 rows" in remarks(tmp_path, table)
+    scores = "question,score\nwhy,1\nwhy,0\nhow,1\n"
+    assert not remarks(tmp_path, scores, group_by="question", score="score")
+
+
+def test_a_column_is_percent_or_it_is_not(tmp_path):
+    with pytest.raises(InputError, match=r"line 4: '0.3' in a column that has percent signs"):
+        remarks(tmp_path, "pass_rate\n50%\n0\n0.3\n")
+    assert not remarks(tmp_path, "pass_rate\n50%\n0\n12 %\n5/8\n".replace("5/8\n", ""))

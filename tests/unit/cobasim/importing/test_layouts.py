@@ -111,7 +111,7 @@ def test_trl(source, tmp_path):
     (tmp_path / "trainer" / "checkpoint-6" / "trainer_state.json").write_text("{}")
     done = read("trl", tmp_path / source, tmp_path)
     assert counts_of(done.out) == wanted(range(1, 7))
-    assert "passes: column accuracy_reward, scores are 0 or 1: 1 passed" in done.notes
+    assert "passes: column accuracy_reward, scores are 0 or 1; a score of 1 is a pass" in done.notes
 
 
 def test_tables_of_weights_and_biases(tmp_path):
