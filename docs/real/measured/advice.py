@@ -1,6 +1,6 @@
 """What `cobasim advise` would have said of the real conditions, without measured gradients.
 
-    python docs/real/measured/advice.py predict --out FILE   # half an hour of one core
+    python docs/real/measured/advice.py predict --out FILE   # half an hour of processor time
     python docs/real/measured/advice.py known FILE           # what advise knows of its error
     python docs/real/measured/advice.py coverage             # how often its intervals hold
 
@@ -24,11 +24,13 @@ from cobatrain.config import load_config
 
 HERE = Path(__file__).parent
 RATES = HERE / "initial-pass-rates.csv"
-FROM_RATES = ["base", "group-4", "visits-10", "visits-20"]  # others differ in what rates do not say
-FROM_RUNS = [*FROM_RATES, "rate-0.3", "rate-3", "dr-grpo", "easy", "hard"]
+FROM_RATES = ["base", "group-4", "group-16", "batch-256", "visits-10", "visits-20"]
+"""Others differ in what rates do not say, or are of pools whose rates are not kept."""
+FROM_RUNS = [*FROM_RATES, "rate-0.3", "rate-3", "dr-grpo", "easy", "hard", "batch-16"]
 MEASURED = ["visits-20", "rate-3", "dr-grpo", "rate-0.3", "visits-10", "easy", "hard", "batch-16"]
+MEASURED += ["group-16", "batch-256", "chains"]
 MEASURED += ["tau-1", "tau-64", "ratio-3.5"]  # one allocator each
-PREDICTIONS = ("example", "own", "easy", "hard")
+PREDICTIONS = ("example", "example-2", "own", "easy", "hard", "chains")
 KNOWN = Path(advice.__file__).parent / "known.json"
 
 
@@ -55,7 +57,7 @@ def predict() -> list[dict[str, Any]]:
                 else:
                     read = read_measured(str(RATES), RateOptions(limit=pool))
                     case = advice.of_pass_rates(read, sizes)
-                answer = advice.advise(case, jobs=1)
+                answer = advice.advise(case)
                 for option in answer.options:
                     rows.append(
                         {

@@ -88,6 +88,24 @@ def test_the_table_adds_up(rates_file, cobasim, monkeypatch):
     assert "Beta(" in out
 
 
+def test_budgets_are_written_beside_their_prompts(tmp_path, cobasim):
+    source, target = tmp_path / "rates.csv", tmp_path / "budgets.csv"
+    source.write_text('id,p,n\n"a, b",0.5,8\nx,,0\nc,0.25,4\n')
+    command = ["allocate", source, "--column", "p", "--attempts", "n", "--total-budget", 48]
+    command += ["--prompt", "id", "--missing", "unseen", "--out", target]
+    answer = cobasim(*command)
+    assert answer.code == 0
+    budgets = json.loads(cobasim(*command[:-2], "--json").out)["budgets"]
+    assert target.read_text() == (
+        "row,prompt,pass_rate,attempts,budget\n"
+        f'0,"a, b",0.5,8,{budgets[0]}\n1,x,,0,{budgets[1]}\n2,c,0.25,4,{budgets[2]}\n'
+    )
+    assert "not measured" in answer.out
+    again = cobasim(*command)
+    assert (again.code, again.out) == (2, "")
+    assert "exists; choose another --out" in again.err
+
+
 def test_allocators_lists_everything(cobasim):
     code, out, err = cobasim("allocators", "--json")
     assert (code, err) == (0, "")
