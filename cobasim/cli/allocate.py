@@ -93,7 +93,10 @@ def allocate(
     ] = None,
     out: Annotated[
         str | None,
-        typer.Option(help="CSV file to write: row, prompt, pass rate, attempts, budget."),
+        typer.Option(
+            help="CSV file to write: row, prompt, pass rate, attempts, budget.",
+            show_default="no file",
+        ),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:

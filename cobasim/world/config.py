@@ -20,6 +20,7 @@ WORLD_DEFAULTS: dict[str, dict[str, float]] = {
 
 
 MEASURED = "measured:"  # before the name of a file of measured gradients
+FORMS = (f"{MEASURED}FILE", "module:Class")  # of names of worlds that are in no registry
 
 
 def measured_defaults(measured: MeasuredGradients) -> dict[str, Any]:
@@ -119,7 +120,7 @@ class WorldConfig(Frozen):
     @model_validator(mode="after")
     def _known_world(self) -> WorldConfig:
         if self.world not in WORLD_DEFAULTS and ":" not in self.world:
-            raise unknown_name("world", self.world, WORLD_DEFAULTS)
+            raise unknown_name("world", self.world, [*WORLD_DEFAULTS, *FORMS])
         return self
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cobasim.errors import unknown_name
 from cobasim.plugins import Registry, import_class
-from cobasim.world.config import MEASURED
+from cobasim.world.config import FORMS, MEASURED
 from cobasim.world.logistic import LogisticPolicy
 from cobasim.world.measured import MeasuredPolicy
 from cobasim.world.policy import SimulatedPolicy
@@ -25,5 +25,5 @@ def find_world(name: str) -> type[SimulatedPolicy]:
     if name.startswith(MEASURED):
         return MeasuredPolicy
     if ":" not in name:
-        raise unknown_name("world", name, WORLDS)
+        raise unknown_name("world", name, [*WORLDS, *FORMS])
     return import_class("world", name, SimulatedPolicy)
