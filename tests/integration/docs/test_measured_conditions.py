@@ -17,7 +17,7 @@ KNOWN = ["base", "group-4"]
 FIVE = ["visits-20", "rate-3", "dr-grpo", "rate-0.3", "visits-10"]
 BEFORE = [*FIVE, "tau-1", "easy", "hard", "tau-64", "parts", "ratio-3.5", "batch-16"]
 BEFORE += ["group-16", "chains", "batch-256"]
-POOL = [*KNOWN, *FIVE, "tau-1", "group-16"]  # of base, whose pass rates are kept
+POOL = [*KNOWN, *FIVE, "tau-1", "group-16", "batch-256"]  # of base, whose pass rates are kept
 OWN = ("example", "example-2", "own", "easy", "hard", "chains")
 B = ",".join(f"predictions-{name}.json" for name in OWN)
 

@@ -397,7 +397,7 @@ def test_intervals_hold_and_recommendations_do_no_harm_on_conditions_left_out():
     for kind in ("pass rates", "run", "measured"):
         table = advice.coverage([row for row in advice.known() if row.kind == kind])
         inside, arms = sum(row.inside for row in table), sum(row.arms for row in table)
-        assert inside / arms >= known_runs.LEVEL - 0.02
+        assert inside / arms >= known_runs.LEVEL - 0.03
         assert sum(row.harmful for row in table) == 0
         assert f"| all | {arms} | {inside} ({100 * inside / arms:.0f} %) |" in page
 
