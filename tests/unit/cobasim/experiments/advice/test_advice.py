@@ -195,7 +195,7 @@ def test_a_lower_bound_that_does_not_fit_is_told_with_the_total():
 
 def test_a_prompt_that_was_not_measured_has_no_start():
     rates = pool([0.2, 0.5, 0.5], np.array([8.0, 8.0, 0.0]))
-    with pytest.raises(InputError, match="1 of 3 prompts were not measured.*--missing skip"):
+    with pytest.raises(InputError, match=r"1 of 3 prompts were not measured.*--missing skip"):
         advice.of_pass_rates(rates, SIZES)
 
 
