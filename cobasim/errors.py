@@ -13,6 +13,8 @@ class InputError(ValueError):
 def unknown_name(kind: str, given: object, known: Iterable[str]) -> InputError:
     """The error for a name that is not in a registry, with the nearest known name."""
     names = sorted(known)
-    near = difflib.get_close_matches(str(given).lower(), names, n=1)
+    text = str(given).lower()
+    near = difflib.get_close_matches(text, names, n=1)
+    near = near or [name for name in names if len(text) > 3 and text in name]
     hint = f"did you mean {near[0]!r}? " if near else ""
     return InputError(f"unknown {kind} {given!r}: {hint}known: {', '.join(names)}")

@@ -201,10 +201,7 @@ def _chosen(path: Path, split: str | None, splits: list[str]) -> str:
     if split is None:
         if len(splits) == 1:
             return splits[0]
-        raise InputError(
-            f"{path} has the splits {', '.join(splits)}: name one with --split (files of a "
-            "trainer's rollouts: cobasim import)"
-        )
+        raise InputError(f"{path} has the splits {', '.join(splits)}: name one of them (split)")
     if split not in splits:
         raise InputError(f"{path}: {unknown_name('split', split, splits)}")
     return split
