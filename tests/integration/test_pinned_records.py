@@ -2,8 +2,8 @@
 
 ``tests/data/pinned-records.jsonl.gz`` holds the records of the runs below, and a digest of each.
 They are those of before the rooms were made, but for ``signal``, whose search became quicker on
-2026-11-26, and ``mixed_share``, which is of groups since 2026-11-27; the others were compared before
-the file was written anew. On the machine and libraries
+2026-11-26, and ``mixed_share``, which is of groups since 2026-11-27; the others were compared
+before the file was written anew. On the machine and libraries
 that wrote it the digests must be equal; elsewhere numbers agree to 12 digits, since linear algebra
 rounds differently there. Write it anew, after a change that is meant, with
 
