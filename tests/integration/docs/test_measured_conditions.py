@@ -16,9 +16,9 @@ FOLDER = ROOT / "docs" / "real" / "measured"
 KNOWN = ["base", "group-4"]
 FIVE = ["visits-20", "rate-3", "dr-grpo", "rate-0.3", "visits-10"]
 BEFORE = [*FIVE, "tau-1", "easy", "hard", "tau-64", "parts", "ratio-3.5", "batch-16"]
-BEFORE += ["group-16", "chains", "batch-256"]
+BEFORE += ["group-16", "chains", "batch-256", "token"]
 POOL = [*KNOWN, *FIVE, "tau-1", "group-16", "batch-256"]  # of base, whose pass rates are kept
-OWN = ("example", "example-2", "own", "easy", "hard", "chains")
+OWN = ("example", "example-2", "own", "easy", "hard", "chains", "token")
 B = ",".join(f"predictions-{name}.json" for name in OWN)
 
 
