@@ -193,7 +193,9 @@ class RateTable:
             left = "" if self.read == 0 else f": {self.missing:,} of {self.read:,} have no value"
             raise InputError(f"no rows with a pass rate{left}")
         chosen = _chosen(len(self.rates), options)
-        rates, attempts = np.array(self.rates)[chosen], np.array(self.attempts)[chosen]
+        rates, attempts = np.array(self.rates), np.array(self.attempts)
+        remarks = self._remarks(rates, attempts)
+        rates, attempts = rates[chosen], attempts[chosen]
         known = _known(attempts)
         counts = attempts if known else None
         return MeasuredRates(
@@ -204,12 +206,15 @@ class RateTable:
             self.read,
             self._words(),
             self.missing,
-            (*self._remarks(), *_notes(rates, counts)),
+            (*remarks, *_notes(rates, counts)),
             tuple(self.prompts[i] for i in chosen) if self.prompts else None,
         )
 
-    def _remarks(self) -> list[str]:
-        """What was left out besides rows without a value."""
+    def _remarks(self, rates: FloatArray, attempts: FloatArray) -> list[str]:
+        """What was left out besides rows without a value, and what may be meant otherwise.
+
+        ``rates`` and ``attempts`` (n,) of all rows that were kept; NaN: not known.
+        """
         found = [
             f"column {name} holds lists or objects: not read as attempts"
             for name in EVIDENCE
@@ -220,14 +225,13 @@ class RateTable:
                 f"column {self._prompt_column} repeats in {number_of(self._repeats, 'row')}: each "
                 "row is taken for a prompt of its own"
             )
-        unknown = all(np.isnan(value) for value in self.attempts)
         counted = self.options.passes or self.options.failures
-        if len(self.rates) > 1 and not counted and set(self.rates) == {0.0, 1.0}:
+        if not counted and np.array_equal(np.unique(rates), (0.0, 1.0)):
             found.append(
                 "all rates are 0 or 1: if a row is one rollout, give --group-by PROMPT --score "
                 "COLUMN; if they are counts, --passes COLUMN with --attempts or --out-of"
             )
-        elif unknown and self._attempts_perhaps:
+        elif self._attempts_perhaps and np.isnan(attempts).all():
             found.append(f"perhaps --attempts {' or '.join(self._attempts_perhaps[:3])}")
         return found
 
@@ -315,7 +319,7 @@ class ScoreTable(RateTable):
             self.prompts.append(prompt)
         return super().measured(source, options)
 
-    def _remarks(self) -> list[str]:
+    def _remarks(self, rates: FloatArray, attempts: FloatArray) -> list[str]:
         counts = {"score": self._unscored, "prompt": self._nobodys}
         return [
             f"{number_of(times, 'rollout')} without a {what} left out"

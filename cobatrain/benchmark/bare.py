@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from cobatrain.benchmark.clock import now
 from cobatrain.learner import LanguageModelLearner
-from cobatrain.update import Batch, UpdateConfig, advantages, micro_batches, pad
+from cobatrain.update import Batch, loss_terms, micro_batches, pad, used_rollouts
 
 
 @contextmanager
@@ -39,10 +39,11 @@ def bare_seconds(learner: LanguageModelLearner, batch: Batch) -> float:
     As a plain script does it: every rollout in a row of its own, sorted by length, in micro-batches
     of ``update.micro_tokens``; whole logits; the mean cross-entropy of the sampled tokens. In
     bfloat16 where the update is. Nothing is learned: the gradients are dropped. 0 if no rollout has
-    signal. Departure: a penalty on length gives no signal here.
+    signal.
     """
     config, model = learner.config.update, learner.model
-    rows = _trained(batch, config)
+    terms = loss_terms(batch, config, learner.weighting, learner.parallel)
+    rows = np.flatnonzero(used_rollouts(terms, config))
     if not rows.size:
         return 0.0
     lengths = (batch.prompt_lengths + batch.lengths)[rows]
@@ -60,13 +61,3 @@ def bare_seconds(learner: LanguageModelLearner, batch: Batch) -> float:
     seconds = now() - began
     model.zero_grad(set_to_none=True)
     return seconds
-
-
-def _trained(batch: Batch, config: UpdateConfig) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Places of the rollouts that an update runs through the model."""
-    if not config.skip_no_signal or config.kl_coef > 0:
-        return np.arange(len(batch))
-    found = advantages(
-        np.asarray(batch.rewards), np.asarray(batch.group), config.advantage, config.deviation
-    )
-    return np.flatnonzero(found)

@@ -29,6 +29,7 @@ from cobatrain.update.losses import (
 from cobatrain.update.meter import PartsMeter
 from cobatrain.update.optimiser import make_optimiser, make_schedule, set_learning_rate
 from cobatrain.update.packing import Piece, pack, pieces
+from cobatrain.update.plan import loss_terms, used_rollouts
 from cobatrain.update.reference import rounded_layers
 from cobatrain.update.rehearsal import rehearse
 from cobatrain.update.step import update
@@ -67,6 +68,7 @@ __all__ = [
     "gspo_loss",
     "importance_weights",
     "k3",
+    "loss_terms",
     "make_optimiser",
     "make_schedule",
     "micro_batches",
@@ -83,4 +85,5 @@ __all__ = [
     "token_log_probs",
     "token_weights",
     "update",
+    "used_rollouts",
 ]

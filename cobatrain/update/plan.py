@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cobasim.arrays import FloatArray, IntArray
+from cobasim.arrays import BoolArray, FloatArray, IntArray
 from cobasim.errors import InputError
 from cobasim.gradients import QUARTERS
 from cobatrain.parallel import Parallel
@@ -104,6 +104,13 @@ class Plan:
     """Of this rank."""
 
 
+def used_rollouts(terms: LossTerms, config: UpdateConfig) -> BoolArray:
+    """Which of this rank's rollouts (n,) an update runs through the model."""
+    if config.skip_no_signal and config.kl_coef == 0:
+        return np.asarray(terms.advantage != 0)
+    return np.asarray(terms.weight > 0)  # all but those that were dropped
+
+
 def make_plan(
     batch: Batch,
     terms: LossTerms,
@@ -120,11 +127,7 @@ def make_plan(
     ``longest`` tokens at most; with 0 every rollout has its own.
     """
     prompts, responses, group = batch.prompt_lengths, batch.lengths, np.asarray(batch.group)
-    used = (
-        terms.advantage != 0
-        if config.skip_no_signal and config.kl_coef == 0
-        else terms.weight > 0  # all but those that were dropped
-    )
+    used = used_rollouts(terms, config)
     divided = []
     for part in mini_batches(len(batch), config.minibatches, rng):
         kept = part[used[part]]

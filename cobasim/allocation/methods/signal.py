@@ -151,29 +151,35 @@ def search(
     budgets are too few to tell. Where prompts may get no rollouts, budgets jump as the trade-off
     moves, and the search may end early: others around it are tried, too.
     """
-    s, v = float(signal[best, kind].sum()), float(nuisance[best, kind].sum())
+
+    def sums(budgets: IntArray) -> tuple[float, float, float]:
+        """S, V and the score S / sqrt(V), 0 where there is no signal."""
+        s, v = float(signal[budgets, kind].sum()), float(nuisance[budgets, kind].sum())
+        return s, v, s / v**0.5 if s > 0.0 and v > 0.0 else 0.0
+
     tried, score = best, 0.0
+    s, v, value = sums(best)
     for _ in range(SEARCHES):
-        if not (s > 0.0 and v > 0.0 and s / v**0.5 > score):
+        if not value > score:
             break
-        before, best, score = score, tried, s / v**0.5
+        before, best, score = score, tried, value
         if score <= before * (1.0 + ENOUGH):
             break
         found = greedy(signal - (0.5 * s / v) * nuisance, kind, limits)
         if found is None:
             return None
         tried = found
-        s, v = float(signal[tried, kind].sum()), float(nuisance[tried, kind].sum())
+        s, v, value = sums(tried)
     if limits.low == 0:
         for factor in AROUND:
-            s, v = (float(table[best, kind].sum()) for table in (signal, nuisance))
+            s, v, _ = sums(best)
             trade = factor * 0.5 * s / v if v > 0.0 else 0.0  # 0: one rollout each, say
             found = greedy(signal - trade * nuisance, kind, limits)
             if found is None:
                 return None
-            s, v = float(signal[found, kind].sum()), float(nuisance[found, kind].sum())
-            if s > 0.0 and v > 0.0 and s / v**0.5 > score:
-                best, score = found, s / v**0.5
+            value = sums(found)[2]
+            if value > score:
+                best, score = found, value
     return best
 
 
