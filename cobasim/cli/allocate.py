@@ -16,7 +16,7 @@ import typer
 from rich.table import Table
 
 from cobasim.allocation import SOLVERS
-from cobasim.cli.common import JsonFlag
+from cobasim.cli.common import JsonFlag, check_new_file
 from cobasim.cli.output import show
 from cobasim.cli.reading import ReadingOptions, tell
 from cobasim.files import write_atomically
@@ -103,14 +103,13 @@ def allocate(
     """Budgets for a file of pass rates: how many rollouts each prompt should get."""
     from cobasim.allocation import Limits, prepare
     from cobasim.data import read_measured
-    from cobasim.errors import InputError
     from cobasim.settings import validated
 
     options = reading.options()
     if prompt is not None:
         options = validated(type(options), options.model_dump() | {"prompt": prompt})
-    if out is not None and Path(out).exists():
-        raise InputError(f"{out} exists; choose another --out")
+    if out is not None:
+        check_new_file(Path(out))
     measured = read_measured(file, options)
     given = {name: value for name, value in asdict(parameters).items() if value is not None}
     obs, built = prepare(

@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -156,3 +157,11 @@ def progress_bar(unit: str = "runs") -> Progress:
 def command_text(program: str = "cobasim", *more: str) -> str:
     """The command that is running, for reports; with ``more`` arguments behind it."""
     return shlex.join([program, *sys.argv[1:], *more])
+
+
+def check_new_file(file: Path) -> None:
+    """Raise InputError unless the file can be made: it is not there, and its folder is."""
+    if file.exists():
+        raise InputError(f"{file} exists; choose another --out")
+    if not file.parent.is_dir():
+        raise InputError(f"{file.parent} is not a folder: make it first, or choose another --out")

@@ -8,10 +8,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from cobasim.cli.common import command_text, interruptible, progress_bar
+from cobasim.cli.common import check_new_file, command_text, interruptible, progress_bar
 from cobasim.cli.options import BatchOption, RunOptions, StepsOption
 from cobasim.cli.output import say
-from cobasim.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -41,10 +40,7 @@ def learn(
     from cobasim.scores import mean_interval
 
     file = Path(out)
-    if file.exists():
-        raise InputError(f"{file} exists and is not overwritten: choose another --out")
-    if not file.parent.is_dir():
-        raise InputError(f"{file.parent} is not a folder: make it first, or choose another --out")
+    check_new_file(file)
     config = cheap_config(run.plain(), weighting=weighting, **run.chosen())
     with interruptible("nothing was written"), progress_bar("steps") as progress:
         bar = progress.add_task("training", total=timesteps)
