@@ -7,7 +7,8 @@ np.random.default_rng([seed of its prompt, rollout index]), turned into tokens b
 cumulative distribution.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,10 @@ from cobatrain.engines.rollouts import Rollouts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+BLOCK = 256
+"""Entries of the vocabulary that are summed at once."""
 
 
 @dataclass
@@ -93,7 +98,7 @@ def sample(
                     for r in rows
                 ]
             )
-            with torch.no_grad():
+            with torch.no_grad(), _contiguous(model.get_output_embeddings()):
                 start = _prefill(model, prompt_tokens, owner[rows])
                 _complete(model, start, uniforms, sampling, stops, [completions[r] for r in rows])
     finally:
@@ -105,6 +110,23 @@ def sample(
         finished=np.array([c.finished for c in completions], dtype=np.bool_),
         prompt_tokens=[list(t) for t in prompt_tokens],
     )
+
+
+@contextmanager
+def _contiguous(layer: torch.nn.Module | None) -> Iterator[None]:
+    """The layer is given contiguous states.
+
+    Transformers gives its output layer the last position of padded prompts as a view. On a CPU,
+    torch then copies the layer's weight once for each prompt, which took longer than the model.
+    """
+    if layer is None:
+        yield
+        return
+    hook = layer.register_forward_pre_hook(lambda _, given: (given[0].contiguous(), *given[1:]))
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 @dataclass
@@ -200,24 +222,57 @@ def choose(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Turn (batch, vocabulary) logits and (batch,) uniforms in [0, 1) into tokens.
 
-    Inverse transform sampling in double precision: the token is the first whose cumulative
-    probability exceeds the uniform. Greedy at temperature 0.
+    Inverse transform sampling: the token is the first whose cumulative probability exceeds the
+    uniform. Probabilities are float32, their sums double. Greedy at temperature 0.
 
     Returns:
         (batch,) token ids and (batch,) their log-probabilities, see `Rollouts.log_probs`.
     """
-    scaled = logits.float() / (sampling.temperature or 1.0)
+    entries = logits.shape[-1]
+    blocks = -(-entries // BLOCK)
+    mass = torch.zeros((len(logits), blocks * BLOCK), device=logits.device)
+    scaled = mass[:, :entries]  # filled in place: whole vocabularies are what takes time here
+    scaled.copy_(logits)
+    if sampling.temperature not in (0.0, 1.0):
+        scaled.div_(sampling.temperature)
     if sampling.top_p < 1.0:
-        scaled = _cut_to_nucleus(scaled, sampling.top_p)
-    log_probs = scaled.log_softmax(-1)
+        scaled.copy_(_cut_to_nucleus(scaled, sampling.top_p))
+    top = scaled.amax(-1, keepdim=True)
+    scaled.sub_(top).exp_()
+    table = mass.view(len(logits), blocks, BLOCK)
+    by_block = table.sum(-1).double().cumsum(-1)  # (batch, blocks)
+    total = by_block[:, -1:]
     if sampling.temperature == 0.0:
-        tokens = logits.argmax(-1)
+        tokens = logits.argmax(-1, keepdim=True)
     else:
-        cumulative = log_probs.double().exp().cumsum(-1)
-        threshold = uniforms.unsqueeze(-1) * cumulative[:, -1:]
-        tokens = torch.searchsorted(cumulative, threshold, right=True).squeeze(-1)
-        tokens = tokens.clamp(max=logits.shape[-1] - 1)
-    return tokens, log_probs.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+        tokens = _by_inverse(table, by_block, uniforms.double().unsqueeze(-1) * total)
+    chosen = mass.gather(-1, tokens).log() - total.log()
+    return tokens.squeeze(-1), chosen.float().squeeze(-1)
+
+
+def _by_inverse(
+    table: torch.Tensor, by_block: torch.Tensor, threshold: torch.Tensor
+) -> torch.Tensor:
+    """The first entry of each row whose cumulative mass exceeds its threshold, (batch, 1).
+
+    Args:
+        table: (batch, blocks, BLOCK) mass of each entry.
+        by_block: (batch, blocks) cumulative mass of the blocks.
+        threshold: (batch, 1) in [0, total mass).
+
+    Only the block that holds the threshold is summed entry by entry; what the threshold has left
+    there is scaled to that sum, since the blocks were rounded to float32.
+    """
+    blocks = by_block.shape[-1]
+    block = torch.searchsorted(by_block, threshold, right=True).clamp_(max=blocks - 1)
+    before = by_block.gather(-1, (block - 1).clamp_(min=0)) * (block > 0)
+    share = (threshold - before) / (by_block.gather(-1, block) - before)
+    entries = table[torch.arange(len(table), device=table.device), block.squeeze(-1)].double()
+    cumulative = entries.cumsum(-1)
+    within = torch.searchsorted(cumulative, share * cumulative[:, -1:], right=True)
+    numbers = torch.arange(BLOCK, device=table.device)
+    last = torch.where(entries > 0, numbers, 0).amax(-1, keepdim=True)  # rounding goes no further
+    return block * BLOCK + torch.minimum(within, last)
 
 
 def _cut_to_nucleus(logits: torch.Tensor, top_p: float) -> torch.Tensor:
