@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from cobasim.errors import InputError
 from cobatrain.config import TrainConfig
 from cobatrain.engines import make_engine, sync_engines
+from cobatrain.heap import keep_freed_memory
 from cobatrain.learner import (
     LanguageModelLearner,
     fitting_prompts,
@@ -51,6 +52,8 @@ def open_learner(
     """
     ranks = parallel or Single()
     check_engine(config, ranks.world)
+    if usable_device(config.model.device) == "cpu":
+        keep_freed_memory()
     with ExitStack() as hold:
         loaded = together(ranks, lambda: _load(config, checkpoint, ranks, hold))
         _place(loaded.model, config, ranks)
