@@ -74,7 +74,7 @@ class CountSketch:
         def measured() -> Iterator[Tensor]:
             nonlocal square
             for gradient in gradients:
-                square += float((gradient.double() * gradient.double()).sum())
+                square += float(gradient.float().square().sum())
                 yield gradient
 
         total = self.sketch(measured()).cpu().numpy()[0]

@@ -18,19 +18,17 @@ means over tokens, as the loss has, times the mean length.)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from cobasim.arrays import BoolArray, FloatArray, IntArray, RealArray
 from cobasim.gradients import CleanFeatures, LowRank, Measured, NoisyFeatures
 from cobatrain.gradients.features import REPEATED, Features, sketch_error
 from cobatrain.gradients.ledger import Arrays
 from cobatrain.gradients.metric import Metric
-from cobatrain.gradients.per_prompt import weighted_gradient
+from cobatrain.gradients.per_prompt import inner_product, weighted_gradient
 from cobatrain.gradients.prompt_rollouts import PromptRollouts
 from cobatrain.gradients.tools import Tools
 
@@ -98,7 +96,7 @@ class RolloutFeatures:
         found: dict[str, np.ndarray[Any, Any]] = {}
         for name, pair in (("plain", parts), ("adam", scaled)):
             found[name] = np.stack([tools.sketch.sketch(part).cpu().numpy()[0] for part in pair])
-            found[f"{name} product"] = np.array(_product(*pair))
+            found[f"{name} product"] = np.array(inner_product(*pair))
         if again:
             mean = ((a + b) / 2 for a, b in zip(*scaled, strict=True))
             found["again"] = tools.second.sketch(mean).cpu().numpy()[0]
@@ -162,7 +160,3 @@ def evidence(success: BoolArray, halves: tuple[IntArray, IntArray]) -> float:
         passes = int(success[half].sum())
         variance += (1.0 / passes + 1.0 / (half.size - passes)) / 4.0
     return 1.0 / variance
-
-
-def _product(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
-    return sum(float((a.double() * b.double()).sum()) for a, b in zip(first, second, strict=True))

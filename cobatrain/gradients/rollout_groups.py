@@ -14,7 +14,7 @@ from cobasim.gradients import MeasuredGroups
 from cobatrain.gradients.group import GroupHalves, group_halves, mixed_prompts
 from cobatrain.gradients.ledger import Arrays
 from cobatrain.gradients.metric import Metric, add_squares, metric_of
-from cobatrain.gradients.per_prompt import halves, trained_parameters
+from cobatrain.gradients.per_prompt import halves, inner_product, trained_parameters
 from cobatrain.gradients.prompt_rollouts import sample_prompts
 from cobatrain.gradients.tools import Tools
 
@@ -130,7 +130,7 @@ class RolloutGroups:
         both = list(zip(half.first, half.second, strict=True))
         first, first_square = sketch.sketch_and_square(half.first)
         second, second_square = sketch.sketch_and_square(half.second)
-        product = sum(float((a.double() * b.double()).sum()) for a, b in both)
+        product = inner_product(half.first, half.second)
         # (g' - g'') sqrt(k / 2) has the variance of one rollout's noise
         scale = math.sqrt(half.count / 2)
         noise, noise_square = sketch.sketch_and_square(

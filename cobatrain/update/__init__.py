@@ -28,7 +28,7 @@ from cobatrain.update.losses import (
 )
 from cobatrain.update.meter import PartsMeter
 from cobatrain.update.optimiser import make_optimiser, make_schedule, set_learning_rate
-from cobatrain.update.packing import Piece, pack, pieces
+from cobatrain.update.packing import Piece, longest_row, pack, pieces
 from cobatrain.update.plan import loss_terms, used_rollouts
 from cobatrain.update.reference import rounded_layers
 from cobatrain.update.rehearsal import rehearse
@@ -68,6 +68,7 @@ __all__ = [
     "gspo_loss",
     "importance_weights",
     "k3",
+    "longest_row",
     "loss_terms",
     "make_optimiser",
     "make_schedule",
