@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from cobasim.scores import Interval, Row
 
 
+LEGEND = (
+    "hard set: accuracy on harder held-out prompts. curve area: mean held-out accuracy over the "
+    "rollouts. match: million rollouts to reach uniform's final accuracy. mixed: trained groups "
+    "with passes and failures. never mixed: visited prompts that never had such a group. Gini: of "
+    "budgets, 0 if all are equal. alloc.: median time to allocate a step."
+)
+
+
 def comparison_tables(rows: Sequence[Row]) -> list[Table]:
     """A comparison for the terminal: accuracy under all weightings, then details of each."""
     by_weighting: dict[str, dict[str, Row]] = {}
@@ -35,13 +43,16 @@ def comparison_tables(rows: Sequence[Row]) -> list[Table]:
             cells.append(_percent(own.heldout if own else None))
             cells.append("baseline" if own and own.baseline else _points(own))
         headline.add_row(*cells)
-    return [headline, *(_details(name, group) for name, group in by_weighting.items())]
+    details = [_details(name, group) for name, group in by_weighting.items()]
+    if details:
+        details[-1].caption = LEGEND
+        details[-1].caption_justify = "left"
+    return [headline, *details]
 
 
 def _details(weighting: str, group: dict[str, Row]) -> Table:
     detail = Table(
-        title=f"Details, loss weighted per {weighting}\n"
-        "(match: million rollouts to reach uniform's final accuracy)",
+        title=f"Details, loss weighted per {weighting}",
         box=box.SIMPLE,
         pad_edge=False,
         padding=(0, 1, 0, 0),
