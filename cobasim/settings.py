@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cobasim.errors import InputError
+from cobasim.errors import InputError, nearest
 
 Config = TypeVar("Config", bound=BaseModel)
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -46,8 +45,8 @@ def one_line(error: ValidationError, known: Iterable[str] = ()) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         last = {name.rsplit(".", 1)[-1]: name for name in reversed([*known])}
-        near = difflib.get_close_matches(key.rsplit(".", 1)[-1], last, n=1)
-        return f"unknown setting {key!r}" + (f": did you mean {last[near[0]]!r}?" if near else "")
+        near = nearest(key.rsplit(".", 1)[-1], last)
+        return f"unknown setting {key!r}" + (f": did you mean {last[near]!r}?" if near else "")
     message = problem["msg"].removeprefix("Value error, ")
     if not key or problem["type"] == "value_error":
         return message

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
@@ -17,7 +16,7 @@ from cobasim.allocation import (
     own_parameters,
 )
 from cobasim.data import RateOptions
-from cobasim.errors import InputError, unknown_name
+from cobasim.errors import InputError, nearest, unknown_name
 from cobasim.loop import LoopConfig
 from cobasim.runs.config import ORACLE, RunConfig
 from cobasim.runs.execution import measured_pool
@@ -136,8 +135,8 @@ def settle(preset: str, settings: Mapping[str, Any], **chosen: Any) -> dict[str,
             parameters[name] = value
         else:
             known = [*WorldConfig.model_fields, *LoopConfig.model_fields, *sorted(taken)]
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+            near = nearest(name, known)
+            hint = f"; did you mean {near!r}?" if near else f"; known: {', '.join(known)}"
             raise InputError(f"unknown setting {name!r}{hint}")
     return values | nested | {"parameters": parameters}
 
