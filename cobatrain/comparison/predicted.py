@@ -70,7 +70,13 @@ def predicted(
 def remarks(config: TrainConfig, files: str) -> list[str]:
     """What a reader of a prediction must know of the run and the files, in a line each."""
     lines = []
-    part = read_measured_files(files)[0].info.get("parameters measured")
+    info = read_measured_files(files)[0].info
+    if info.get("method") == "rollouts":
+        lines.append(
+            "features from rollouts: the one such prediction that was checked missed real runs by "
+            "ten points (docs/real/smollm2); take neither size nor sign from this one"
+        )
+    part = info.get("parameters measured")
     if part is not None:
         lines.append(
             f"{files} was measured on the parameters {part!r} alone: this predicts a run that "

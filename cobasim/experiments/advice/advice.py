@@ -210,7 +210,9 @@ def _in_drawn_worlds(
         options.append(option(error, name, mean, spread, _median(saved, worlds.weight)))
     gains = _gains(base)
     widest = max(differences, key=lambda name: float(np.std(differences[name])))
-    narrows = {"gradients": drawn.told_by(worlds, differences[widest], drawn.GRADIENTS)}
+    narrows = {}
+    if case.gradients_tell:
+        narrows["gradients"] = drawn.told_by(worlds, differences[widest], drawn.GRADIENTS)
     if case.observed is None:
         narrows["uniform run"] = drawn.told_by(worlds, differences[widest], ("learning_rate",))
     return Advice(

@@ -132,6 +132,14 @@ class Observed:
         return cls(failure, after - before, (first / steps[-1].step, last / steps[-1].step))
 
 
+NOISY = (
+    "The file's features were made from rollouts. The one prediction from such features that was "
+    "compared with real runs missed by ten points, so this answer is from the file's pass rates "
+    "(docs/real/smollm2/README.md)."
+)
+"""Said of a measurement by ``--method rollouts``."""
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
     """The question in numbers.
@@ -147,6 +155,7 @@ class Case:
         observed: what a uniform run showed.
         seen: the case of that run, with its own sizes.
         notes: what a reader of the answer should know.
+        gradients_tell: whether a measurement of gradients could narrow the answer.
 
     Raises InputError if no allocator could change anything, or the sizes do not fit the pool.
     """
@@ -166,6 +175,7 @@ class Case:
     observed: Observed | None = None
     seen: Case | None = None
     notes: tuple[str, ...] = ()
+    gradients_tell: bool = True
 
     def __post_init__(self) -> None:
         size = self.pass_rates.size
@@ -402,6 +412,8 @@ def _beta_pool(steps: Sequence[StepRecord], n: float) -> FloatArray:
 def of_measured(files: str, sizes: Sizes) -> Case:
     """The case of measured gradients: sizes and pool of the config that was measured.
 
+    Of features that were made from rollouts only the pass rates are taken: see ``NOISY``.
+
     Raises InputError for files that cannot be used.
     """
     measured = read_measured_files(files)[0]
@@ -418,6 +430,13 @@ def of_measured(files: str, sizes: Sizes) -> Case:
     notes: tuple[str, ...] = ()
     if prompts > rates.size:
         notes = (f"{rates.size:,} of the {prompts:,} prompts were measured; copies fill the pool.",)
+    sampled = measured.info.get("rollouts of a prompt")
+    if isinstance(sampled, int):  # rates are (passes + 1/2) / (rollouts + 1) there
+        passes = np.clip(np.rint(rates * (sampled + 1) - 0.5), 0, sampled)
+        tries = np.full(rates.size, float(sampled))
+        notes = (NOISY, *notes)
+        case = _case(files, "pass rates", passes / sampled, tries, given, prompts, notes)
+        return replace(_planned(case), gradients_tell=False)
     case = _case(files, "measured", rates, None, given, prompts, notes)
     return replace(_planned(case), measured=files)
 

@@ -415,3 +415,20 @@ def test_the_size_of_the_pool_can_be_said():
         advice.of_run(a_run(), advice.Sizes(pool_size=50))
     with pytest.raises(InputError, match="pool_size is 0"):
         advice.Sizes(pool_size=0)
+
+
+def test_features_from_rollouts_are_asked_for_their_pass_rates_only():
+    """The measured world of SmolLM2 foresaw no loss with CoBA, and there was one of ten points."""
+    root = Path(__file__).parents[5]
+    file = root / "docs" / "real" / "smollm2" / "start.npz"
+    case = advice.of_measured(str(file), advice.Sizes())
+    assert (case.kind, case.measured, case.gradients_tell) == ("pass rates", None, False)
+    assert (case.batch_size, case.total_budget, case.prompts) == (16, 128, 128)
+    with np.load(file) as stored:
+        rates = stored["rate"][~stored["heldout"]]
+    passes = case.pass_rates * case.attempts
+    np.testing.assert_allclose(passes, np.rint(passes), atol=1e-9)
+    np.testing.assert_allclose((passes + 0.5) / (case.attempts + 1), rates)
+    found = advice.advise(case, advice.Effort(tried=8, kept=2), jobs=1)
+    assert list(found.narrows) == ["uniform run"]
+    assert any("pass rates" in line for line in advice.lines(found))
