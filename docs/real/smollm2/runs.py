@@ -4,8 +4,8 @@
     python docs/real/smollm2/runs.py table [--predicted FILE]
 
 ``archive`` adds the finished runs of a `cobatrain compare` folder to runs.jsonl.gz; one that is
-there already is left as it is. ``table`` prints Markdown; ``--predicted`` is what `cobatrain predict
---json` printed.
+there already is left as it is. ``table`` prints Markdown; ``--predicted`` takes a file with the rows
+that `cobatrain predict --json` printed.
 """
 
 from __future__ import annotations
