@@ -106,6 +106,11 @@ class MeasuredGradients:
         """Of the run whose policy was measured."""
         return int(self.info.get("step", 0))
 
+    @property
+    def from_rollouts(self) -> bool:
+        """Whether features were made from sampled responses, not from the answers' log-probs."""
+        return self.info.get("method") == "rollouts"
+
 
 ARRAYS = (
     "rate", "level", "heldout", "prompt", "position", "token", "odds", "features", "own", "plain",

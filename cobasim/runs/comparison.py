@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from cobasim.allocation import find_allocator
 from cobasim.errors import InputError
 from cobasim.files import writing
+from cobasim.gradients import read_measured_files
 from cobasim.records import Run, read_run
 from cobasim.runs.compare_config import BASELINE, CompareConfig, plan
 from cobasim.runs.config import ORACLE, RunConfig
 from cobasim.runs.execution import execute, measured_pool, run_directory
 from cobasim.runs.folder import claim_folder, write_numbers
 from cobasim.runs.parallel import in_parallel
+from cobasim.world import MEASURED
 
 if TYPE_CHECKING:
     from cobasim.scores import Row
@@ -113,6 +115,12 @@ class Comparison:
             lines.append(
                 "Beliefs start from as many attempts as the file has, their outcomes drawn anew; "
                 "those rollouts are not counted."
+            )
+        files = self.config.world.world.partition(MEASURED)[2]
+        if files and read_measured_files(files)[0].from_rollouts:
+            lines.append(
+                "Features from rollouts: the one prediction from such features that was compared "
+                "with real runs missed their size and sign (docs/real/smollm2/README.md)."
             )
         return lines
 

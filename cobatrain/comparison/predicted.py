@@ -70,13 +70,13 @@ def predicted(
 def remarks(config: TrainConfig, files: str) -> list[str]:
     """What a reader of a prediction must know of the run and the files, in a line each."""
     lines = []
-    info = read_measured_files(files)[0].info
-    if info.get("method") == "rollouts":
+    measured = read_measured_files(files)
+    if measured[-1].step >= config.loop.steps:
         lines.append(
-            "features from rollouts: the one such prediction that was checked missed real runs by "
-            "ten points (docs/real/smollm2); take neither size nor sign from this one"
+            f"features of step {measured[-1].step} come too late for a run of {config.loop.steps} "
+            "steps, and change nothing"
         )
-    part = info.get("parameters measured")
+    part = measured[0].info.get("parameters measured")
     if part is not None:
         lines.append(
             f"{files} was measured on the parameters {part!r} alone: this predicts a run that "

@@ -230,7 +230,7 @@ def choose(
     """
     entries = logits.shape[-1]
     blocks = -(-entries // BLOCK)
-    mass = torch.zeros((len(logits), blocks * BLOCK), device=logits.device)
+    mass = torch.zeros((len(logits), blocks * BLOCK), dtype=torch.float32, device=logits.device)
     scaled = mass[:, :entries]  # filled in place: whole vocabularies are what takes time here
     scaled.copy_(logits)
     if sampling.temperature not in (0.0, 1.0):
@@ -246,8 +246,10 @@ def choose(
         tokens = logits.argmax(-1, keepdim=True)
     else:
         tokens = _by_inverse(table, by_block, uniforms.double().unsqueeze(-1) * total)
-    chosen = mass.gather(-1, tokens).log() - total.log()
-    return tokens.squeeze(-1), chosen.float().squeeze(-1)
+    own = logits.gather(-1, tokens).float() / (
+        sampling.temperature or 1.0
+    )  # its mass may underflow
+    return tokens.squeeze(-1), (own - top - total.log()).float().squeeze(-1)
 
 
 def _by_inverse(

@@ -96,8 +96,10 @@ def weighted_gradient(
     """sum_r weights_r d log pi(r) / d parameters over the rollouts ``rows`` (r,).
 
     Micro-batches accumulate into one gradient, in the order of ``trained_parameters``. A prompt is
-    run once for all its rollouts of a row, as in an update.
+    run once for all its rollouts of a row, as in an update. A response without tokens adds nothing.
     """
+    some = rollouts.lengths[rows] > 0
+    rows, weights = rows[some], weights[some]
     parameters = trained_parameters(model)
     device = parameters[0].device
     prompts = [rollouts.prompt_tokens[i] for i in rollouts.prompt[rows]]

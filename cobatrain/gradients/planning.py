@@ -14,6 +14,7 @@ from cobatrain.gradients.decision import Decision
 from cobatrain.gradients.features import ROWS
 from cobatrain.gradients.options import GradientOptions
 from cobatrain.gradients.rollout_features import PROMPTS
+from cobatrain.heap import return_freed_memory
 from cobatrain.learner import LanguageModelLearner
 
 TRIED = 16  # prompts by which the number of alternatives is known beforehand
@@ -60,6 +61,7 @@ def _alternatives(
 
 def _check_memory(sketches: int, alternatives: float, options: GradientOptions) -> None:
     """Each number twice, as parts and joined: sketches, and coordinates of alternatives."""
+    return_freed_memory()
     numbers = sketches * options.dim + alternatives * (options.rank + options.rest)
     needed, free = 8 * numbers / GIB, free_memory()
     if free is not None and needed > free:

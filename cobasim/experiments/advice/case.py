@@ -430,8 +430,8 @@ def of_measured(files: str, sizes: Sizes) -> Case:
     notes: tuple[str, ...] = ()
     if prompts > rates.size:
         notes = (f"{rates.size:,} of the {prompts:,} prompts were measured; copies fill the pool.",)
-    sampled = measured.info.get("rollouts of a prompt")
-    if isinstance(sampled, int):  # rates are (passes + 1/2) / (rollouts + 1) there
+    if measured.from_rollouts:
+        sampled = int(measured.info["rollouts of a prompt"])  # rates are (passes + 1/2) / (n + 1)
         passes = np.clip(np.rint(rates * (sampled + 1) - 0.5), 0, sampled)
         tries = np.full(rates.size, float(sampled))
         notes = (NOISY, *notes)

@@ -4,8 +4,8 @@
     python docs/real/smollm2/runs.py table [--predicted FILE]
 
 ``archive`` adds the finished runs of a `cobatrain compare` folder to runs.jsonl.gz; one that is
-there already is left as it is. ``table`` prints Markdown; ``--predicted`` takes a file with the rows
-that `cobatrain predict --json` printed.
+there already is left as it is. ``table`` prints Markdown; ``--predicted`` takes a file with the
+rows that `cobatrain predict --json` printed.
 """
 
 from __future__ import annotations
@@ -57,8 +57,16 @@ def archive(folder: Path) -> None:
     print(f"{len(runs)} runs in {ARCHIVE.name}")
 
 
-def for_both(runs: Iterable[Run]) -> list[Run]:
-    """With equal groups the two weightings are one loss: a uniform run stands for both."""
+def for_both(runs: list[Run]) -> list[Run]:
+    """The runs of seeds that every arm has, so that all lines are of the same seeds.
+
+    With equal groups the two weightings are one loss: a uniform run stands for both.
+    """
+    arms: dict[tuple[str, str], set[int]] = {}
+    for weighting, allocator, seed in map(key, runs):
+        arms.setdefault((weighting, allocator), set()).add(seed)
+    common = set.intersection(*arms.values())
+    runs = [run for run in runs if run.header.seed in common]
     found = []
     for run in runs:
         own = (run.header.weighting,) if run.header.allocator != BASELINE else WEIGHTINGS

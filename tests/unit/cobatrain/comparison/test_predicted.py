@@ -195,6 +195,6 @@ def test_what_a_prediction_rests_on_is_said(tmp_path):
     part, reward = remarks(own, str(tmp_path / "part.npz"))
     assert "'layers.1' alone" in part
     assert "0 and 1" in reward
-    write_measured(made(info={"method": "rollouts"}), tmp_path / "noisy.npz")
-    (noisy,) = remarks(plan().config, str(tmp_path / "noisy.npz"))
-    assert "neither size nor sign" in noisy
+    files = f"{written(tmp_path / 'start.npz')},{written(tmp_path / 'late.npz', step=3)}"
+    (late,) = remarks(plan(*SMALL).config, files)
+    assert "step 3 come too late for a run of 3" in late
