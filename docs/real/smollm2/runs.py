@@ -95,7 +95,8 @@ def table(runs: list[Run], predicted: Any) -> list[str]:
     for run in runs:
         at = run.header.weighting, run.header.allocator
         norms.setdefault(at, []).append(late_gradient_norm(run.steps))
-    for row in comparison_table(runs, BASELINE):
+    rows = comparison_table(runs, BASELINE)
+    for row in sorted(rows, key=lambda row: WEIGHTINGS.index(row.weighting)):
         if row.baseline and row.weighting != WEIGHTINGS[0]:
             continue
         ahead = predicted.get((row.weighting, row.allocator))

@@ -418,7 +418,7 @@ def test_the_size_of_the_pool_can_be_said():
 
 
 def test_features_from_rollouts_are_asked_for_their_pass_rates_only():
-    """The measured world of SmolLM2 foresaw no loss with CoBA, and there was one of ten points."""
+    """The measured world of SmolLM2 learned everything, and the model did not."""
     root = Path(__file__).parents[5]
     file = root / "docs" / "real" / "smollm2" / "start.npz"
     case = advice.of_measured(str(file), advice.Sizes())
