@@ -23,13 +23,12 @@ OPTIONS = GradientOptions(
 STILL = "update.learning_rate=1e-15"  # the policy stays what it is
 
 
-def test_updates_find_the_parts_that_a_measurement_finds(tmp_path):
+def test_updates_find_the_parts_that_a_measurement_finds(model):
     settings = (
-        *SMALL, STILL, f"model.path={tmp_path}/small", "evaluation.prompts=20", "loop.steps=60",
+        *SMALL, STILL, f"model.path={model}", "evaluation.prompts=20", "loop.steps=60",
         "update.measure_parts=true", "loop.batch_size=32", "loop.total_budget=320",
     )  # fmt: skip
     config = load_config("tiny", settings)
-    trainer.prepare(config)
     with trainer.open_learner(config) as (learner, _):
         measured = measure_gradients(learner, decide(learner, OPTIONS)).parts.overall
         assert learner.meter is not None
