@@ -134,7 +134,7 @@ class Observed:
 
 NOISY = (
     "The file's features were made from rollouts. In the one prediction from such features that "
-    "was compared with real runs uniform ended at 99 %, in the runs at 59 %, so this answer is "
+    "was compared with real runs uniform ended at 99 %, in the runs at 58 %, so this answer is "
     "from the file's pass rates (docs/real/smollm2/README.md)."
 )
 """Said of a measurement by ``--method rollouts``."""
