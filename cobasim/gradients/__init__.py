@@ -7,6 +7,7 @@ that the measured world reads. Knows no model.
 
 from cobasim.gradients.answers import Answers
 from cobasim.gradients.file import (
+    DOUBT,
     MeasuredGradients,
     read_measured_files,
     read_measured_gradients,
@@ -27,6 +28,7 @@ from cobasim.gradients.running import GradientParts, RunningParts
 
 __all__ = [
     "CLASSES",
+    "DOUBT",
     "FEWEST",
     "QUARTERS",
     "Answers",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cobasim.allocation import find_allocator
 from cobasim.errors import InputError
 from cobasim.files import writing
-from cobasim.gradients import read_measured_files
+from cobasim.gradients import DOUBT, read_measured_files
 from cobasim.records import Run, read_run
 from cobasim.runs.compare_config import BASELINE, CompareConfig, plan
 from cobasim.runs.config import ORACLE, RunConfig
@@ -118,11 +118,7 @@ class Comparison:
             )
         files = self.config.world.world.partition(MEASURED)[2]
         if files and read_measured_files(files)[0].from_rollouts:
-            lines.append(
-                "Features from rollouts are not to be trusted: in the one prediction from such "
-                "features that was compared with real runs uniform ended at 99 %, in the runs at "
-                "58 % (docs/real/smollm2/README.md)."
-            )
+            lines.append(DOUBT)
         return lines
 
     def to_json(self) -> dict[str, Any]:

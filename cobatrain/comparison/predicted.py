@@ -74,7 +74,7 @@ def remarks(config: TrainConfig, files: str) -> list[str]:
     if measured[-1].step >= config.loop.steps:
         lines.append(
             f"features of step {measured[-1].step} come too late for a run of {config.loop.steps} "
-            "steps, and change nothing"
+            "steps to learn by them: measure earlier"
         )
     part = measured[0].info.get("parameters measured")
     if part is not None:

@@ -228,13 +228,14 @@ def choose(
     Returns:
         (batch,) token ids and (batch,) their log-probabilities, see `Rollouts.log_probs`.
     """
+    temperature = sampling.temperature or 1.0
     entries = logits.shape[-1]
     blocks = -(-entries // BLOCK)
     mass = torch.zeros((len(logits), blocks * BLOCK), dtype=torch.float32, device=logits.device)
     scaled = mass[:, :entries]  # filled in place: whole vocabularies are what takes time here
     scaled.copy_(logits)
-    if sampling.temperature not in (0.0, 1.0):
-        scaled.div_(sampling.temperature)
+    if temperature != 1.0:
+        scaled.div_(temperature)
     if sampling.top_p < 1.0:
         scaled.copy_(_cut_to_nucleus(scaled, sampling.top_p))
     top = scaled.amax(-1, keepdim=True)
@@ -246,9 +247,7 @@ def choose(
         tokens = logits.argmax(-1, keepdim=True)
     else:
         tokens = _by_inverse(table, by_block, uniforms.double().unsqueeze(-1) * total)
-    own = logits.gather(-1, tokens).float() / (
-        sampling.temperature or 1.0
-    )  # its mass may underflow
+    own = logits.gather(-1, tokens).float() / temperature  # not log(mass), which may underflow
     return tokens.squeeze(-1), (own - top - total.log()).float().squeeze(-1)
 
 

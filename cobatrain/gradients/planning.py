@@ -61,7 +61,6 @@ def _alternatives(
 
 def _check_memory(sketches: int, alternatives: float, options: GradientOptions) -> None:
     """Each number twice, as parts and joined: sketches, and coordinates of alternatives."""
-    return_freed_memory()
     numbers = sketches * options.dim + alternatives * (options.rank + options.rest)
     needed, free = 8 * numbers / GIB, free_memory()
     if free is not None and needed > free:
@@ -72,7 +71,8 @@ def _check_memory(sketches: int, alternatives: float, options: GradientOptions) 
 
 
 def free_memory() -> float | None:
-    """GiB that a process may still take, where Linux says so."""
+    """GiB that this process may still take, where Linux says so."""
+    return_freed_memory()
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         kib = next(line for line in lines if line.startswith("MemAvailable:")).split()[1]

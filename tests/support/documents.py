@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 from pathlib import Path
+from types import ModuleType
 
 from repository import ROOT
 
@@ -20,6 +22,16 @@ def block(file: str, marker: str) -> str:
     found = re.search(re.escape(marker) + r"\n?(?:```\w+\n)?(.*?)```", text, re.DOTALL)
     assert found, f"{file} has no block at {marker!r}"
     return found.group(1)
+
+
+def script(path: Path) -> ModuleType:
+    """A script of the docs as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def run(folder: Path, *command: str) -> str:

@@ -14,7 +14,7 @@ from cobasim.allocation import Limits
 from cobasim.arrays import FloatArray
 from cobasim.data import MeasuredRates, read_measured
 from cobasim.errors import InputError
-from cobasim.gradients import CLASSES, read_measured_files
+from cobasim.gradients import CLASSES, DOUBT, read_measured_files
 from cobasim.records import Run, StepRecord
 from cobasim.runs import BASELINE
 from cobasim.world import measured_loop
@@ -130,14 +130,6 @@ class Observed:
             return cls(failure, None)
         (first, before), (last, after) = known[0], known[-1]
         return cls(failure, after - before, (first / steps[-1].step, last / steps[-1].step))
-
-
-NOISY = (
-    "The file's features were made from rollouts. In the one prediction from such features that "
-    "was compared with real runs uniform ended at 99 %, in the runs at 58 %, so this answer is "
-    "from the file's pass rates (docs/real/smollm2/README.md)."
-)
-"""Said of a measurement by ``--method rollouts``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -412,7 +404,7 @@ def _beta_pool(steps: Sequence[StepRecord], n: float) -> FloatArray:
 def of_measured(files: str, sizes: Sizes) -> Case:
     """The case of measured gradients: sizes and pool of the config that was measured.
 
-    Of features that were made from rollouts only the pass rates are taken: see ``NOISY``.
+    Of features that were made from rollouts only the pass rates are taken: see ``DOUBT``.
 
     Raises InputError for files that cannot be used.
     """
@@ -431,11 +423,11 @@ def of_measured(files: str, sizes: Sizes) -> Case:
     if prompts > rates.size:
         notes = (f"{rates.size:,} of the {prompts:,} prompts were measured; copies fill the pool.",)
     if measured.from_rollouts:
-        sampled = int(measured.info["rollouts of a prompt"])  # rates are (passes + 1/2) / (n + 1)
-        passes = np.clip(np.rint(rates * (sampled + 1) - 0.5), 0, sampled)
-        tries = np.full(rates.size, float(sampled))
-        notes = (NOISY, *notes)
-        case = _case(files, "pass rates", passes / sampled, tries, given, prompts, notes)
+        passes, rollouts = measured.sampled()
+        attempts = np.full(rates.size, float(rollouts))
+        notes = (f"{DOUBT} This answer is from the file's pass rates.", *notes)
+        rates = passes[training] / rollouts
+        case = _case(files, "pass rates", rates, attempts, given, prompts, notes)
         return replace(_planned(case), gradients_tell=False)
     case = _case(files, "measured", rates, None, given, prompts, notes)
     return replace(_planned(case), measured=files)

@@ -5,10 +5,10 @@
 #   bash docs/real/smollm2/run.sh runs/smollm2 12      # folder, runs at a time
 #   bash docs/real/smollm2/run.sh runs/smollm2 2 uniform,coba
 #
-# On one GPU of 80 GB and 16 CPU cores in minutes. On two CPU cores with AMX a run takes 10 to 14 minutes of
-# one core: 2 hours for uniform and coba, 5 for all. No number of a compared
-# run enters the prediction: it is made from three files of gradients, two of them from a run of its
-# own (seed 100).
+# On one GPU of 80 GB and 16 CPU cores in minutes. On two CPU cores with AMX a run takes 10 to 12.5
+# minutes of one core: 2 hours for uniform and coba, 5 for all. No number of a compared run enters
+# the prediction: it is made from three files of gradients, two of them from a run of its own (seed
+# 100).
 set -euo pipefail
 out=$1 jobs=$2 names=${3:-uniform,knapsack,coba,signal,signal-skip,signal-parts}
 settings=(--set engine.name=transformers --set engine.subprocess=false --set evaluation.samples=8
@@ -28,8 +28,9 @@ wait $pilot
     $cobatrain gradients "$out/pilot" --step $step --like "$out/g0.npz" "${measured[@]}" \
       --out "$out/g$step.npz" > "$out/g$step.log" 2>&1
   done
-  $cobatrain predict smollm2 --measured "$out/g0.npz,$out/g10.npz,$out/g20.npz" "${arms[@]}" --seeds 16 --jobs 3 \
-    "${settings[@]}" --json --out "$out/predict" > "$out/predicted.json" 2> "$out/predict.log"
+  $cobatrain predict smollm2 --measured "$out/g0.npz,$out/g10.npz,$out/g20.npz" \
+    "${arms[@]}" --seeds 16 --jobs 3 "${settings[@]}" --json --out "$out/predict" \
+    > "$out/predicted.json" 2> "$out/predict.log"
 ) &
 prediction=$!
 $cobatrain compare smollm2 "${arms[@]}" --seeds 4 --jobs "$jobs" "${settings[@]}" \

@@ -85,7 +85,7 @@ def cell(interval: Interval | None) -> str:
     return f"{bold}{100 * interval.mean:+.2f} ± {half:.2f}{bold}"
 
 
-def table(runs: list[Run], predicted: Any) -> list[str]:
+def table(runs: list[Run], predicted: dict[tuple[str, str], str]) -> list[str]:
     """Final accuracy and its difference to uniform, a line an arm."""
     lines = [
         "| arm | seeds | held-out accuracy | minus uniform | predicted | mixed groups | norm |",
@@ -99,13 +99,13 @@ def table(runs: list[Run], predicted: Any) -> list[str]:
     for row in sorted(rows, key=lambda row: WEIGHTINGS.index(row.weighting)):
         if row.baseline and row.weighting != WEIGHTINGS[0]:
             continue
-        ahead = predicted.get((row.weighting, row.allocator))
+        ahead = predicted.get((row.weighting, row.allocator), "")
         norm = norms[row.weighting, row.allocator]
         assert row.heldout is not None
         lines.append(
             f"| {row.allocator if row.baseline else f'{row.allocator} per {row.weighting}'} "
             f"| {len(row.seeds)} | {100 * row.heldout.mean:.1f} % "
-            f"| {cell(row.heldout_difference)} | {ahead or ''} "
+            f"| {cell(row.heldout_difference)} | {ahead} "
             f"| {'' if row.mixed_share is None else f'{row.mixed_share:.2f}'} "
             f"| {sum(norm) / len(norm):.2f} |"
         )

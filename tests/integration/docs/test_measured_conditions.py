@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
+from documents import script
 
 pytest.importorskip("yaml", reason="pyyaml is not installed")
 
@@ -24,9 +24,7 @@ B = ",".join(f"predictions-{name}.json" for name in OWN)
 
 @pytest.fixture(scope="module")
 def conditions():
-    spec = importlib.util.spec_from_file_location("conditions", FOLDER / "conditions.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = script(FOLDER / "conditions.py")
     module.archived = functools.cache(module.archived)
     return module
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
+from documents import script
 
 pytest.importorskip("yaml", reason="pyyaml is not installed")
 
@@ -14,10 +14,7 @@ FOLDER = Path(__file__).parents[3] / "docs" / "real" / "smollm2"
 
 @pytest.fixture(scope="module")
 def runs():
-    spec = importlib.util.spec_from_file_location("runs", FOLDER / "runs.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script(FOLDER / "runs.py")
 
 
 def test_the_table_is_that_of_the_archive(runs):

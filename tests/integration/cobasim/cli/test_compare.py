@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import check_one_line
-from repository import MEASURED
+from repository import MEASURED, ROOT
 
 from cobasim import runs
 from cobasim.records import find_runs, read_run
@@ -151,6 +151,19 @@ def test_measured_pass_rates_are_where_the_simulated_prompts_start(tmp_path, cob
     measured = np.genfromtxt(MEASURED, delimiter=",", names=True, dtype=None, encoding="utf-8")
     mean = np.clip(measured["pass_rate"], 1e-3, 1 - 1e-3).mean()
     assert run.steps[0].evaluation["pool"] == pytest.approx(mean)
+
+
+@pytest.mark.parametrize(
+    ("file", "doubted"),
+    [("docs/real/smollm2/start.npz", True), ("examples/gradients_tiny_lm.npz", False)],
+)
+def test_features_from_rollouts_are_doubted_below_the_table(file, doubted, tmp_path, cobasim):
+    code, out, _ = cobasim(
+        "compare", "--world", f"measured:{ROOT / file}", "--allocators", "uniform",
+        "--seeds", "1", "--steps", "1", "--weighting", "rollout", "--out", str(tmp_path / "x"),
+    )  # fmt: skip
+    assert code == 0
+    assert ("Features from rollouts are not to be trusted" in out) == doubted
 
 
 BAD = {
