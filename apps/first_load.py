@@ -15,8 +15,8 @@ from typing import Any
 
 import streamlit
 
-WITHOUT_CHARTS = ("simulation", "sensitivity", "runs")
-"""Addresses of pages that begin without charts, below that of the app."""
+WITHOUT_CHARTS = ("", "sensitivity", "runs")
+"""Addresses of pages that begin without charts, below that of the app (\"\": its first page)."""
 
 PACKED = (b"accept-encoding",)
 

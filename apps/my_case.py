@@ -118,8 +118,9 @@ def _go_on(source: Source, case: advice.Case) -> None:
         "batch": {"M": size, f"total_{size}": spent} | bounds | source.batch,
         "simulation": {f"batch{tag}": size, f"budget{tag}": spent, f"steps{tag}": str(steps)}
         | {f"sim_{name}{tag}": value for name, value in bounds.items()}
-        | {"weighting": case.weighting}
+        | {"weighting": case.simulated_weighting}
         | source.simulation,
+        "sensitivity": {},
         "method": {},
     }
     if not (source.batch and source.simulation):
@@ -129,6 +130,7 @@ def _go_on(source: Source, case: advice.Case) -> None:
     texts = {
         "batch": "What would it do to one batch?",
         "simulation": "What would it do to a run?",
+        "sensitivity": "What does it depend on?",
         "method": "How does it work?",
     }
     pages = st.session_state.get(PAGES, {})

@@ -72,7 +72,7 @@ def advise(
         ),
     ] = None,
     weighting: Annotated[
-        str, typer.Option(help="What counts equally in the loss: rollout or prompt.")
+        str, typer.Option(help="What counts equally in the loss: rollout, token or prompt.")
     ] = "rollout",
     trainer: Annotated[
         str, typer.Option(help="Whose settings are printed: cobatrain, trl, verl or ledger.")

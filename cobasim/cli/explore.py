@@ -15,6 +15,8 @@ from cobasim.cli.output import say
 from cobasim.errors import InputError
 
 EXPLORER = "explorer.py"  # the app's entry, in the package cobasim_apps
+MOST_MIB = 200
+"""Of an upload: what the app's most generous widget takes."""
 
 
 def explore(
@@ -87,7 +89,7 @@ def _server(address: str, port: int, browser: bool) -> dict[str, object]:
         "server.port": port,
         "server.headless": str(not browser).lower(),
         "server.showEmailPrompt": "false",  # otherwise it asks a question at the first start
-        "server.maxUploadSize": 20,
+        "server.maxUploadSize": MOST_MIB,
         "browser.gatherUsageStats": "false",
         "logger.hideWelcomeMessage": "true",  # and what Streamlit offers in front of the page
         "client.showErrorDetails": "none",

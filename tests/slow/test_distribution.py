@@ -31,14 +31,16 @@ SMALL = [
     "--set", "num_heldout=32",
 ]  # fmt: skip
 APP = """
-import sys
+import runpy
 from pathlib import Path
 from streamlit.testing.v1 import AppTest
 import cobasim_apps
-script = Path(cobasim_apps.__file__).parent / "explorer.py"
-page = AppTest.from_file(str(script), default_timeout=60).run()
+folder = Path(cobasim_apps.__file__).parent
+app = runpy.run_path(str(folder / "explorer.py"))["app"]
+page = AppTest.from_file(str(folder / "pages.py"), default_timeout=60).run()
 assert not page.exception, page.exception
-print(script)
+print(app.script_path)
+print(page.title[0].value, page.button[0].label, sep=": ")
 """
 
 
@@ -108,8 +110,12 @@ def test_it_runs_from_a_fresh_environment_outside_the_repository(kind, built, tm
             "--no-oracles", "--out", "ring",
         )  # fmt: skip
         assert (tmp_path / "ring" / "ring.html").exists()
+        known = "from cobasim.experiments.advice.known_runs import known; print(len(known()))"
+        assert int(ran(tmp_path, scripts / "python", "-c", known)) > 0
     if find_spec("streamlit") is not None:
-        assert ran(tmp_path, scripts / "python", "-c", APP).strip().startswith(inside)
+        script, first = ran(tmp_path, scripts / "python", "-c", APP).splitlines()
+        assert script == str(Path(where[0]).parents[1] / "cobasim_apps" / "pages.py")
+        assert first == "Would uneven budgets help my run?: Ask"
 
 
 def test_the_sdist_holds_all_of_the_wheel_and_both_say_what_they_are(built):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from cobasim.allocation import find_allocator
 from cobasim.arrays import FloatArray
 from cobasim.experiments.advice import worlds as drawn
 from cobasim.experiments.advice.case import Case
@@ -68,6 +69,11 @@ class Option:
     predicted: float
     spread: float
 
+    @property
+    def estimator(self) -> str:
+        """The rule for pass rates that it is simulated with: its own."""
+        return find_allocator(self.allocator).estimator
+
 
 @dataclass(frozen=True)
 class Advice:
@@ -108,7 +114,7 @@ class Advice:
             "recommended": self.recommended,
             "level": LEVEL,
             "unit": "points of held-out accuracy minus uniform's",
-            "options": [asdict(option) for option in self.options],
+            "options": [asdict(o) | {"estimator": o.estimator} for o in self.options],
             "uniform_gains": dict(zip(("mean", "low", "high"), self.uniform, strict=True)),
             "one_outcome": [
                 {"pass_rate": name, "prompts": prompts, "share": share}
@@ -270,7 +276,7 @@ def _in_measured_world(
             "quick",
             settings,
             allocators=allocators,
-            weightings=(case.weighting,),
+            weightings=(case.simulated_weighting,),
             seeds=effort.seeds,
         ),
     )

@@ -13,14 +13,18 @@ from scipy import special
 from cobasim.allocation import Limits
 from cobasim.arrays import FloatArray
 from cobasim.data import MeasuredRates, read_measured
-from cobasim.errors import InputError
+from cobasim.errors import InputError, unknown_name
 from cobasim.gradients import CLASSES, DOUBT, read_measured_files
 from cobasim.records import Run, StepRecord
 from cobasim.runs import BASELINE
 from cobasim.world import measured_loop
 
-Weighting = Literal["rollout", "prompt"]
-WEIGHTINGS: tuple[Weighting, ...] = ("rollout", "prompt")
+Weighting = Literal["rollout", "token", "prompt"]
+WEIGHTINGS: tuple[Weighting, ...] = ("rollout", "token", "prompt")
+PER_TOKEN = (
+    "Simulated responses have no lengths, so the answer for a loss per token is that per rollout: "
+    "the same where responses are equally long."
+)
 
 BLOCKS = 4
 """Parts of a run over which its failure rates are averaged."""
@@ -56,14 +60,7 @@ class Sizes:
 
     def __post_init__(self) -> None:
         if self.weighting not in WEIGHTINGS:
-            extra = (
-                " (per token: ask for rollout, which is the same where responses are equally long)"
-                if self.weighting == "token"
-                else ""
-            )
-            raise InputError(
-                f"weighting is {self.weighting!r}; expected {' or '.join(WEIGHTINGS)}{extra}"
-            )
+            raise unknown_name("weighting", self.weighting, WEIGHTINGS)
         for name in ("batch_size", "total_budget", "low", "high", "pool_size"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -195,6 +192,11 @@ class Case:
     def mean_budget(self) -> float:
         """Rollouts a prompt under uniform."""
         return self.total_budget / self.batch_size
+
+    @property
+    def simulated_weighting(self) -> Weighting:
+        """The weighting that stands for the case's in simulated worlds; see ``PER_TOKEN``."""
+        return "rollout" if self.weighting == "token" else self.weighting
 
     @property
     def steps(self) -> int:
@@ -469,6 +471,9 @@ def _case(
             f"Budgets of {low} to {high} that sum to {budget:,} for {batch:,} prompts leave "
             "nothing to divide: give --low and --high.",
         )
+    weighting = next(name for name in WEIGHTINGS if name == sizes.weighting)
+    if weighting == "token":
+        notes += (PER_TOKEN,)
     visits = sizes.visits or 3.0
     if visits <= 1:
         notes += (
@@ -486,6 +491,6 @@ def _case(
         low=low,
         high=high,
         visits=visits,
-        weighting="rollout" if sizes.weighting == "rollout" else "prompt",
+        weighting=weighting,
         notes=notes,
     )

@@ -41,7 +41,10 @@ def _recommendation(advice: Advice) -> list[str]:
             f"The best of the others is {best.allocator}: {difference(best)} against uniform.",
         ]
     option = advice.option(name)
-    return [f"Use {name}: {difference(option)} against uniform.{_saving(option)}"]
+    return [
+        f"Use {name} with its own estimator, {option.estimator}: {difference(option)} against "
+        f"uniform.{_saving(option)}"
+    ]
 
 
 def difference(option: Option) -> str:
@@ -73,11 +76,12 @@ def _doubt(advice: Advice) -> list[str]:
 
 def _weighting(advice: Advice) -> str:
     given = advice.case.weighting
-    other = "prompt" if given == "rollout" else "rollout"
+    other = "rollout" if given == "prompt" else "prompt"
     if advice.recommended == BASELINE:
+        same = "" if given == "token" else f"; uniform is the same per {other}"
         return (
-            f"The numbers are for a loss weighted per {given}; for the other, give --weighting "
-            f"{other}."
+            f"The numbers are for a loss weighted per {given}{same}. For the others, give "
+            f"--weighting {other}."
         )
     return (
         f"This holds for a loss weighted per {given}: ask again with --weighting {other} before "
@@ -110,7 +114,7 @@ def _narrowing(advice: Advice) -> str:
         )
     costs = {
         "gradients": "measuring gradients (cobatrain gradients CONFIG --out FILE, then "
-        "--measured FILE), which costs a few training steps for a part of the prompts",
+        "--measured FILE), which costs some tens of training steps (it says how many first)",
         "uniform run": "a short uniform run (--run FOLDER), since how fast the model learns is "
         "not known",
     }
@@ -202,7 +206,7 @@ def _trl(advice: Advice) -> str:
         "trainer = BudgetGRPOTrainer(model, reward, args=args, train_dataset=data,\n"
         f"    budgets=dict(allocator={json.dumps(name)}, low={max(2, case.low)}, "
         f"high={case.high}),\n"
-        f"    weighting={json.dumps(case.weighting)})"
+        f"    weighting={json.dumps(case.simulated_weighting)})"
     )
 
 

@@ -149,7 +149,7 @@ class Scaled:
         world = WorldConfig(
             num_prompts=self.pool.pass_rate.size,
             num_heldout=500,
-            weighting=self.case.weighting,
+            weighting=self.case.simulated_weighting,
             noise=noise,
             prompt_noise=noise * math.sqrt(knob["ratio"]),
             transfer=knob["transfer"],

@@ -79,31 +79,33 @@ def known(predictions: list[dict[str, Any]]) -> str:
     for name in PREDICTIONS:
         foretold |= json.loads((HERE / f"predictions-{name}.json").read_text())["conditions"]
     rows = conditions.known(MEASURED, foretold)
+    names = dict.fromkeys(row["condition"] for row in predictions)
+    real = {name: conditions.differences(conditions.archived(name)) for name in names}
     for row in predictions:
-        real = conditions.differences(conditions.archived(row["condition"]))
-        arm = real[row["weighting"]][row["allocator"]]
+        arm = real[row["condition"]][row["weighting"]][row["allocator"]]
         rows.append(row | {"real": round(arm["points"], 3), "half": round(arm["half"], 3)})
     return "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n"
 
 
-def coverage() -> None:
-    """A table in Markdown: each condition left out of the fit in turn."""
-    rows = advice.known()
+def coverage() -> list[str]:
+    """Tables in Markdown: each condition left out of the fit in turn."""
+    rows, lines = advice.known(), []
     for kind in ("pass rates", "run", "measured"):
         table = advice.coverage([row for row in rows if row.kind == kind])
-        print(f"\n| {kind} | arms | inside the interval | half of it, points | recommended |")
-        print("|---|---|---|---|---|")
+        lines += ["", f"| {kind} | arms | inside the interval | half of it, points | recommended |"]
+        lines += ["|---|---|---|---|---|"]
         for row in table:
             said = [
                 f"{name}" + (f" ({real:+.2f} ± {half:.2f})" if name != "uniform" else "")
                 for name, real, half in row.recommended.values()
             ]
             cells = [row.condition, row.arms, row.inside, f"{row.half:.1f}", ", ".join(said)]
-            print("| " + " | ".join(map(str, cells)) + " |")
+            lines.append("| " + " | ".join(map(str, cells)) + " |")
         inside, arms = sum(row.inside for row in table), sum(row.arms for row in table)
         harmful = sum(row.harmful for row in table)
         share = f"{inside} ({100 * inside / arms:.0f} %)"
-        print(f"| all | {arms} | {share} | | {harmful} below uniform beyond the noise |")
+        lines.append(f"| all | {arms} | {share} | | {harmful} below uniform beyond the noise |")
+    return lines
 
 
 def main() -> None:
@@ -118,7 +120,7 @@ def main() -> None:
     elif args.what == "known":
         args.out.write_text(known(json.loads(args.file.read_text())))
     else:
-        coverage()
+        print("\n".join(coverage()))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ pytest.importorskip("streamlit", reason="streamlit is not installed")
 from app_pages import errors, figures_of, page
 
 from cobasim.runs import Parameter, Sweep, claim, points, run_sweep
+from cobasim.scores import METRICS
 
 
 def test_a_finished_sweep_is_drawn(folder):
@@ -24,6 +25,13 @@ def test_a_finished_sweep_is_drawn(folder):
     assert errors(opened) == ""
     assert figures_of(opened) == 2  # a line, and a heatmap of coba
     assert len(opened.dataframe[0].value) == 2
+    opened = page(
+        "sensitivity", show="Finished sweep", metric=METRICS["final_heldout"][0], over="kappa", against="none"
+    )
+    assert errors(opened) == ""
+    shown = {key: opened.selectbox(key=key).value for key in ("metric", "over", "against")}
+    assert shown == {"metric": "final_heldout", "over": "kappa", "against": "none"}
+    assert figures_of(opened) == 1
 
 
 def test_a_bad_range_is_a_message(folder):

@@ -139,6 +139,15 @@ def test_a_file_of_pass_rates_is_uploaded(tab, tmp_path):
     assert "[0, 1]" in page.get_by_role("alert").inner_text()
 
 
+def test_an_upload_may_be_as_large_as_its_widget_says(tab, tmp_path):
+    page = tab("/simulation?world=measured&measured=Upload&settings=true")
+    file = tmp_path / "large.npz"
+    file.write_bytes(b"no gradients" * (25 * 2**20 // 12))
+    page.locator("input[type=file]").set_input_files(str(file))
+    page.get_by_role("alert").filter(has_text="large.npz").wait_for()
+    assert "not a whole file of measured gradients" in page.get_by_role("alert").inner_text()
+
+
 def test_links_carry_the_case_to_other_pages(tab):
     page = tab("/?case_M=64&case_B=640")
     page.get_by_role("link", name="What would it do to one batch?").click()
@@ -176,8 +185,15 @@ def test_a_simulation_runs_to_its_end(tab):
     page.get_by_text("Loss weighted per rollout").first.wait_for()
     settled(page, 8)
     eventually(lambda: len(drawn(page, "Held-out accuracy, weighted per prompt")) >= 2)
+    budgets_of = page.get_by_label("Show budgets of")
+    budgets_of.click()
+    budgets_of.fill("uniform")
+    budgets_of.press("Enter")
+    page.wait_for_url(re.compile("heat_of=uniform"))
     page.reload()  # the link leads back to the same simulation
     page.get_by_text("finished: 240 of 240 steps").wait_for()
+    settled(page, 8)
+    assert page.get_by_label("Show budgets of").input_value() == "uniform"
 
 
 def test_a_simulation_is_stopped_half_way(tab):
@@ -230,6 +246,24 @@ def test_a_page_asks_its_question_in_title_and_tab_with_nothing_in_front(tab, pa
     page.wait_for_function("text => document.title.startsWith(text)", arg=question)
     assert page.get_by_text("agents").count() == 0
     page.wait_for_function(TITLE_IN_FRONT)  # the page may still move while it is drawn
+
+
+@pytest.mark.parametrize("path", QUESTIONS)
+def test_the_code_of_charts_is_loaded_early_where_a_page_begins_with_them(browser, server, path):
+    """It is most of what a first load fetches; elsewhere it waits for the first chart."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(server.url + path)
+    page.wait_for_selector("h1")
+    page.wait_for_timeout(3000)  # a chart that comes is there by then
+    settled(page, 0)
+    charts = page.locator(".js-plotly-plot").count()
+    early = page.evaluate("document.querySelectorAll('head > link[href*=PlotlyChart]').length")
+    assert bool(early) == bool(charts)
+    assert any("PlotlyChart" in url for url in asked) == bool(charts)
+    context.close()
 
 
 CONTRAST = """() => {
@@ -294,11 +328,15 @@ def test_a_click_in_the_table_opens_a_run(tab):
 def test_pages_are_wide_enough_on_a_narrow_screen(browser, server, path, scheme):
     context = browser.new_context(viewport={"width": 390, "height": 900}, color_scheme=scheme)
     page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda m: said.append(m.text) if m.type == "error" else None)
     page.goto(server.url + path)
     page.wait_for_selector("h1")
     page.wait_for_timeout(1500)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.wait_for_function(TITLE_IN_FRONT)
     context.close()
+    assert said == []
 
 
 def test_the_app_listens_where_it_was_told(server):

@@ -70,8 +70,8 @@ def test_cases_that_no_allocator_can_help_are_refused_by_their_reason():
         advice.of_pass_rates(pool([0.5] * 5), SIZES)
     with pytest.raises(InputError, match=r"make only 1 step.*more --visits"):
         a_case(replace(SIZES, visits=0.1))
-    with pytest.raises(InputError, match=r"weighting is 'token'.*ask for rollout"):
-        advice.Sizes(weighting="token")
+    with pytest.raises(InputError, match=r"unknown weighting 'tokens'.*token"):
+        advice.Sizes(weighting="tokens")
     with pytest.raises(InputError, match="visits is nan"):
         advice.Sizes(visits=float("nan"))
 
@@ -392,14 +392,11 @@ def test_the_page_is_whole(tmp_path):
 
 
 def test_intervals_hold_and_recommendations_do_no_harm_on_conditions_left_out():
-    """The tables of docs/advise.md, whose figures are those of the rows that ship."""
-    page = (Path(__file__).parents[5] / "docs" / "advise.md").read_text()
     for kind in ("pass rates", "run", "measured"):
         table = advice.coverage([row for row in advice.known() if row.kind == kind])
         inside, arms = sum(row.inside for row in table), sum(row.arms for row in table)
         assert inside / arms >= known_runs.LEVEL - 0.03
         assert sum(row.harmful for row in table) == 0
-        assert f"| all | {arms} | {inside} ({100 * inside / arms:.0f} %) |" in page
 
 
 def test_the_size_of_the_pool_can_be_said():
