@@ -11,6 +11,7 @@ import yaml
 from documents import block
 from repository import ROOT
 
+import cobasim
 from cobasim.allocation import Limits, solve
 from cobasim.records import read_run
 
@@ -67,6 +68,7 @@ def test_the_citation_is_read_and_names_the_project():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert {"cff-version", "message", "title", "authors"} <= set(cited)
     assert cited["license"] == project["license"]
+    assert cited["version"] == cobasim.__version__
 
 
 def test_the_architecture_page_names_every_room():
