@@ -60,8 +60,8 @@ def case_source() -> Source | None:
         "What do you have?", [RATES, RUN, GRADIENTS], default=RATES, key="case_have", bind=BIND,
         help="Each says more than the one before. Pass rates: how often the model passes each "
         "prompt. A uniform run: how it learned. Measured gradients: what its prompts teach each "
-        "other (`cobatrain gradients`), at the price of some tens of training steps; where they had to be "
-        "sampled, only their pass rates count.",
+        "other (`cobatrain gradients`), at the price of some tens of training steps; where they "
+        "had to be sampled, only their pass rates count.",
     )  # fmt: skip
     if have == RUN:
         return _run()

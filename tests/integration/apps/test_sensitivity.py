@@ -26,7 +26,11 @@ def test_a_finished_sweep_is_drawn(folder):
     assert figures_of(opened) == 2  # a line, and a heatmap of coba
     assert len(opened.dataframe[0].value) == 2
     opened = page(
-        "sensitivity", show="Finished sweep", metric=METRICS["final_heldout"][0], over="kappa", against="none"
+        "sensitivity",
+        show="Finished sweep",
+        metric=METRICS["final_heldout"][0],
+        over="kappa",
+        against="none",
     )
     assert errors(opened) == ""
     shown = {key: opened.selectbox(key=key).value for key in ("metric", "over", "against")}
