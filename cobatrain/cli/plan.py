@@ -61,11 +61,13 @@ def plan(
     if as_json:
         changes = None if advice is None else list(advice.changes)
         print(json.dumps({**made.to_json(), "advice": changes}))
-        return
-    verdict = made.verdict if made.fits else f"{made.verdict}; {planning.advice_line(advice)}"
-    say(verdict, wrap=False)
-    show(_memory(made))
-    say(*_lines(made), wrap=False)
+    else:
+        verdict = made.verdict if made.fits else f"{made.verdict}; {planning.advice_line(advice)}"
+        say(verdict, wrap=False)
+        show(_memory(made))
+        say(*_lines(made), wrap=False)
+    if not made.fits:
+        raise typer.Exit(1)
 
 
 def _memory(made: Plan) -> Table:

@@ -42,11 +42,12 @@ def test_the_table_shows_what_json_says(call):
 
 def test_a_no_names_the_first_change(call):
     answer = call("plan", "qwen2.5-7b", "--gpus", "8", "--set", "parallel=replicate")
-    assert answer.code == 0
+    assert answer.code == 1
+    assert answer.err == ""
     assert re.match(r"does not fit: .* of 80 GiB .*; first: set parallel=shard ", answer.out)
-    values = json.loads(
-        call("plan", "qwen2.5-7b", "--gpus", "8", "--set", "parallel=replicate", "--json").out
-    )
+    as_json = call("plan", "qwen2.5-7b", "--gpus", "8", "--set", "parallel=replicate", "--json")
+    assert as_json.code == 1
+    values = json.loads(as_json.out)
     assert not values["fits"]
     assert values["advice"] == ["parallel=shard"]
 
