@@ -25,7 +25,7 @@ class Server:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.runs, self.log = runs, log
+        self.runs, self.log, self.said = runs, log, log.with_suffix(".said")
         self.url = f"http://127.0.0.1:{self.port}"
         command = [sys.executable, "-m", "cobasim", "explore", "--runs", str(runs)]
         command += ["--port", str(self.port)]
@@ -34,9 +34,9 @@ class Server:
             command.append("--no-browser")
         else:  # somebody's first start: an empty home, a terminal that waits, a browser to open
             environment |= {"HOME": str(home), "BROWSER": "true", "DISPLAY": ":0"}
-        with log.open("wb") as errors:
+        with log.open("wb") as errors, self.said.open("wb") as said:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors,
+                command, stdin=subprocess.PIPE, stdout=said, stderr=errors,
                 env=environment, start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + 60

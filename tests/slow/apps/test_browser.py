@@ -31,6 +31,8 @@ def server(tmp_path_factory):
     runs = tmp_path_factory.mktemp("app") / "runs"
     write_run(runs / "mine" / "uniform", "uniform")
     write_run(runs / "mine" / "coba", "coba")
+    for seed in range(6):
+        write_run(runs / "six" / f"{seed}", "signal", seed)
     started = Server(runs, runs.parent / "server.log")
     yield started
     started.close()
@@ -50,7 +52,9 @@ def test_only_lost_tabs_are_taken_out_of_the_log():
 
 
 def test_the_first_start_asks_nothing(tmp_path):
-    Server(tmp_path / "runs", tmp_path / "log", home=tmp_path).close()
+    started = Server(tmp_path / "runs", tmp_path / "log", home=tmp_path)
+    started.close()
+    assert f"The app is at {started.url}; Ctrl-C ends it." in started.said.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +222,27 @@ def test_a_run_that_is_being_written_grows(tab, server):
         for record in records[21:]:
             writer.append(record)
     eventually(lambda: len(drawn(page, "Held-out accuracy")[0]) == 7)
+
+
+COVERED = """() => [...document.querySelectorAll('.js-plotly-plot')].flatMap(chart => {
+  const boxes = mark => [...chart.querySelectorAll(mark)].map(x => x.getBoundingClientRect());
+  const [legends, titles] = [boxes('.legend'), boxes('.xtitle, .ytitle, .xtick, .gtitle')];
+  return legends.flatMap(a => titles.filter(b => a.width && b.width && a.left < b.right
+    && b.left < a.right && a.top < b.bottom && b.top < a.bottom).map(b => chart.ariaLabel));
+})"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_legends_of_six_runs_cover_no_axis(browser, server, width):
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    page = context.new_page()
+    page.goto(server.url + "/runs?" + "&".join(f"open=six%2F{seed}" for seed in range(6)))
+    settled(page, 3)
+    page.wait_for_timeout(2500)  # a redraw comes every two seconds
+    settled(page, 3)
+    assert page.locator(".legend").count() >= 3
+    assert page.evaluate(COVERED) == []
+    context.close()
 
 
 QUESTIONS = {
