@@ -101,7 +101,7 @@ def _changed(config: TrainConfig, changes: Sequence[Change]) -> TrainConfig:
 
 def _sleep(config: TrainConfig, hardware: Hardware) -> Iterator[Change]:
     if config.engine.name == "vllm" and config.engine.sleep_level == 0:
-        yield "engine.sleep_level=1", {"engine": {"sleep_level": 1}}
+        yield "engine.sleep_level=2", {"engine": {"sleep_level": 2}}
 
 
 def _shard(config: TrainConfig, hardware: Hardware) -> Iterator[Change]:

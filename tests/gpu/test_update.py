@@ -9,9 +9,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("transformers", reason="transformers is not installed")
 
-from on_gpu import VOCABULARY, apart, llama, one_rank, rollouts, taken
+from adapted import adapted
+from on_gpu import VOCABULARY, apart, llama, one_rank, peak_of_updates, rollouts, taken
+from planned_models import planned_config
 
 from cobatrain.parallel import full_parameters, shard
+from cobatrain.planning import planned_update_bytes, shape_of
 from cobatrain.update import UpdateConfig, update
 
 WHOLE = 2**40  # a chunk that no batch fills
@@ -80,6 +83,32 @@ def test_checkpointing_needs_less_memory():
     print(f"peak {kept.peak / 2**30:.2f} GiB kept, {again.peak / 2**30:.2f} GiB recomputed")
     assert again.peak < kept.peak / 3
     assert apart(again.gradient, kept.gradient) < 2e-2
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_adapters_equal_the_cpu(batch, bf16):
+    """Of a LoRA step too; the weights below the adapters stay where they are."""
+    model = adapted(llama(), learned=0.02)
+    cpu = taken(model, batch, "cpu")
+    found = taken(model, batch, "cuda", bf16=bf16)
+    assert apart(found.gradient, cpu.gradient) < (0.05 if bf16 else 1e-4)
+    assert torch.equal(found.gradient == 0, cpu.gradient == 0) or bf16
+    frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
+    assert int((found.gradient == 0).sum()) >= frozen
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("mode", ["float32", "mixed"])
+def test_the_peak_of_an_update_is_within_the_plan(mode, checkpointing):
+    """Weights, gradients, moments, activations, logits: as ``cobatrain plan`` adds them up."""
+    sizes = {"micro_tokens": 8192, "gradient_checkpointing": checkpointing}
+    sizes |= {"bf16": mode == "mixed", "shared_prompts": False}
+    flags = [f"update.{name}={str(value).lower()}" for name, value in sizes.items()]
+    model = llama(layers=8)
+    planned = planned_update_bytes(planned_config(mode, *flags), shape_of(model), tokens=8192)
+    seen = peak_of_updates(model, rollouts(groups=16, each=8, prompt=64, response=64), sizes)
+    print(f"peak {seen / 2**30:.2f} GiB, planned {planned / 2**30:.2f} GiB")
+    assert seen <= planned <= 1.5 * seen
 
 
 @pytest.mark.parametrize("bf16", [False, True])

@@ -70,6 +70,19 @@ def taken(model: torch.nn.Module, batch: Batch, device: str, **settings) -> Take
     return Taken(torch.cat(moved).cpu(), metrics, peak)
 
 
+def peak_of_updates(model: torch.nn.Module, batch: Batch, settings: dict) -> int:
+    """Bytes at most during the second of two steps of AdamW on the card, the model included."""
+    model = model.cuda()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4, foreach=True)
+    config = UpdateConfig(**settings)
+    update(model, optimiser, batch, config)
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    update(model, optimiser, batch, config)
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated()
+
+
 def held(device: str) -> int:
     """Bytes that are allocated now; the peak is counted from here."""
     if device != "cuda":

@@ -34,5 +34,5 @@ wait $pilot
 ) &
 prediction=$!
 $cobatrain compare smollm2 "${arms[@]}" --seeds 4 --jobs "$jobs" "${settings[@]}" \
-  --set checkpoint.keep=0 --out "$out/compare" > "$out/compare.log" 2>&1
+  --set checkpoint.keep=1 --out "$out/compare" > "$out/compare.log" 2>&1
 wait $prediction

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -84,6 +86,18 @@ def test_hf_seeds_budgets_and_batches(tiny_folders, hf_engine):
     # nor on how the work is cut into batches
     with make_engine(config_for("transformers", max_num_seqs=3), tiny_folders[False]) as small:
         assert small.generate(PROMPTS, BUDGETS, SEEDS, SAMPLING).tokens == full.tokens
+
+
+def test_unseeded_hf_never_repeats_itself(tiny_folders):
+    """Neither from call to call, nor from engine to engine."""
+    prompts, budgets, seeds = [PROMPTS[1]], np.array([64]), np.array([3])
+    drawn = []
+    for _engine in range(2):
+        torch.manual_seed(1)
+        with make_engine(config_for("transformers", seeded=False), tiny_folders[False]) as engine:
+            for _call in range(2):
+                drawn.append(engine.generate(prompts, budgets, seeds, SAMPLING).tokens)
+    assert all(one != other for one, other in combinations(drawn, 2))
 
 
 def test_hf_first_tokens_follow_the_softmax(tiny_folders, hf_engine):

@@ -46,9 +46,12 @@ def test_a_folder_needs_nothing_but_its_config(tmp_path, kind):
 
 @pytest.mark.parametrize(
     ("name", "parameters"),  # as the weights on the hub have them
-    [("qwen2.5-7b", 7_615_616_512), ("qwen3-1.7b", 1_720_574_976)],
+    [("qwen2.5-7b", 7_615_616_512), ("qwen3-1.7b", 1_720_574_976), ("smollm2", 134_515_008)],
 )
-def test_models_of_the_shipped_configs_are_known_before_a_download(name, parameters):
+def test_models_of_the_shipped_configs_are_known_before_a_download(
+    name, parameters, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # where no model is
     assert model_shape(load_config(name)).parameters == parameters
 
 
