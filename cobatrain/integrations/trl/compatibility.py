@@ -26,7 +26,9 @@ TRAINER: Mapping[str, tuple[str, ...]] = {
         "num_generations",
         "has_tool_images",
     ),
+    "get_train_dataloader": ("self",),
     "_get_train_sampler": ("self", "dataset"),
+    "_remove_unused_columns": ("self", "dataset", "description"),
     "_get_dataloader": (
         "self",
         "dataset",

@@ -34,6 +34,15 @@ FIXED: Final = {
 }
 """Settings of a ledger that the trainer gives it, and why."""
 
+PER_REQUEST: Final = {
+    "seed": "a seed gives all rollouts of a prompt the same tokens, and so advantage 0: leave it "
+    "out, vLLM draws from the seed that it was started with",
+    "use_beam_search": "a beam search gives all rollouts of a prompt the same tokens, and so "
+    "advantage 0: leave it out",
+    "n": "another n gives rollouts to the wrong prompts: leave it out, budgets say how many",
+}
+"""What ``generation_kwargs`` cannot hold with vLLM, where every rollout is a request of its own."""
+
 
 def check_config(config: Any, weighting: str) -> None:
     """Raise InputError for a GRPOConfig that unequal groups cannot serve, and for a weighting."""
@@ -49,6 +58,13 @@ def check_config(config: Any, weighting: str) -> None:
             f"multi_objective_aggregation={config.multi_objective_aggregation!r} normalises each "
             "reward over groups of equal size: use 'sum_then_normalize'"
         )
+    given = (config.generation_kwargs or {}) if config.use_vllm else {}
+    for name, problem in PER_REQUEST.items():
+        if name in given:
+            raise InputError(
+                f"generation_kwargs={{{name!r}: {given[name]!r}}}: each rollout is a request of "
+                f"its own to vLLM, so {problem}"
+            )
     loader = config.accelerator_config
     if loader.split_batches or loader.dispatch_batches:
         raise InputError(

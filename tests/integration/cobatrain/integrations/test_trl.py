@@ -74,26 +74,45 @@ LOSSES = [
 ]
 
 
+def some(completions, **rest):
+    """No reward for a third of what is said, and for an empty completion."""
+    codes = [sum(map(ord, text)) for text in completions]
+    return [float(code % 5 < 2) if code % 3 else None for code in codes]
+
+
+def few(completions, **rest):
+    """NaN for half of it."""
+    codes = [sum(map(ord, text)) for text in completions]
+    return [code % 7 / 7 if code % 2 else math.nan for code in codes]
+
+
 @pytest.mark.parametrize("settings", LOSSES, ids=lambda settings: settings["loss_type"])
 def test_uniform_budgets_are_the_stock_trainer_to_the_bit(settings, tmp_path):
     if "beta" in settings:  # TRL loads the reference model from where the model came from
         model().save_pretrained(tmp_path / "model")
     source = tmp_path / "model" if "beta" in settings else None
-    stock = trainer(tmp_path, GRPOTrainer, settings=settings, source=source)
+    patchy = settings["loss_type"] in ("grpo", "cispo")
+    more = {"reward_funcs": [some, few]} if patchy else {}
+    stock = trainer(tmp_path, GRPOTrainer, settings=settings, source=source, **more)
     before = weights(stock)
     stock.train()
     weighting = "prompt" if settings["loss_type"] in ("grpo", "dapo") else "rollout"
     own = trainer(
         tmp_path, settings=settings, source=source,
-        budgets={"allocator": "uniform"}, weighting=weighting,
+        budgets={"allocator": "uniform"}, weighting=weighting, **more,
     )  # fmt: skip
     own.train()
+    unjudged = [
+        np.isnan(rewards).sum() for rewards in zip(*own._logs["rewards"].values(), strict=True)
+    ]
+    assert not patchy or set(unjudged) == {0, 1, 2}
     assert torch.equal(weights(own), weights(stock))
     assert not torch.equal(weights(own), before)
     assert logged(own) == logged(stock)
     assert list(own._logs["advantages"]) == list(stock._logs["advantages"])
     assert list(own._logs["completion"]) == list(stock._logs["completion"])
-    assert own.ledger.step == own.ledger.rollouts / TOTAL == 4
+    assert own.ledger.step == 4
+    assert (own.ledger.rollouts < 4 * TOTAL) == patchy  # rollouts without a reward do not count
 
 
 def reference(rewards, answers, weighting):
@@ -200,8 +219,8 @@ def test_a_rollout_without_a_reward_counts_for_no_belief(tmp_path):
     assert not any(np.abs(batch["advantages"]).sum() for batch in run.seen)
 
 
-def test_resuming_in_the_second_epoch_is_the_unbroken_run(tmp_path):
-    """Two updates a generation, so that steps 5 and 7 are between two generations."""
+def test_resuming_in_either_epoch_and_between_them_is_the_unbroken_run(tmp_path):
+    """Two updates a generation, so that odd steps are between two generations; four an epoch."""
     settings = {"num_iterations": 2, "save_strategy": "steps", "save_steps": 1}
     budgets = SIGNAL | {"records": tmp_path / "records"}
     whole = trainer(tmp_path, settings=settings, budgets=budgets)
@@ -209,7 +228,7 @@ def test_resuming_in_the_second_epoch_is_the_unbroken_run(tmp_path):
     assert whole.state.global_step == 8
     whole.ledger.close()
     final = known(whole)
-    for at in (7, 6, 5):
+    for at in (7, 6, 5, 4, 3, 2):
         resumed = trainer(tmp_path, settings=settings, budgets=budgets)
         resumed.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{at}"))
         assert torch.equal(weights(resumed), weights(whole))

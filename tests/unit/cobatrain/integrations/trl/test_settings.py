@@ -11,9 +11,12 @@ from datasets import Dataset
 from cobasim.errors import InputError
 from cobatrain.integrations.trl import BudgetGRPOTrainer
 from cobatrain.integrations.trl.compatibility import GRPOConfig
-from cobatrain.integrations.trl.settings import generations, make_ledger
+from cobatrain.integrations.trl.settings import check_config, generations, make_ledger
 
 DATA = Dataset.from_dict({"prompt": [f"{i}+{i}=" for i in range(10)]})
+
+
+VLLM = {"use_vllm": True, "vllm_mode": "server"}
 
 
 def reward(completions, **rest):
@@ -45,6 +48,9 @@ def config(**changes):
         ({"passed": {}}, "passed must be"),
         ({"args": {"multi_objective_aggregation": "normalize_then_sum"}}, "normalize_then_sum"),
         ({"args": {"loss_type": "new"}}, "loss_type 'new'"),
+        ({"args": VLLM | {"generation_kwargs": {"seed": 5}}}, "{'seed': 5}.*same tokens"),
+        ({"args": VLLM | {"generation_kwargs": '{"n": 4}'}}, "{'n': 4}.*wrong prompts"),
+        ({"args": VLLM | {"generation_kwargs": {"use_beam_search": True}}}, "use_beam_search"),
         ({"args": {"accelerator_config": {"split_batches": True}}}, "split_batches"),
         ({"args": {"per_device_train_batch_size": 44}}, "10 rows, a generation batch 11 prompts"),
         ({"args": None}, "GRPOConfig"),
@@ -59,6 +65,18 @@ def test_what_cannot_be_is_refused_before_the_model_is_loaded(changes, said):
     with pytest.raises(InputError, match=said) as caught:
         BudgetGRPOTrainer("no-such-model", reward, **(given | changes))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        VLLM,
+        VLLM | {"generation_kwargs": {"top_k": 3, "stop": ["."]}},
+        {"generation_kwargs": {"seed": 5}},  # transformers takes no notice of it
+    ],
+)
+def test_other_settings_of_the_generation_are_taken(changes):
+    check_config(config(**changes), "rollout")
 
 
 def test_the_ledger_follows_from_the_config():
