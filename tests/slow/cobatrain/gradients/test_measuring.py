@@ -15,7 +15,7 @@ pytest.importorskip("yaml", reason="pyyaml is not installed")
 from cobasim.errors import InputError
 from cobasim.gradients import read_measured_gradients, write_measured
 from cobatrain.exact import exact_log_rates
-from cobatrain.gradients import GradientOptions, decide, measure_gradients, plan_steps
+from cobatrain.gradients import GradientOptions, decide, measure_gradients, plan_cost
 from cobatrain.gradients.alternatives import alternatives_of
 from cobatrain.gradients.per_prompt import logit_gradients, trained_parameters
 
@@ -162,15 +162,15 @@ def test_the_cost_is_said_beforehand(learner, monkeypatch):
     """Passes over those of a step: alternatives, those of the directions, and groups twice."""
     found = measure_gradients(learner, decide(learner, OPTIONS)).measured
     passes = found.odds.size + min(found.odds.size, 6 * 32) + 2 * 24 * 8
-    steps = plan_steps(learner, decide(learner, OPTIONS))
+    steps = plan_cost(learner, decide(learner, OPTIONS)).steps
     assert steps == pytest.approx(passes / learner.config.loop.total_budget, rel=0.2)
     monkeypatch.setattr("cobatrain.gradients.planning.free_memory", lambda: 1e-3)
     with pytest.raises(InputError, match=r"needs about 0.\d GiB of memory, 0.0 are free: lower"):
-        plan_steps(learner, decide(learner, OPTIONS))
+        plan_cost(learner, decide(learner, OPTIONS))
     with pytest.raises(InputError, match=r"needs about \d.* are free: lower"):
-        plan_steps(learner, decide(learner, replace(OPTIONS, method="rollouts")))
+        plan_cost(learner, decide(learner, replace(OPTIONS, method="rollouts")))
     monkeypatch.setattr("cobatrain.gradients.planning.free_memory", lambda: None)
-    assert plan_steps(learner, decide(learner, OPTIONS)) == steps
+    assert plan_cost(learner, decide(learner, OPTIONS)).steps == steps
 
 
 def test_other_rollouts_are_sampled_than_those_of_the_run(learner):
