@@ -263,10 +263,13 @@ def _verdict(fewest: float, rollouts: int, batch: int) -> str:
 def _of_method(info: dict[str, Any]) -> list[str]:
     """What the method, and the choice of parameters, leave out."""
     said = []
-    if info["parameters measured"] is not None:
+    named, adapters = info["parameters measured"], info["adapters"]
+    if named is not None or adapters is not None:
+        which = "those" if adapters is None else f"those of the {adapters}"
+        which += "" if named is None else f" in whose names {named} is found"
         said.append(
             f"of {info['parameters of the model']:,} parameters {info['parameters']:,} were "
-            f"measured: those in whose names {info['parameters measured']} is found"
+            f"measured: {which}"
         )
     if info["method"] == "rollouts":
         said.append(

@@ -13,7 +13,10 @@ pytest.importorskip("yaml", reason="pyyaml is not installed")
 
 from cobatrain.config import load_config
 from cobatrain.gradients import GradientOptions, gradient_memory, sketch_memory
+from cobatrain.gradients.per_prompt import MICRO_TOKENS
 from cobatrain.planning import model_shape
+from cobatrain.planning.activations import layer_bytes
+from cobatrain.planning.widths import widths
 
 GIB = 2.0**30
 
@@ -38,21 +41,30 @@ def test_sketches_take_memory_by_what_is_kept():
 
 
 def test_the_numbers_of_a_7b_model_in_the_docs():
-    whole = model_shape(load_config("qwen2.5-7b"))
-    adapted = model_shape(load_config("qwen2.5-7b", ["model.lora={}"]))
-    four = 4 * whole.layer
-    expected = [
-        (whole.parameters, 4 * whole.parameters, 4),
-        (whole.parameters, 2 * whole.parameters, 2),
-        (four, 4 * whole.parameters, 4),
-        (adapted.trained, 4 * (whole.parameters + adapted.trained), 4),
+    def kept(*settings):
+        """Shape, and bytes that a layer keeps of one batch; a measurement has no autocast."""
+        plain = ["update.bf16=false", "parallel=replicate", *settings]
+        config = load_config("qwen2.5-7b", plain)
+        shape = model_shape(config)
+        return shape, MICRO_TOKENS * layer_bytes(shape, widths(config, 1, 1))
+
+    whole, wide = kept()
+    _, narrow = kept("model.dtype=bfloat16")
+    adapted, beside = kept("model.lora={}", "model.dtype=bfloat16")
+    size = whole.parameters
+    expected = [  # parameters, model, activations, bytes of a gradient's number
+        (size, 4 * size, 28 * wide, 4),
+        (size, 2 * size, 28 * narrow, 2),
+        (4 * whole.layer, 4 * size, 4 * wide, 4),
+        (adapted.trained, 2 * size + 4 * adapted.trained, 28 * beside, 4),
     ]
     text = (ROOT / "docs" / "measured.md").read_text()
     table = text[text.index("| measured | parameters | model |") :].splitlines()[2:6]
-    for line, (numbers, model, width) in zip(table, expected, strict=True):
+    for line, (numbers, *parts, width) in zip(table, expected, strict=True):
         said = [cell.strip(" M").replace(",", "") for cell in line.split("|")[2:-1]]
         memory = [gradient_memory(method, numbers, width) for method in ("exact", "rollouts")]
-        assert said == [f"{numbers / 1e6:.0f}", *(f"{x:.1f}" for x in (model / GIB, *memory))]
+        gib = [*(part / GIB for part in parts), *memory]
+        assert said == [f"{numbers / 1e6:.0f}", *(f"{x:.1f}" for x in gib)]
     prompts, groups, small = 1500, 128, (1500 * 32 + 2 * 128 * 32) / 4096
     large = (17_500 * 32 + 2 * 256 * 32) / 4096
     options = GradientOptions(method="rollouts", rank=256, rest=0)
