@@ -53,6 +53,14 @@ CURVES = {  # column: (title, axis)
     "failure_rate": ("Failure rate", "share of rollouts, mean over prompts"),
     "budget_max": ("Largest budget", "rollouts"),
     "budget_gini": ("Inequality of budgets", "Gini coefficient"),
+    "evaluation.estimate_error": (
+        "Estimated against true pass rates of the pool",
+        "mean absolute error",
+    ),
+    "evaluation.estimate_correlation": (
+        "Estimated against true pass rates of the pool",
+        "correlation",
+    ),
 }
 
 

@@ -81,9 +81,11 @@ def describe_measured(world: str) -> str:
     model = f"Model {first.info.get('model', 'not named')}"
     if size:
         model += f" ({size:,} parameters)"
-    part = first.info.get("parameters measured")
-    if part:
-        model += f", of which only the parameters {part!r} were measured"
+    part, adapters = first.info.get("parameters measured"), first.info.get("adapters")
+    if part or adapters:
+        measured = "" if adapters is None else f" of the {adapters}"
+        model += f", of which only the parameters{measured}{f' {part!r}' if part else ''}"
+        model += " were measured"
     when = f"step{'s' if len(steps) > 1 else ''} {' and '.join(steps)}"
     return (
         f"{model}, task {first.info.get('task', 'not named')}, measured at {when} of a run: "

@@ -8,6 +8,7 @@ from cobasim.loop.account import Account, Coverage, step_numbers
 from cobasim.loop.config import LONGEST, LoopConfig, MixStep
 from cobasim.loop.learner import (
     CountsTokens,
+    EvaluatesPool,
     KnowsFeatures,
     KnowsGradients,
     KnowsLengths,
@@ -31,6 +32,7 @@ __all__ = [
     "BatchOrder",
     "CountsTokens",
     "Coverage",
+    "EvaluatesPool",
     "KnowsFeatures",
     "KnowsGradients",
     "KnowsLengths",

@@ -39,6 +39,17 @@ class KnowsTruth(Protocol):
 
 
 @runtime_checkable
+class EvaluatesPool(Protocol):
+    """A learner whose evaluations may compute the true pass rates of its pool."""
+
+    def evaluated_pass_rates(self) -> FloatArray | None:
+        """True pass rates (P,) that the last ``evaluate`` computed; None: it did not.
+
+        Changes nothing. No allocator sees them.
+        """
+
+
+@runtime_checkable
 class SamplesInRounds(Protocol):
     """A learner that can sample more before it learns."""
 

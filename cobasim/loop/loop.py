@@ -30,9 +30,11 @@ from cobasim.allocation import (
 from cobasim.arrays import FloatArray, IntArray
 from cobasim.errors import InputError
 from cobasim.loop.account import Account
+from cobasim.loop.belief_error import belief_error
 from cobasim.loop.config import LoopConfig
 from cobasim.loop.learner import (
     CountsTokens,
+    EvaluatesPool,
     KnowsFeatures,
     KnowsGradients,
     KnowsParts,
@@ -156,7 +158,7 @@ class Loop:
 
     def start(self) -> StepRecord:
         """The record of step 0: the evaluation before any update."""
-        return StepRecord(step=0, rollouts=0, evaluation=self.learner.evaluate())
+        return StepRecord(step=0, rollouts=0, evaluation=self._evaluate())
 
     def advance(self, allocator: Allocator) -> StepRecord:
         """One whole step with an allocator.
@@ -316,8 +318,20 @@ class Loop:
         self._count_lengths(obs.prompts, spent)
         known = self.account.count(obs, spent.budgets, spent.passes, shape, spent.tokens)
         due = self.step % self.config.eval_every == 0 or self.done
-        evaluation = self.learner.evaluate() if due else None
+        evaluation = self._evaluate() if due else None
         return StepRecord(**known, **numbers, evaluation=evaluation)
+
+    def _evaluate(self) -> dict[str, Any]:
+        """The learner's scores; and how far beliefs are from true pass rates, if it computed any.
+
+        The estimator is asked for the whole pool at once. The beliefs are those of the next step.
+        """
+        scores, learner = self.learner.evaluate(), self.learner
+        true = learner.evaluated_pass_rates() if isinstance(learner, EvaluatesPool) else None
+        if true is None:
+            return scores
+        believed = self.estimator.estimate(np.arange(learner.num_prompts))
+        return scores | belief_error(believed, true)
 
     def _count_lengths(self, prompts: IntArray, spent: Spent) -> None:
         """Update the beliefs of lengths, and the price of a rollout, with a step's tokens."""

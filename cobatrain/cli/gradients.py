@@ -137,7 +137,7 @@ def _measured(
     """
     from cobasim.gradients import write_measured
     from cobatrain import trainer
-    from cobatrain.gradients import Ledger, decide, identity, measure_gradients, plan_steps
+    from cobatrain.gradients import Ledger, decide, identity, measure_gradients, plan_cost
     from cobatrain.parallel import joined, on_first, processes
 
     if config.parallel != "replicate" and processes() > 1:
@@ -163,11 +163,11 @@ def _measured(
         opened = trainer.open_learner(config, checkpoint=checkpoint, parallel=parallel)
         with opened as (learner, state):
             decision = decide(learner, options)
-            steps = plan_steps(learner, decision)
+            cost = plan_cost(learner, decision)
             at = 0 if state is None else int(state["step"])
             if first:
                 tell(f"method {decision.options.method}: {decision.why}")
-                tell(f"costs about as much as {steps:.0f} training steps")
+                tell(cost.line())
             own = identity(learner, decision, at) if first else None
             with Ledger(parallel, _parts_of(file), own, tell) as ledger, progress_bar() as bar:
                 phases: dict[str, Any] = {}
@@ -263,10 +263,13 @@ def _verdict(fewest: float, rollouts: int, batch: int) -> str:
 def _of_method(info: dict[str, Any]) -> list[str]:
     """What the method, and the choice of parameters, leave out."""
     said = []
-    if info["parameters measured"] is not None:
+    named, adapters = info["parameters measured"], info["adapters"]
+    if named is not None or adapters is not None:
+        which = "those" if adapters is None else f"those of the {adapters}"
+        which += "" if named is None else f" in whose names {named} is found"
         said.append(
             f"of {info['parameters of the model']:,} parameters {info['parameters']:,} were "
-            f"measured: those in whose names {info['parameters measured']} is found"
+            f"measured: {which}"
         )
     if info["method"] == "rollouts":
         said.append(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CONFIG = "the config's"
 PHASES = ("generate", "reward", "train", "sync")
+ERROR = "estimate_error"  # of an evaluation that knows true pass rates of the pool
 
 
 def train(
@@ -116,6 +117,10 @@ def _of_evaluation(change: Change) -> str:
     return f"* after step {change.after_step}: {', '.join(told)}" if told else ""
 
 
+def _points(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}"
+
+
 class _Progress:
     """One line a step on standard error, and a table at the end."""
 
@@ -155,7 +160,9 @@ class _Progress:
             caption="\n".join(_of_evaluation(one) for one in changes),
             caption_justify="left",
         )
-        for column in ("step", "rollouts", "held-out accuracy, %", "mixed groups, %", "alpha"):
+        told = any(ERROR in (record.evaluation or {}) for record in self._records)
+        columns = ("step", "rollouts", "held-out accuracy, %", "mixed groups, %", "alpha")
+        for column in (*columns, *(["estimates off, points"] if told else [])):
             table.add_column(column, justify="right")
         for record in self._records:
             if not record.evaluation:
@@ -168,6 +175,7 @@ class _Progress:
                 + "*" * any(record.step > one.after_step for one in changes),
                 "-" if mixed is None else f"{100 * mixed:.0f}",
                 "-" if record.alpha is None else f"{record.alpha:.2f}",
+                *([_points(record.evaluation.get(ERROR))] if told else []),
             )
         seconds = time.perf_counter() - self._began
         show(table)

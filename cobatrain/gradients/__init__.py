@@ -8,10 +8,11 @@ from cobatrain.gradients.decision import Decision, decide
 from cobatrain.gradients.ledger import Ledger
 from cobatrain.gradients.measuring import Measurement, identity, measure_gradients
 from cobatrain.gradients.options import GradientOptions, Method
-from cobatrain.gradients.planning import plan_steps
+from cobatrain.gradients.planning import Cost, gradient_memory, plan_cost, sketch_memory
 from cobatrain.sketch import CountSketch
 
 __all__ = [
+    "Cost",
     "CountSketch",
     "Decision",
     "GradientOptions",
@@ -19,7 +20,9 @@ __all__ = [
     "Measurement",
     "Method",
     "decide",
+    "gradient_memory",
     "identity",
     "measure_gradients",
-    "plan_steps",
+    "plan_cost",
+    "sketch_memory",
 ]

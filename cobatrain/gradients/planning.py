@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from cobatrain.exact import ExactAnswers
 from cobatrain.gradients.alternatives import alternatives_of
 from cobatrain.gradients.decision import Decision
 from cobatrain.gradients.features import ROWS
-from cobatrain.gradients.options import GradientOptions
+from cobatrain.gradients.options import GradientOptions, Method
+from cobatrain.gradients.per_prompt import only_parameters, trained_parameters
 from cobatrain.gradients.rollout_features import PROMPTS
 from cobatrain.heap import return_freed_memory
 from cobatrain.learner import LanguageModelLearner
@@ -21,28 +23,96 @@ TRIED = 16  # prompts by which the number of alternatives is known beforehand
 GIB = 2.0**30
 
 
-def plan_steps(learner: LanguageModelLearner, decision: Decision) -> float:
-    """About how many training steps a measurement costs: backward passes over those of a step.
+@dataclass(frozen=True)
+class Cost:
+    """What a measurement costs.
 
-    An exact feature takes one for each alternative (some prompts tell how many), and those from
-    which directions are found are computed twice; one from rollouts takes as many as there are
-    rollouts. A group's halves are as many as its rollouts, and groups are measured twice.
+    Attributes:
+        steps: passes forward and backward over those of a training step. An exact feature takes one
+            for each alternative (some prompts tell how many), and those from which directions are
+            found are computed twice; one from rollouts takes as many as there are rollouts. A
+            group's halves are as many as its rollouts, and groups are measured twice.
+        parameters: that are measured.
+        gradients: GiB of things as large as the measured part of the model, where the model is.
+        sketches: GiB of sketches and coordinates, in the memory of the machine.
+    """
 
-    Raises InputError if the features do not fit in the memory that is free, where this is known.
+    steps: float
+    parameters: int
+    gradients: float
+    sketches: float
+
+    def line(self) -> str:
+        """In words."""
+        return (
+            f"costs about as much as {self.steps:.0f} training steps; needs about "
+            f"{self.gradients:.2g} GiB beside the model for {self.parameters:,} measured "
+            f"parameters, and {self.sketches:.2g} GiB of memory for sketches"
+        )
+
+
+def plan_cost(learner: LanguageModelLearner, decision: Decision) -> Cost:
+    """About what a measurement costs.
+
+    Raises InputError if the sketches do not fit in the memory that is free, where this is known.
     """
     options, chosen, rollouts = decision.options, decision.chosen, decision.rollouts
     size = len(chosen.prompts)
     groups = min(options.groups, chosen.pool.size)
-    sketches = 2 * groups  # of means and of noise
     if decision.answers is None:
-        features = float(rollouts * size)
-        shared = min(options.rank, size) + min(options.plain_rank, size)
-        _check_memory(sketches + 2 * PROMPTS * shared, 0.0, options)
+        total, features = 0.0, float(rollouts * size)
     else:
         total = _alternatives(learner, decision.answers, options) * size
-        _check_memory(sketches + size + ROWS * options.rank, total, options)
         features = total + min(total, ROWS * options.rank)
-    return (features + 2 * groups * rollouts) / learner.config.loop.total_budget
+    sketches = sketch_memory(options, size, groups, total)
+    _check_memory(sketches)
+    with only_parameters(learner.model, options.parameters):
+        measured = trained_parameters(learner.model)
+        numbers, width = sum(p.numel() for p in measured), measured[0].element_size()
+    return Cost(
+        steps=(features + 2 * groups * rollouts) / learner.config.loop.total_budget,
+        parameters=numbers,
+        gradients=gradient_memory(options.method, numbers, width),
+        sketches=sketches,
+    )
+
+
+def gradient_memory(method: Method, parameters: float, width: int = 4) -> float:
+    """GiB that a measurement holds beside the model at its peak, activations left out.
+
+    Args:
+        method: ``exact`` or ``rollouts``.
+        parameters: that are measured.
+        width: bytes of a number of their gradients: 4, or 2 of a model in bfloat16.
+
+    Second moments take 4 bytes a parameter and the signs of a sketch one. Groups take three
+    gradients: that of one half, and the sum and the next micro-batch of the other. Features from
+    rollouts take those of two halves, both again in float32, and the signs of a second sketch.
+    """
+    each = 4 + 1 + 3 * width
+    if method == "rollouts":
+        each = max(each, 4 + 2 + 2 * width + 2 * 4)
+    return each * parameters / GIB
+
+
+def sketch_memory(
+    options: GradientOptions, prompts: int, groups: int, alternatives: float
+) -> float:
+    """GiB of sketches and coordinates; each number counts twice, as parts and joined.
+
+    Args:
+        options: with the method ``exact`` or ``rollouts``.
+        prompts: n, training and held-out ones.
+        groups: that are measured; each has the sketches of a mean and of noise.
+        alternatives: of all prompts, N, with the method ``exact``.
+    """
+    sketches = 2 * groups
+    if options.method == "rollouts":
+        shared = min(options.rank, prompts) + min(options.plain_rank, prompts)
+        sketches += 2 * PROMPTS * shared
+    else:
+        sketches += prompts + ROWS * options.rank
+    return 8 * (sketches * options.dim + alternatives * (options.rank + options.rest)) / GIB
 
 
 def _alternatives(
@@ -59,10 +129,8 @@ def _alternatives(
     return float(np.mean(found))
 
 
-def _check_memory(sketches: int, alternatives: float, options: GradientOptions) -> None:
-    """Each number twice, as parts and joined: sketches, and coordinates of alternatives."""
-    numbers = sketches * options.dim + alternatives * (options.rank + options.rest)
-    needed, free = 8 * numbers / GIB, free_memory()
+def _check_memory(needed: float) -> None:
+    free = free_memory()
     if free is not None and needed > free:
         raise InputError(
             f"the measurement needs about {needed:,.1f} GiB of memory, {free:.1f} are free: lower "

@@ -67,12 +67,13 @@ def stored(
 def _info(
     learner: LanguageModelLearner, options: GradientOptions, found: Findings
 ) -> dict[str, Any]:
-    features, noise = found.features, found.noise
+    features, noise, lora = found.features, found.noise, learner.config.model.lora
     return {
         "method": options.method,
         "model": learner.config.model.path,
         "parameters": sum(p.numel() for p in trained_parameters(learner.model)),
         "parameters measured": options.parameters,
+        "adapters": None if lora is None else f"LoRA adapters of rank {lora.rank}",
         "parameters of the model": sum(p.numel() for p in learner.model.parameters()),
         "task": learner.task.name,
         "task fingerprint": learner.task.fingerprint(),

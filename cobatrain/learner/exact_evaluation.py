@@ -29,6 +29,9 @@ class ExactEvaluation:
         answers: gives the passing responses of prompts.
         parallel: the other ranks, which share the prompts; calls are then collective.
 
+    Attributes:
+        pool_rates: (P,) true pass rates of the pool when it was last called; None: not computed.
+
     Raises InputError for a task or an answer of which no true pass rate can be computed.
     """
 
@@ -49,6 +52,7 @@ class ExactEvaluation:
             chosen = [prompts[int(i)] for i in picked]
             self._sets[name] = [prompt.level for prompt in chosen], answers(chosen)
         self._pool = answers(task.train) if config.evaluation.pool else None
+        self.pool_rates: FloatArray | None = None
 
     def __call__(self, model: PreTrainedModel) -> dict[str, Any]:
         """Scores of every held-out set; "heldout" is their mean accuracy.
@@ -69,7 +73,8 @@ class ExactEvaluation:
             "sets": sets,
         }
         if self._pool is not None:
-            scores["pool"] = float(self._rates(model, self._pool).mean())
+            self.pool_rates = self._rates(model, self._pool)
+            scores["pool"] = float(self.pool_rates.mean())
         return scores | {"seconds": time.perf_counter() - began}
 
     def _rates(self, model: PreTrainedModel, answers: ExactAnswers) -> FloatArray:

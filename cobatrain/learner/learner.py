@@ -252,6 +252,13 @@ class LanguageModelLearner:
             return self._exact(self.model)
         return evaluate_heldout(self._sampler, self.task, self.config, self.step)
 
+    def evaluated_pass_rates(self) -> FloatArray | None:
+        """True pass rates (P,) of the train prompts that the last ``evaluate`` computed.
+
+        None without ``evaluation.pool``.
+        """
+        return None if self._exact is None else self._exact.pool_rates
+
     def state_dict(self) -> dict[str, Any]:
         """Step, optimiser, schedule and meter; the model's weights are stored separately.
 

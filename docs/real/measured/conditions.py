@@ -4,9 +4,11 @@
     python docs/real/measured/conditions.py commands --model FOLDER --runs FOLDER
     python docs/real/measured/conditions.py archive --model FOLDER --runs FOLDER
     python docs/real/measured/conditions.py table --predictions FILE
+    python docs/real/measured/conditions.py agreement --predictions FILE
 
 ``predict`` is run and committed before the runs that ``commands`` prints. ``archive`` keeps
-finished conditions beside this file, and ``table`` compares them with predictions.
+finished conditions beside this file, ``table`` compares them with predictions, and ``agreement``
+says of each condition how far the two agree.
 """
 
 from __future__ import annotations
@@ -280,11 +282,30 @@ def agreement(names: list[str], predictions: Any) -> dict[str, float]:
     x, y = np.array(foretold), np.array(real)
     return {
         "pairs told apart": len(order),
-        "tau": float(np.mean(order)),
+        "tau": float(np.mean(order)) if order else float("nan"),
         "slope": float(x @ y / (x @ x)),
         "correlation": float(np.corrcoef(x, y)[0, 1]),
         "signs wrong": int(wrong),
     }
+
+
+def by_condition(names: list[str], predictions: Any) -> list[str]:
+    """Rows in Markdown, one a condition: its ``agreement``.
+
+    Where real runs tell no pair apart there is nothing to agree with, and of two arms there is no
+    correlation.
+    """
+    rows = []
+    for name in names:
+        found = agreement([name], predictions)
+        pairs, arms_compared = found["pairs told apart"], len(arms(name)) - 1
+        cells = [f"{found['tau']:+.2f}", f"{found['slope']:.2f}", f"{found['correlation']:.2f}"]
+        if not pairs:
+            cells = ["-"] * 3
+        elif arms_compared == 1:
+            cells[2] = "-"
+        rows.append(f"| {' | '.join([name, str(pairs), *cells, str(found['signs wrong'])])} |")
+    return rows
 
 
 def known(names: list[str], predictions: Any) -> list[dict[str, Any]]:
@@ -331,7 +352,7 @@ def show(names: list[str], predictions: Any) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("predict", "commands", "archive", "table"))
+    parser.add_argument("what", choices=("predict", "commands", "archive", "table", "agreement"))
     parser.add_argument("--measured")
     parser.add_argument("--predictions", help="one file or several, with commas")
     parser.add_argument("--model", default="models/tiny")
@@ -369,7 +390,10 @@ def main() -> None:
         for file in args.predictions.split(","):
             foretold |= json.loads(Path(file).read_text())["conditions"]
         there = [n for n in names if n in foretold and (HERE / f"{n}.jsonl.gz").exists()]
-        show(there, foretold)
+        if args.what == "table":
+            show(there, foretold)
+        else:
+            print("\n".join(by_condition(there, foretold)))
 
 
 if __name__ == "__main__":

@@ -12,8 +12,11 @@ pytest.importorskip("transformers", reason="transformers is not installed")
 
 from small_updates import VOCABULARY, gpt2
 
-from cobatrain.exact import ExactAnswers, exact_log_rates
+from cobasim.errors import InputError
+from cobatrain.engines import SamplingConfig
+from cobatrain.exact import ExactAnswers, exact_answers, exact_log_rates
 from cobatrain.parallel import Single
+from cobatrain.tasks import Prompt
 from cobatrain.update import micro_batches
 
 LENGTHS = st.lists(st.integers(1, 9), min_size=1, max_size=30)
@@ -64,3 +67,26 @@ def test_what_the_ranks_find_adds_up_to_what_one_finds(sharded):
         np.testing.assert_allclose(np.logaddexp.reduce(found), alone, rtol=1e-5)
         if sharded:
             assert set(passes) == {1}
+
+
+def letters(text, add_special_tokens=True):
+    """A tokenizer of single characters, which begins with token 1 where it may add one."""
+    return {"input_ids": [1] * add_special_tokens + [ord(letter) for letter in text]}
+
+
+def answers_of(*answers):
+    prompts = [Prompt(f"question {i}", a, "all", "here") for i, a in enumerate(answers)]
+    tokens = {prompt.shown: [7, i] for i, prompt in enumerate(prompts)}
+    return exact_answers(prompts, tokens, letters, [2], SamplingConfig(max_tokens=4))
+
+
+def test_answers_are_theirs_and_an_end():
+    found = answers_of("12", "3")
+    assert found.responses == [[ord("1"), ord("2"), 2], [ord("3"), 2]]
+    assert found.prompts == [[7, 0], [7, 1]]
+
+
+def test_a_row_without_a_reference_answer_is_named():
+    """It would pass for an end token alone, at a rate that means nothing."""
+    with pytest.raises(InputError, match=r"^the prompt 'question 1' has no reference answer$"):
+        answers_of("12", "", "3")

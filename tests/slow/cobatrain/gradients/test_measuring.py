@@ -15,7 +15,7 @@ pytest.importorskip("yaml", reason="pyyaml is not installed")
 from cobasim.errors import InputError
 from cobasim.gradients import read_measured_gradients, write_measured
 from cobatrain.exact import exact_log_rates
-from cobatrain.gradients import GradientOptions, decide, measure_gradients, plan_steps
+from cobatrain.gradients import GradientOptions, decide, measure_gradients, plan_cost
 from cobatrain.gradients.alternatives import alternatives_of
 from cobatrain.gradients.per_prompt import logit_gradients, trained_parameters
 
@@ -136,6 +136,24 @@ def test_gradients_do_not_depend_on_how_many_are_computed_at_once(learner, monke
         torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-5)
 
 
+def test_the_run_samples_as_if_nothing_had_been_measured(learner):
+    """Its rollouts, its measurements of pass rates and its evaluation, by their own seeds."""
+
+    def sampled():
+        rollouts = learner.generate(np.arange(6), np.array([1, 2, 3, 4, 5, 6]))
+        return (
+            rollouts.tokens,
+            rollouts.log_probs,
+            learner.measure(np.arange(6), 4).tolist(),
+            learner.evaluate()["sets"],
+        )
+
+    before, state = sampled(), torch.get_rng_state()
+    measure_gradients(learner, decide(learner, replace(OPTIONS, groups=8, prompts=30)))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert sampled() == before
+
+
 def test_a_later_step_of_the_same_prompts(learner):
     first = measure_gradients(learner, decide(learner, OPTIONS)).measured
     options = GradientOptions(groups=24, rollouts=8, plain_rank=8, like=first).settled()
@@ -162,15 +180,15 @@ def test_the_cost_is_said_beforehand(learner, monkeypatch):
     """Passes over those of a step: alternatives, those of the directions, and groups twice."""
     found = measure_gradients(learner, decide(learner, OPTIONS)).measured
     passes = found.odds.size + min(found.odds.size, 6 * 32) + 2 * 24 * 8
-    steps = plan_steps(learner, decide(learner, OPTIONS))
+    steps = plan_cost(learner, decide(learner, OPTIONS)).steps
     assert steps == pytest.approx(passes / learner.config.loop.total_budget, rel=0.2)
     monkeypatch.setattr("cobatrain.gradients.planning.free_memory", lambda: 1e-3)
     with pytest.raises(InputError, match=r"needs about 0.\d GiB of memory, 0.0 are free: lower"):
-        plan_steps(learner, decide(learner, OPTIONS))
+        plan_cost(learner, decide(learner, OPTIONS))
     with pytest.raises(InputError, match=r"needs about \d.* are free: lower"):
-        plan_steps(learner, decide(learner, replace(OPTIONS, method="rollouts")))
+        plan_cost(learner, decide(learner, replace(OPTIONS, method="rollouts")))
     monkeypatch.setattr("cobatrain.gradients.planning.free_memory", lambda: None)
-    assert plan_steps(learner, decide(learner, OPTIONS)) == steps
+    assert plan_cost(learner, decide(learner, OPTIONS)).steps == steps
 
 
 def test_other_rollouts_are_sampled_than_those_of_the_run(learner):
@@ -213,14 +231,42 @@ def test_what_cannot_be_measured(learner):
             parameter.requires_grad_(True)
 
 
+def flags(learner, file):
+    """A small measurement on the command line."""
+    return ["gradients", "tiny", "--out", file, "--prompts", 60, "--groups", 16, "--rollouts", 4,
+            "--dim", 1024, "--rank", 16, "--rest", 64,
+            "--set", f"model.path={learner.config.model.path}",
+            "--set", "task.levels=[\"2+1\", \"2-1\"]", "--set", "task.train_size=1200",
+            "--set", "task.heldout_size=200", "--set", "engine.name=transformers",
+            "--set", "evaluation.prompts=20"]  # fmt: skip
+
+
+def test_the_parts_as_json_are_those_of_the_file(cobatrain, tmp_path, learner):
+    """Of adapters; the command says so on standard error alone, the file in plain words."""
+    pytest.importorskip("peft", reason="peft is not installed")
+    file = tmp_path / "g.npz"
+    lora = 'model.lora={"rank": 2, "targets": ["q_proj"]}'
+    answer = cobatrain(*flags(learner, file), "--json", "--set", lora, "--parameters", "lora_B")
+    assert answer.code == 0, answer.err
+    measured = read_measured_gradients(file)
+    parts = json.loads(answer.out)  # nothing else on standard output
+    assert parts == measured.info["parts"]
+    assert parts["all"]["prompts"] == 16
+    for name in ("within", "own", "shared"):
+        value, low, high = parts["all"][name]
+        assert low <= value <= high
+    hidden, layers = 64, 2
+    info = measured.info
+    assert info["adapters"] == "LoRA adapters of rank 2"
+    assert info["parameters"] == layers * hidden * 2  # B: outputs x rank
+    whole = sum(p.numel() for p in learner.model.parameters())
+    assert info["parameters of the model"] == whole + 2 * info["parameters"]
+    assert f"for {info['parameters']:,} measured parameters" in answer.err
+
+
 def test_the_command_writes_a_file_that_a_world_reads(cobatrain, tmp_path, learner):
     file = tmp_path / "g.npz"
-    common = ["gradients", "tiny", "--out", file, "--prompts", 60, "--groups", 16, "--rollouts", 4,
-              "--dim", 1024, "--rank", 16, "--rest", 64,
-              "--set", f"model.path={learner.config.model.path}",
-              "--set", "task.levels=[\"2+1\", \"2-1\"]", "--set", "task.train_size=1200",
-              "--set", "task.heldout_size=200", "--set", "engine.name=transformers",
-              "--set", "evaluation.prompts=20"]  # fmt: skip
+    common = flags(learner, file)
     answer = cobatrain(*common)
     assert answer.code == 0, answer.err
     assert "own / within is" in answer.out

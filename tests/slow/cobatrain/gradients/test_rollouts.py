@@ -22,7 +22,7 @@ from cobatrain.gradients import (
     Ledger,
     decide,
     measure_gradients,
-    plan_steps,
+    plan_cost,
 )
 from cobatrain.gradients.chosen import choose
 from cobatrain.gradients.metric import Metric
@@ -204,7 +204,9 @@ def test_exact_where_one_answer_passes(learner):
 def test_costs_are_those_of_the_method(learner):
     total = learner.config.loop.total_budget
     groups = 2 * 24 * 8
-    assert plan_steps(learner, decide(learner, OPTIONS)) == pytest.approx((80 * 8 + groups) / total)
+    assert plan_cost(learner, decide(learner, OPTIONS)).steps == pytest.approx(
+        (80 * 8 + groups) / total
+    )
 
 
 @pytest.mark.parametrize("method", ["exact", "rollouts"])

@@ -9,6 +9,8 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("transformers", reason="transformers is not installed")
 pytest.importorskip("yaml", reason="pyyaml is not installed")
 
+from training import Interrupted, interrupted_at, plain
+
 from cobasim.errors import InputError
 from cobasim.records import read_run
 from cobatrain import trainer
@@ -47,10 +49,19 @@ def test_evaluation_without_noise_in_a_run(config, tmp_path):
     assert first["sets"]["arithmetic"]["exact"] is True
     assert first["sets"]["arithmetic"]["samples"] == 0
     assert 0 < first["pool"] < 1
+    # nothing was visited yet: every estimate is 0.5
+    assert (first["estimate_seen"], first["estimate_correlation"]) == (0.0, None)
     with trainer.open_learner(chosen) as (learner, _):
         again = learner.evaluate()
         assert again["heldout"] == first["heldout"]  # the same to the last bit: nothing is drawn
-        assert again["pool"] == pytest.approx(rates_of(learner, learner.task.train).mean())
+        rates = rates_of(learner, learner.task.train)
+        assert again["pool"] == pytest.approx(rates.mean())
+        np.testing.assert_allclose(learner.evaluated_pass_rates(), rates, rtol=1e-6)
+        assert first["estimate_error"] == pytest.approx(np.abs(0.5 - rates).mean())
+    last = steps[-1].evaluation
+    assert last["estimate_seen"] == 4 * 24 / 1200
+    assert 0 < last["estimate_error_seen"] < 0.3
+    assert last["estimate_correlation_seen"] > 0.3
     sampled = config("evaluation.samples=64")
     with trainer.open_learner(sampled) as (learner, _):
         scores = learner.evaluate()["sets"]["arithmetic"]
@@ -58,6 +69,19 @@ def test_evaluation_without_noise_in_a_run(config, tmp_path):
     k = first["sets"]["arithmetic"]["pass_at"]
     assert k["1"] == pytest.approx(first["heldout"])
     assert k["4"] > k["1"]
+
+
+def test_estimates_against_the_truth_survive_a_resume(config, tmp_path):
+    """They follow from beliefs and weights, which a resumed run has as the unbroken one."""
+    settings = ["evaluation.exact=true", "evaluation.pool=true", "loop.eval_every=2"]
+    chosen = config(*settings, "loop.steps=6", "loop.estimator=posterior", "task.train_size=100")
+    trainer.train(chosen, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        trainer.train(chosen, tmp_path / "stopped", on_step=interrupted_at(5))
+    trainer.train(chosen, tmp_path / "stopped", resume=True)
+    assert plain(tmp_path / "stopped") == plain(tmp_path / "whole")
+    evaluated = [x.evaluation for x in read_run(tmp_path / "whole").steps if x.evaluation]
+    assert len({scores["estimate_error"] for scores in evaluated}) == len(evaluated) == 4
 
 
 @pytest.mark.parametrize(

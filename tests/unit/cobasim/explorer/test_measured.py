@@ -37,6 +37,9 @@ def test_a_file_is_described_by_model_task_time_and_prompts(tmp_path):
         assert words in text
     part = written(tmp_path / "p.npz", **known | {"parameters measured": "layers.1"})
     assert "only the parameters 'layers.1'" in describe_measured(world_of([part]))
+    adapters = known | {"adapters": "LoRA adapters of rank 4"}
+    text = describe_measured(world_of([written(tmp_path / "l.npz", **adapters)]))
+    assert "only the parameters of the LoRA adapters of rank 4 were measured" in text
     assert "not named" in describe_measured(world_of([written(tmp_path / "q.npz")]))
 
 

@@ -7,9 +7,11 @@ import json
 import numpy as np
 import pytest
 from measured_files import made
+from repository import ROOT
 
 from cobasim.errors import InputError
 from cobasim.gradients import read_measured_gradients, write_measured
+from cobasim.gradients.file import VERSION
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -92,3 +94,22 @@ def test_something_else(content, tmp_path):
     assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="no such file"):
         read_measured_gradients(tmp_path / "none.npz")
+
+
+def test_the_docs_list_what_is_stored(tmp_path):
+    """Names, number of axes and types of the arrays, and the numbers beside them."""
+    write_measured(made(), tmp_path / "a.npz")
+    text = (ROOT / "docs" / "measured.md").read_text().split("## The file")[1]
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    said = {row[0]: row[1:] for row in rows if len(row) == 5 and row[0] not in ("array", "---")}
+    with np.load(tmp_path / "a.npz") as archive:
+        assert set(said) == set(archive.files)
+        for name, (shape, kind, _, since) in said.items():
+            array = archive[name]
+            assert array.ndim == len([axis for axis in shape.strip("()").split(",") if axis]), name
+            assert {"text": "U"}.get(kind, kind) in (array.dtype.name, array.dtype.kind), name
+            assert 1 <= int(since) <= VERSION
+        head = json.loads(archive["head"].tobytes())
+    assert head["version"] == VERSION
+    for name in head:
+        assert f"`{name}`" in text, name

@@ -64,8 +64,10 @@ def test_intervals_cover_as_often_as_they_say():
         rng = np.random.default_rng(1000 + seed)
         parts = measure_parts(groups(rng, count=60), rng).overall
         covered.append([parts.within.low <= 9.0 <= parts.within.high,
-                        parts.own.low <= 4.0 <= parts.own.high])  # fmt: skip
+                        parts.own.low <= 4.0 <= parts.own.high,
+                        parts.shared.low <= 1.0 <= parts.shared.high])  # fmt: skip
     assert np.mean(covered) > 0.85
+    assert np.mean(covered, axis=0).min() > 0.8  # each part
 
 
 @pytest.mark.parametrize("part", ["within", "own"])
