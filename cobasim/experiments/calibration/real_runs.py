@@ -19,6 +19,7 @@ from cobasim.settings import validated
 
 BLOCKS = 4
 CURVES = ("heldout", "failure_rate", "mixed")
+LABELS = {"failure_rate": "failure rate", "mixed": "share of mixed groups"}
 FLOOR = {"heldout": 0.01, "failure_rate": 0.02, "mixed": 0.02, "norm": 0.1}
 """Least standard errors of the targets: what a world with a few knobs need not resolve."""
 
@@ -59,8 +60,23 @@ class Series:
 
 
 def _blocks(values: Sequence[float | None]) -> FloatArray:
+    """(BLOCKS,) means over what is known; NaN of a block without."""
     known = np.array([np.nan if value is None else value for value in values])
-    return np.array([np.nanmean(part) for part in np.array_split(known, BLOCKS)])
+    parts = (part[~np.isnan(part)] for part in np.array_split(known, BLOCKS))
+    return np.array([part.mean() if part.size else np.nan for part in parts])
+
+
+def _series_of(run: Run) -> Series:
+    """Of a finished real run. Raises InputError if a block of its steps has no numbers."""
+    series = Series.of(run.steps)
+    for name in ("failure_rate", "mixed"):
+        empty = int(np.count_nonzero(np.isnan(getattr(series, name))))
+        if empty:
+            raise InputError(
+                f"{run.header.allocator}, seed {run.header.seed}: {empty} of {BLOCKS} parts of its "
+                f"{len(run.steps) - 1} steps have no {LABELS[name]}: a fit needs some in each"
+            )
+    return series
 
 
 @dataclass(frozen=True)
@@ -84,8 +100,8 @@ class RealRuns:
         """Group real runs.
 
         Raises InputError for fewer than two seeds of uniform; if loops differ; if a run was changed
-        on the way, is not finished or has fewer than two evaluations; if an adaptive run has
-        another learning rate than most, or no seed in common with uniform.
+        on the way, is not finished, has fewer than two evaluations or too few steps; if an
+        adaptive run has another learning rate than most, or no seed in common with uniform.
         """
         loop = _common_loop(runs)
         every_rate = [_learning_rate(run) for run in runs]
@@ -95,7 +111,7 @@ class RealRuns:
         for run in runs:
             head = run.header
             _check_finished(run, loop)
-            series = Series.of(run.steps)
+            series = _series_of(run)
             factor = float(f"{_learning_rate(run) / usual_rate:.6g}")
             if factor == 1.0:
                 grouped.setdefault((head.allocator, head.weighting), {})[head.seed] = series

@@ -146,6 +146,8 @@ def test_what_cannot_be_calibrated_on_is_named(runs, tmp_path):
         RealRuns.of([*runs, made(steps=8)])
     with pytest.raises(InputError, match="not finished"):
         RealRuns.of([*runs[:3], replace(runs[3], steps=runs[3].steps[:5])])
+    with pytest.raises(InputError, match="1 of 4 parts of its 3 steps have no failure rate"):
+        RealRuns.of([made(seed=seed, steps=3) for seed in range(2)])
     (tmp_path / "changed").mkdir()
     (tmp_path / "changed" / "changes.json").write_text("[]")
     with pytest.raises(InputError, match=r"changed on the way \(changes\.json\)"):
