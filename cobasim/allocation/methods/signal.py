@@ -31,7 +31,7 @@ from cobasim.allocation.base import Allocator
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Observation
 from cobasim.allocation.parameters import parameter
-from cobasim.allocation.solving import uniform_budgets
+from cobasim.allocation.solving import nth_largest, uniform_budgets
 from cobasim.arrays import BoolArray, FloatArray, IntArray, RealArray
 from cobasim.updates import group_update
 
@@ -133,13 +133,16 @@ class Signal(Allocator):
         ``believed`` (NODES, c) is what ``belief`` returns.
         """
         most = max(FIRST_TABLE, 1 << (width - 1).bit_length())  # few sizes: each is made once
-        update, square, second = (x[:, : width + 1].T for x in moments(most, self.update))
+        # moments are the same at p and 1 - p, and the nodes mirror each other: half of them will do
+        half = NODES // 2
+        folded = believed[:half] + believed[: half - 1 : -1]
+        folded /= folded.sum(axis=0)
+        update, square, second = (x[:half, : width + 1].T for x in moments(most, self.update))
         weight = np.ones(width + 1) if weighting == "prompt" else np.arange(width + 1.0)
         weight = weight[:, None]
         signal, nuisance = weight * update, weight**2 * (square + self.ratio * second)
-        sums = np.concatenate([signal, nuisance, np.ones((1, NODES))]) @ believed
-        sums[:-1] /= sums[-1]
-        return sums[: width + 1], sums[width + 1 : -1]
+        sums = np.concatenate([signal, nuisance]) @ folded
+        return sums[: width + 1], sums[width + 1 :]
 
 
 def search(
@@ -249,12 +252,13 @@ def greedy(value: FloatArray, kind: IntArray, limits: Limits) -> IntArray | None
     gains[0] = mean
     for gain, convex in zip(gains[1:], straight, strict=False):
         np.copyto(gain, mean, where=convex)
-    for above, gain in itertools.pairwise(gains):  # quicker than np.minimum.accumulate
-        np.minimum(above, gain, out=gain)
+    if (gains[1:] > gains[:-1]).any():
+        for above, gain in itertools.pairwise(gains):  # quicker than np.minimum.accumulate
+            np.minimum(above, gain, out=gain)
     flat, kinds = gains.reshape(-1), value.shape[1]
     own = kind.size == kinds and bool((kind == np.arange(kinds)).all())  # a column each, in order
     if own:
-        bar = np.partition(flat, flat.size - left)[flat.size - left]  # gain of the last rollout
+        bar = nth_largest(flat, left)  # gain of the last rollout
     else:
         order = np.argsort(-flat)  # only the value at the bar is used: the order of ties is not
         counts = np.bincount(kind, minlength=kinds)

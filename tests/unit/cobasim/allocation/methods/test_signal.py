@@ -53,6 +53,26 @@ def test_the_other_moments_in_closed_form():
     np.testing.assert_allclose(second[:, 2:], p * (1 - p) * (n - 1) / n, atol=1e-12)
 
 
+@pytest.mark.parametrize("kind", UPDATES)
+def test_moments_are_the_same_at_p_and_1_minus_p(kind):
+    """Tables count on it: they add up the beliefs in the two."""
+    np.testing.assert_allclose(nodes() + nodes()[::-1], 1.0, rtol=1e-14)
+    for table in moments(40, kind):
+        np.testing.assert_allclose(table, table[::-1], rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("weighting", ["rollout", "prompt"])
+def test_a_table_holds_means_over_the_belief(weighting):
+    believed = belief(np.array([0.5, 3.0, 150.0, 30.0]), np.array([4.0, 3.0, 200.0, 0.7]))
+    signal, nuisance = Signal(ratio=0.7, weighting=weighting).tables(believed, 20, weighting)
+    update, square, second = moments(20, "grpo")
+    share = believed / believed.sum(axis=0)
+    weight = np.ones(21) if weighting == "prompt" else np.arange(21.0)
+    noise = weight**2 * (square + 0.7 * second)
+    np.testing.assert_allclose(signal, (weight * update).T @ share, rtol=1e-12)
+    np.testing.assert_allclose(nuisance, noise.T @ share, rtol=1e-12)
+
+
 @given(a=st.floats(0.3, 150), b=st.floats(0.3, 150))
 def test_a_belief_has_the_mean_and_variance_of_its_beta(a, b):
     weights = belief(np.array([a]), np.array([b]))[:, 0]
