@@ -48,14 +48,14 @@ FIRST_TABLE = 64  # budgets of the smallest table of moments; others are powers 
 @lru_cache(maxsize=8)
 def moments(high: int, kind: str) -> tuple[FloatArray, FloatArray, FloatArray]:
     """E[u], E[s] / n and E[u^2] at the quadrature's nodes, each (NODES, high + 1); 0 at n = 0."""
-    from scipy import stats  # slow to import, and allocators that do not need it wait for it
-
-    p = nodes()
+    p = nodes()[:, None]
     update, square, second = (np.zeros((NODES, high + 1)) for _ in range(3))
+    chance = np.concatenate([1.0 - p, p], axis=1)  # (NODES, n + 1) of each number of passes
     for n in range(2, high + 1):
-        passes = np.arange(n + 1)
-        chance = stats.binom.pmf(passes, n, p[:, None])  # (NODES, n + 1)
-        u, s = group_update(passes, np.full(n + 1, n), kind)
+        before, chance = chance, np.zeros((NODES, n + 1))
+        chance[:, :-1] = (1.0 - p) * before  # the last rollout failed
+        chance[:, 1:] += p * before  # or passed
+        u, s = group_update(np.arange(n + 1), np.full(n + 1, n), kind)
         update[:, n], square[:, n], second[:, n] = chance @ u, chance @ (s / n), chance @ (u * u)
     return update, square, second
 
