@@ -81,6 +81,17 @@ def belief(a: FloatArray, b: FloatArray) -> FloatArray:
     return np.exp(weights, out=weights)
 
 
+def halved(believed: FloatArray) -> FloatArray:
+    """(NODES / 2, m) shares of a belief (NODES, m) at p or at 1 - p, p from the nodes below 1/2.
+
+    Moments are the same at both, and the nodes mirror each other.
+    """
+    half = NODES // 2
+    shares: FloatArray = believed[:half] + believed[: half - 1 : -1]
+    shares /= shares.sum(axis=0)
+    return shares
+
+
 @dataclass(frozen=True, kw_only=True)
 class Signal(Allocator):
     """Maximises the expected signal of the update over its noise, S / sqrt(V).
@@ -114,34 +125,31 @@ class Signal(Allocator):
         kind = np.arange(size)  # (m,) column of each prompt
         if size > CLASSES:
             kind, a, b = classes(a, b)
-        believed, weighting = belief(a, b), self.weighting or obs.weighting
+        shares, weighting = halved(belief(a, b)), self.weighting or obs.weighting
         # few prompts get more than twice the mean: the tables go further only if one does
         width = max(FEW, int(2.0 * limits.total / size))
         while True:
             width = min(width, limits.high)
-            signal, nuisance = self.tables(believed, width, weighting)
+            signal, nuisance = self.tables(shares, width, weighting)
             budgets = search(signal, nuisance, kind, best, limits)
             if budgets is not None:
                 return budgets
             width *= 4
 
     def tables(
-        self, believed: FloatArray, width: int, weighting: str | None
+        self, shares: FloatArray, width: int, weighting: str | None
     ) -> tuple[FloatArray, FloatArray]:
         """Signal and noise by budget up to ``width`` and prompt, each (width + 1, c).
 
-        ``believed`` (NODES, c) is what ``belief`` returns.
+        ``shares`` (NODES / 2, c) is what ``halved`` returns.
         """
         most = max(FIRST_TABLE, 1 << (width - 1).bit_length())  # few sizes: each is made once
-        # moments are the same at p and 1 - p, and the nodes mirror each other: half of them will do
-        half = NODES // 2
-        folded = believed[:half] + believed[: half - 1 : -1]
-        folded /= folded.sum(axis=0)
-        update, square, second = (x[:half, : width + 1].T for x in moments(most, self.update))
+        half = slice(NODES // 2), slice(width + 1)
+        update, square, second = (x[half].T for x in moments(most, self.update))
         weight = np.ones(width + 1) if weighting == "prompt" else np.arange(width + 1.0)
         weight = weight[:, None]
         signal, nuisance = weight * update, weight**2 * (square + self.ratio * second)
-        sums = np.concatenate([signal, nuisance]) @ folded
+        sums = np.concatenate([signal, nuisance]) @ shares
         return sums[: width + 1], sums[width + 1 :]
 
 
@@ -245,7 +253,8 @@ def greedy(value: FloatArray, kind: IntArray, limits: Limits) -> IntArray | None
     if left == 0:
         return np.full(kind.size, low, dtype=np.int64)
     # in 32 bits equal gains are equal on any machine, however its linear algebra rounds
-    gains = (value[low + 1 :] - value[low:-1]).astype(np.float32)  # (most - low, c)
+    gains = np.empty((most - low, value.shape[1]), dtype=np.float32)
+    np.subtract(value[low + 1 :], value[low:-1], out=gains, casting="same_kind")
     mean, straight = _best_mean(gains) if low == 0 else _rising_mean(gains)
     if len(straight) == most - low - 1 and most < limits.high:
         return None  # the best mean gain may lie beyond

@@ -16,6 +16,7 @@ from cobasim.allocation.methods.signal import (
     belief,
     classes,
     greedy,
+    halved,
     moments,
     nodes,
 )
@@ -30,7 +31,7 @@ def observe(a, b):
 def ratio_of(allocator, obs, budgets, weighting):
     """S / sqrt(V) of budgets (..., m)."""
     most = int(budgets.max())
-    signal, nuisance = allocator.tables(belief(*obs.beta()), most, weighting)
+    signal, nuisance = allocator.tables(halved(belief(*obs.beta())), most, weighting)
     prompts = np.arange(budgets.shape[-1])
     return signal[budgets, prompts].sum(axis=-1) / nuisance[budgets, prompts].sum(axis=-1) ** 0.5
 
@@ -64,7 +65,9 @@ def test_moments_are_the_same_at_p_and_1_minus_p(kind):
 @pytest.mark.parametrize("weighting", ["rollout", "prompt"])
 def test_a_table_holds_means_over_the_belief(weighting):
     believed = belief(np.array([0.5, 3.0, 150.0, 30.0]), np.array([4.0, 3.0, 200.0, 0.7]))
-    signal, nuisance = Signal(ratio=0.7, weighting=weighting).tables(believed, 20, weighting)
+    signal, nuisance = Signal(ratio=0.7, weighting=weighting).tables(
+        halved(believed), 20, weighting
+    )
     update, square, second = moments(20, "grpo")
     share = believed / believed.sum(axis=0)
     weight = np.ones(21) if weighting == "prompt" else np.arange(21.0)
