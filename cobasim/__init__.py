@@ -1,6 +1,6 @@
 """cobasim: study, compare and use rollout-budget allocators for RL with verifiable rewards.
 
-``import cobasim`` is light: numpy, scipy and the allocator module. The Gymnasium environment
+``import cobasim`` is light: numpy and the allocator module. The Gymnasium environment
 ``cobasim/RolloutBudget-v0`` is registered by ``import cobasim.gym``.
 """
 

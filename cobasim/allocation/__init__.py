@@ -1,6 +1,7 @@
 """Who gets how many rollouts: beliefs about a batch and limits in, budgets out.
 
-Knows nothing of learners and needs numpy and scipy only, so that any trainer can use it::
+Knows nothing of learners and needs numpy only (some allocators: scipy, once they are called), so
+that any trainer can use it::
 
     from cobasim.allocation import ALLOCATORS, Limits, Observation, allocate
 """
@@ -18,7 +19,7 @@ from cobasim.allocation.beliefs import (
     measured_failure_rate,
     transformed_failure_rate,
 )
-from cobasim.allocation.limits import Limits
+from cobasim.allocation.limits import Limits, check_spent, check_whole
 from cobasim.allocation.methods import METHODS, Signal, SignalParts, SignalSkip
 from cobasim.allocation.needs import NEEDS, Need, check_evidence, check_needs, served_by
 from cobasim.allocation.observation import Kept, Observation
@@ -73,6 +74,8 @@ __all__ = [
     "beta_shape",
     "check_evidence",
     "check_needs",
+    "check_spent",
+    "check_whole",
     "describe_allocators",
     "find_allocator",
     "make_allocator",

@@ -1,4 +1,4 @@
-"""The constraint of the allocation problem: a total, and bounds for every prompt."""
+"""The constraint of the allocation problem: a total, and bounds for every prompt; kept or not."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cobasim.arrays import IntArray
 from cobasim.errors import InputError
 
 
@@ -55,3 +56,24 @@ class Limits:
                 "change the total or the bounds"
             )
         return Limits(self.total, self.low, min(self.high, self.low + self.total - least))
+
+
+def check_whole(name: str, asked: IntArray, size: int) -> int:
+    """The least budget of what an allocator gave; InputError unless they are (m,) whole, >= 0."""
+    whole = isinstance(asked, np.ndarray) and asked.dtype.kind in "iu"
+    if not whole or asked.shape != (size,) or (least := int(asked.min())) < 0:
+        raise InputError(f"{name} must give {size} whole budgets >= 0, got {asked!r}")
+    return least
+
+
+def check_spent(name: str, budgets: IntArray, limits: Limits, exact: bool) -> None:
+    """Raise InputError unless an allocator spent (m,) what it says it spends."""
+    total, least, most = int(budgets.sum()), int(budgets.min()), int(budgets.max())
+    if most > limits.high:
+        raise InputError(f"{name} gave a prompt {most} rollouts, above high ({limits.high})")
+    if exact and (total != limits.total or least < limits.low):
+        raise InputError(
+            f"{name} spent {total} rollouts, at least {least} on each prompt, where a total of "
+            f"{limits.total} and at least {limits.low} were asked for: correct it, or set "
+            "`exact = False`"
+        )

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from cobasim.arrays import IntArray
 from cobasim.errors import InputError
 
-MOST = 2**31 - 1  # of one prompt; some estimators keep 32 bits
+MOST = 2**31 - 1  # of one prompt: what goes beyond is no count of rollouts
 
 
 def as_outcomes(budgets: ArrayLike, passes: ArrayLike, size: int) -> tuple[IntArray, IntArray]:

@@ -19,14 +19,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cobasim.allocation import Limits, Observation, make_estimator
+from cobasim.account import Account
+from cobasim.allocation import Limits, Observation, check_spent, check_whole, make_estimator
 from cobasim.arrays import FloatArray, IntArray
 from cobasim.budgets.counts import as_numbers, as_outcomes, as_shares
 from cobasim.budgets.keys import KeyPool, as_keys
 from cobasim.budgets.recording import SOURCE, Recording
 from cobasim.budgets.serving import build
 from cobasim.errors import InputError, unknown_name
-from cobasim.loop import Account, check_spent, check_whole
 from cobasim.records import RunHeader, StepRecord
 
 WEIGHTINGS: Final = ("rollout", "prompt", "token")

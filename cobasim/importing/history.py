@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cobasim.account import Coverage, step_numbers
 from cobasim.allocation import (
     CapabilityWindow,
     Observation,
@@ -16,7 +17,7 @@ from cobasim.allocation import (
 from cobasim.arrays import FloatArray, IntArray
 from cobasim.errors import InputError
 from cobasim.importing.collecting import LoggedStep
-from cobasim.loop import Coverage, LoopConfig, step_numbers
+from cobasim.loop import LoopConfig
 from cobasim.records import StepRecord
 
 ESTIMATOR = "last"

@@ -1,10 +1,9 @@
 """The step that simulation and training share: one loop, and what it asks of a learner.
 
 In: a learner, an allocator, sizes and bounds. Out: one record a step. What is known between steps
-(``Account``) does not depend on the learner; trainers that drive themselves keep one as well.
+is a ``cobasim.account``, which does not depend on the learner.
 """
 
-from cobasim.loop.account import Account, Coverage, step_numbers
 from cobasim.loop.config import LONGEST, LoopConfig, MixStep
 from cobasim.loop.learner import (
     CountsTokens,
@@ -21,17 +20,14 @@ from cobasim.loop.learner import (
 )
 from cobasim.loop.loop import Loop, run
 from cobasim.loop.order import BatchOrder
-from cobasim.loop.spending import check_spent, check_whole
 from cobasim.loop.token_budget import TokenBudget
 from cobasim.loop.truth import TRUTH, TrueRates, build_estimator
 
 __all__ = [
     "LONGEST",
     "TRUTH",
-    "Account",
     "BatchOrder",
     "CountsTokens",
-    "Coverage",
     "EvaluatesPool",
     "KnowsFeatures",
     "KnowsGradients",
@@ -48,8 +44,5 @@ __all__ = [
     "TrueRates",
     "WeighsAsTold",
     "build_estimator",
-    "check_spent",
-    "check_whole",
     "run",
-    "step_numbers",
 ]

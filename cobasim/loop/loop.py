@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cobasim.account import Account
 from cobasim.allocation import (
     Allocator,
     Limits,
@@ -29,7 +30,6 @@ from cobasim.allocation import (
 )
 from cobasim.arrays import FloatArray, IntArray
 from cobasim.errors import InputError
-from cobasim.loop.account import Account
 from cobasim.loop.belief_error import belief_error
 from cobasim.loop.config import LoopConfig
 from cobasim.loop.learner import (

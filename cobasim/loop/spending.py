@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cobasim.allocation import Allocator, Limits, Observation
+from cobasim.allocation import Allocator, Limits, Observation, check_spent, check_whole
 from cobasim.arrays import BoolArray, FloatArray, IntArray
 from cobasim.errors import InputError
 from cobasim.loop.learner import Learner, SamplesInRounds
@@ -90,24 +90,3 @@ def _sample(
     passes = np.zeros(prompts.size, dtype=np.int64)
     passes[active] = sample(prompts[active], asked[active])
     return passes
-
-
-def check_whole(name: str, asked: IntArray, size: int) -> int:
-    """The least budget of what an allocator gave; InputError unless they are (m,) whole, >= 0."""
-    whole = isinstance(asked, np.ndarray) and asked.dtype.kind in "iu"
-    if not whole or asked.shape != (size,) or (least := int(asked.min())) < 0:
-        raise InputError(f"{name} must give {size} whole budgets >= 0, got {asked!r}")
-    return least
-
-
-def check_spent(name: str, budgets: IntArray, limits: Limits, exact: bool) -> None:
-    """Raise InputError unless an allocator spent (m,) what it says it spends."""
-    total, least, most = int(budgets.sum()), int(budgets.min()), int(budgets.max())
-    if most > limits.high:
-        raise InputError(f"{name} gave a prompt {most} rollouts, above high ({limits.high})")
-    if exact and (total != limits.total or least < limits.low):
-        raise InputError(
-            f"{name} spent {total} rollouts, at least {least} on each prompt, where a total of "
-            f"{limits.total} and at least {limits.low} were asked for: correct it, or set "
-            "`exact = False`"
-        )

@@ -201,7 +201,7 @@ class BudgetReplayBuffer(ReplayBuffer):
         metric = self._plan.settings.metric
         field = "rm_scores" if metric == "reward" else "extra_fields"
         data = transfer_queue.kv_batch_get(
-            keys=keys, partition_id=partition_id, select_fields=[field, "uid"]
+            keys=keys, partition_id=partition_id, select_fields=[field]
         )
         if field not in data:
             raise InputError("rollouts came without a reward: give verl a reward function")

@@ -17,7 +17,7 @@ from repository import ROOT
 import cobasim
 
 # What an entry loads, and what that may load in turn (it depends on versions).
-LIGHT = {"cobasim", "numpy", "scipy"}
+LIGHT = {"cobasim", "numpy"}
 OF_NUMPY = {"charset_normalizer", "cython_runtime"}
 OF_TYPER = {
     "annotated_doc", "click", "markdown_it", "mdurl", "pygments", "shellingham",
@@ -26,6 +26,7 @@ OF_TYPER = {
 LOADS = {
     "cobasim": (LIGHT, OF_NUMPY),
     "cobasim.allocation": (LIGHT, OF_NUMPY),
+    "cobasim.budgets": (LIGHT, OF_NUMPY),
     "cobasim.cli": (LIGHT | {"rich", "typer"}, OF_NUMPY | OF_TYPER),
 }
 
@@ -51,6 +52,21 @@ def foreign(modules: set[str]) -> set[str]:
 def test_an_entry_loads_nothing_but_what_is_listed_here(entry):
     listed, in_turn = LOADS[entry]
     assert foreign(loaded(entry)) - in_turn == listed
+
+
+def test_a_ledger_with_signal_needs_numpy_alone():
+    """Asked, told, stored and restored, still: nothing is put off until then."""
+    steps = """
+import json, sys
+from cobasim.budgets import BudgetLedger
+ledger = BudgetLedger(64)
+for _ in range(3):
+    budgets = ledger.ask(range(8))
+    ledger.tell(range(8), budgets, budgets // 2)
+BudgetLedger(64).load_state_dict(ledger.state_dict())
+print(json.dumps(sorted(sys.modules)))
+"""
+    assert foreign(set(json.loads(printed(steps)))) - OF_NUMPY == LIGHT
 
 
 def test_no_room_of_cobasim_loads_anything_heavy():

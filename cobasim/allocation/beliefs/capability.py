@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit
 
 from cobasim.arrays import IntArray
 from cobasim.errors import InputError
@@ -63,6 +62,8 @@ class CapabilityWindow:
 
 def transformed_failure_rate(failure_rate: ArrayLike, *, gamma: float = 10.0) -> float:
     """Psi (Eq. 6): Fbar itself above 0.5, sigmoid(gamma (Fbar - 0.5)) below; continuous there."""
+    from scipy.special import expit  # slow to import, and not all allocators need it
+
     rate = float(np.asarray(failure_rate))
     return rate if rate > 0.5 else float(expit(gamma * (rate - 0.5)))
 

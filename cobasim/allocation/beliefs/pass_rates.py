@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -89,14 +90,17 @@ class LastVisit(PassRateEstimator):
 
 
 class Window(PassRateEstimator):
-    """Successes over rollouts, pooled over a prompt's last ``window`` visits."""
+    """Successes over rollouts, pooled over a prompt's last ``window`` visits.
+
+    Counts have 8 bits each, and more from the first visit on that needs them.
+    """
 
     def __init__(self, num_prompts: int, *, window: int = 3) -> None:
         """Start with no visits; ``window`` >= 1 visits are kept per prompt."""
         if window < 1:
             raise InputError(f"the estimator's window must hold at least 1 visit, got {window}")
-        self.passes = np.zeros((num_prompts, window), dtype=np.int32)  # ring over visits
-        self.rollouts = np.zeros((num_prompts, window), dtype=np.int32)
+        self.passes = np.zeros((num_prompts, window), dtype=np.uint8)  # ring over visits
+        self.rollouts = np.zeros((num_prompts, window), dtype=np.uint8)
         self.visits = np.zeros(num_prompts, dtype=np.int32)
 
     def update(self, prompts: IntArray, budgets: IntArray, passes: IntArray) -> None:
@@ -104,6 +108,7 @@ class Window(PassRateEstimator):
         tried = budgets > 0
         if not tried.all():
             prompts, budgets, passes = prompts[tried], budgets[tried], passes[tried]
+        self._widen(int(budgets.max(initial=0)))
         slot = self.visits[prompts] % self.passes.shape[1]
         self.passes[prompts, slot] = passes
         self.rollouts[prompts, slot] = budgets
@@ -111,7 +116,24 @@ class Window(PassRateEstimator):
 
     def estimate(self, prompts: IntArray) -> Estimate:
         """Pooled rate; attempts are the pooled rollouts."""
-        return _pooled(self.passes[prompts].sum(axis=1), self.rollouts[prompts].sum(axis=1))
+        passes, rollouts = self._counts(prompts)
+        return _pooled(passes.sum(axis=1), rollouts.sum(axis=1))
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See ``Evidence``."""
+        for name in ("passes", "rollouts"):
+            self._widen(int(np.max(state.get(name, 0), initial=0)))
+        super().load_state_dict(state)
+
+    def _counts(self, prompts: IntArray) -> tuple[IntArray, IntArray]:
+        """Passes and rollouts (m, window) of prompts (m,), in the order of the ring."""
+        return self.passes[prompts].astype(np.int64), self.rollouts[prompts].astype(np.int64)
+
+    def _widen(self, count: int) -> None:
+        """Make room for counts as large as this one."""
+        if count > np.iinfo(self.rollouts.dtype).max:
+            kind = np.min_scalar_type(count)
+            self.passes, self.rollouts = self.passes.astype(kind), self.rollouts.astype(kind)
 
 
 class Robust(Window):
@@ -132,8 +154,9 @@ class Robust(Window):
         """See the class."""
         width = self.passes.shape[1]
         newest_first = (self.visits[prompts, None] - 1 - np.arange(width)) % width  # (m, w)
-        passes = np.take_along_axis(self.passes[prompts], newest_first, axis=1)
-        rollouts = np.take_along_axis(self.rollouts[prompts], newest_first, axis=1)
+        passes, rollouts = (
+            np.take_along_axis(counts, newest_first, axis=1) for counts in self._counts(prompts)
+        )
         before = np.cumsum(rollouts, axis=1) - rollouts
         used = np.clip(self.enough - before, 0, rollouts)
         used[:, 0] = rollouts[:, 0]  # the last visit counts in full

@@ -31,7 +31,7 @@ from cobasim.allocation.base import Allocator
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Observation
 from cobasim.allocation.parameters import parameter
-from cobasim.allocation.solving import uniform_budgets
+from cobasim.allocation.solving import nth_largest, uniform_budgets
 from cobasim.arrays import BoolArray, FloatArray, IntArray, RealArray
 from cobasim.updates import group_update
 
@@ -48,14 +48,14 @@ FIRST_TABLE = 64  # budgets of the smallest table of moments; others are powers 
 @lru_cache(maxsize=8)
 def moments(high: int, kind: str) -> tuple[FloatArray, FloatArray, FloatArray]:
     """E[u], E[s] / n and E[u^2] at the quadrature's nodes, each (NODES, high + 1); 0 at n = 0."""
-    from scipy import stats  # slow to import, and allocators that do not need it wait for it
-
-    p = nodes()
+    p = nodes()[:, None]
     update, square, second = (np.zeros((NODES, high + 1)) for _ in range(3))
+    chance = np.concatenate([1.0 - p, p], axis=1)  # (NODES, n + 1) of each number of passes
     for n in range(2, high + 1):
-        passes = np.arange(n + 1)
-        chance = stats.binom.pmf(passes, n, p[:, None])  # (NODES, n + 1)
-        u, s = group_update(passes, np.full(n + 1, n), kind)
+        before, chance = chance, np.zeros((NODES, n + 1))
+        chance[:, :-1] = (1.0 - p) * before  # the last rollout failed
+        chance[:, 1:] += p * before  # or passed
+        u, s = group_update(np.arange(n + 1), np.full(n + 1, n), kind)
         update[:, n], square[:, n], second[:, n] = chance @ u, chance @ (s / n), chance @ (u * u)
     return update, square, second
 
@@ -79,6 +79,17 @@ def belief(a: FloatArray, b: FloatArray) -> FloatArray:
     most = a * np.log(mode) + b * np.log1p(-mode)  # the largest, but where a or b is below 0
     weights: FloatArray = log_nodes() @ np.stack([a, b, most])
     return np.exp(weights, out=weights)
+
+
+def halved(believed: FloatArray) -> FloatArray:
+    """(NODES / 2, m) shares of a belief (NODES, m) at p or at 1 - p, p from the nodes below 1/2.
+
+    Moments are the same at both, and the nodes mirror each other.
+    """
+    half = NODES // 2
+    shares: FloatArray = believed[:half] + believed[: half - 1 : -1]
+    shares /= shares.sum(axis=0)
+    return shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,32 +125,32 @@ class Signal(Allocator):
         kind = np.arange(size)  # (m,) column of each prompt
         if size > CLASSES:
             kind, a, b = classes(a, b)
-        believed, weighting = belief(a, b), self.weighting or obs.weighting
+        shares, weighting = halved(belief(a, b)), self.weighting or obs.weighting
         # few prompts get more than twice the mean: the tables go further only if one does
         width = max(FEW, int(2.0 * limits.total / size))
         while True:
             width = min(width, limits.high)
-            signal, nuisance = self.tables(believed, width, weighting)
+            signal, nuisance = self.tables(shares, width, weighting)
             budgets = search(signal, nuisance, kind, best, limits)
             if budgets is not None:
                 return budgets
             width *= 4
 
     def tables(
-        self, believed: FloatArray, width: int, weighting: str | None
+        self, shares: FloatArray, width: int, weighting: str | None
     ) -> tuple[FloatArray, FloatArray]:
         """Signal and noise by budget up to ``width`` and prompt, each (width + 1, c).
 
-        ``believed`` (NODES, c) is what ``belief`` returns.
+        ``shares`` (NODES / 2, c) is what ``halved`` returns.
         """
         most = max(FIRST_TABLE, 1 << (width - 1).bit_length())  # few sizes: each is made once
-        update, square, second = (x[:, : width + 1].T for x in moments(most, self.update))
+        half = slice(NODES // 2), slice(width + 1)
+        update, square, second = (x[half].T for x in moments(most, self.update))
         weight = np.ones(width + 1) if weighting == "prompt" else np.arange(width + 1.0)
         weight = weight[:, None]
         signal, nuisance = weight * update, weight**2 * (square + self.ratio * second)
-        sums = np.concatenate([signal, nuisance, np.ones((1, NODES))]) @ believed
-        sums[:-1] /= sums[-1]
-        return sums[: width + 1], sums[width + 1 : -1]
+        sums = np.concatenate([signal, nuisance]) @ shares
+        return sums[: width + 1], sums[width + 1 :]
 
 
 def search(
@@ -242,19 +253,21 @@ def greedy(value: FloatArray, kind: IntArray, limits: Limits) -> IntArray | None
     if left == 0:
         return np.full(kind.size, low, dtype=np.int64)
     # in 32 bits equal gains are equal on any machine, however its linear algebra rounds
-    gains = (value[low + 1 :] - value[low:-1]).astype(np.float32)  # (most - low, c)
+    gains = np.empty((most - low, value.shape[1]), dtype=np.float32)
+    np.subtract(value[low + 1 :], value[low:-1], out=gains, casting="same_kind")
     mean, straight = _best_mean(gains) if low == 0 else _rising_mean(gains)
     if len(straight) == most - low - 1 and most < limits.high:
         return None  # the best mean gain may lie beyond
     gains[0] = mean
     for gain, convex in zip(gains[1:], straight, strict=False):
         np.copyto(gain, mean, where=convex)
-    for above, gain in itertools.pairwise(gains):  # quicker than np.minimum.accumulate
-        np.minimum(above, gain, out=gain)
+    if (gains[1:] > gains[:-1]).any():
+        for above, gain in itertools.pairwise(gains):  # quicker than np.minimum.accumulate
+            np.minimum(above, gain, out=gain)
     flat, kinds = gains.reshape(-1), value.shape[1]
     own = kind.size == kinds and bool((kind == np.arange(kinds)).all())  # a column each, in order
     if own:
-        bar = np.partition(flat, flat.size - left)[flat.size - left]  # gain of the last rollout
+        bar = nth_largest(flat, left)  # gain of the last rollout
     else:
         order = np.argsort(-flat)  # only the value at the bar is used: the order of ties is not
         counts = np.bincount(kind, minlength=kinds)

@@ -7,12 +7,18 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
 from cobasim.allocation.base import ValueAllocator
 from cobasim.allocation.observation import Observation
 from cobasim.allocation.solving import ValueFunction
 from cobasim.arrays import FloatArray
+
+
+def _betaln(a: FloatArray, b: FloatArray) -> FloatArray:
+    """log B(a, b), elementwise."""
+    from scipy import special  # slow to import, and most allocators do without
+
+    return np.asarray(special.betaln(a, b))
 
 
 class HitValue(ValueFunction):
@@ -25,21 +31,23 @@ class HitValue(ValueFunction):
     def __init__(self, a: FloatArray, b: FloatArray) -> None:
         self.a, self.b = a, b
         self.pass_rate = a / (a + b)
-        self.log_beta = special.betaln(a, b)
+        self.log_beta = _betaln(a, b)
 
     def log_value(self, rollouts: ArrayLike) -> FloatArray:
         """See the class."""
-        log_none = special.betaln(self.a, self.b + np.asarray(rollouts)) - self.log_beta
+        log_none = _betaln(self.a, self.b + np.asarray(rollouts)) - self.log_beta
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(-np.expm1(log_none)))
 
     def log_gain(self, rollouts: ArrayLike) -> FloatArray:
         """See the class."""
-        gain = special.betaln(self.a + 1.0, self.b + np.asarray(rollouts)) - self.log_beta
+        gain = _betaln(self.a + 1.0, self.b + np.asarray(rollouts)) - self.log_beta
         return np.asarray(gain)
 
     def rollouts_at(self, log_gain: float, low: int, high: int) -> tuple[FloatArray, FloatArray]:
         """From Gamma(z) / Gamma(z+a+1), about (z + a/2)^-(a+1); the solvers make it exact."""
+        from scipy import special
+
         power, shift = self.a + 1.0, self.b + 0.5 * self.a
         log_reach = (special.gammaln(power) - self.log_beta - log_gain) / power
         reach = np.exp(np.minimum(log_reach, np.log(shift + 2.0 * high + 2.0)))

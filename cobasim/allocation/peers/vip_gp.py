@@ -7,8 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
-from scipy.special import expit, logit
 
 from cobasim.allocation.limits import Limits
 from cobasim.allocation.observation import Observation
@@ -61,11 +59,15 @@ class VipGp(VipRloo):
 
     def __call__(self, obs: Observation, limits: Limits) -> IntArray:
         """VIP's budgets at the predicted rates; no prompt counts as unseen."""
+        from scipy.special import expit  # slow to import, and most allocators do without
+
         believed = replace(obs, pass_rate=expit(self.predict(obs)))
         return self.allocate_seen(believed, limits)
 
     def learn(self, obs: Observation, limits: Limits, budgets: IntArray, passes: IntArray) -> None:
         """One step of the recursion."""
+        from scipy import linalg, special
+
         assert obs.features is not None
         assert obs.memory is not None
         tried = budgets > 0
@@ -75,7 +77,7 @@ class VipGp(VipRloo):
         phi = self.design(part.features)
         kernel = phi @ phi.T
         kernel[np.diag_indices_from(kernel)] += self.own**2 + 1.0 / up + 1.0 / down
-        surprise = logit(up / (up + down)) - self.predict(part)
+        surprise = special.logit(up / (up + down)) - self.predict(part)
         weight = linalg.solve(kernel, surprise, assume_a="pos")
         obs.memory["waves"][...] += phi.T @ weight
         obs.memory["own"][part.prompts] += self.own**2 * weight

@@ -4,6 +4,7 @@ In: pass rates and limits. Out: budgets, whole or (``relaxed_budgets``) real. No
 """
 
 from cobasim.allocation.solving.relaxation import relaxed_budgets, rounded_budgets
+from cobasim.allocation.solving.selection import nth_largest
 from cobasim.allocation.solving.solvers import SOLVERS, solve
 from cobasim.allocation.solving.spread import (
     spread_evenly,
@@ -24,6 +25,7 @@ __all__ = [
     "KnapsackValue",
     "ValueFunction",
     "log_beta_density",
+    "nth_largest",
     "relaxed_budgets",
     "rounded_budgets",
     "saturation",

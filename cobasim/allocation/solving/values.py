@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
 from cobasim.arrays import BoolArray, FloatArray, IntArray
 from cobasim.errors import InputError
@@ -26,6 +25,8 @@ def log_beta_density(pass_rate: ArrayLike, alpha: ArrayLike, beta: ArrayLike) ->
     Shapes broadcast. +inf at p = 0 for alpha < 1 (at p = 1 for beta < 1), -inf there for a shape
     above 1.
     """
+    from scipy import special  # slow to import, and not all allocators need it
+
     p, a, b = (np.asarray(x, dtype=np.float64) for x in (pass_rate, alpha, beta))
     density = special.xlogy(a - 1.0, p) + special.xlog1py(b - 1.0, -p) - special.betaln(a, b)
     return np.asarray(density, dtype=np.float64)
@@ -158,6 +159,8 @@ Pieces = list[tuple[slice, ValueFunction]]
 
 def _log_density(p: FloatArray, q: FloatArray, alpha: Any, beta: Any) -> FloatArray:
     """``log_beta_density`` for p inside (0, 1) and q = 1 - p: plain logarithms, faster."""
+    from scipy import special
+
     density: FloatArray = np.log(p)
     density *= alpha - 1.0
     log_q = np.log(q)

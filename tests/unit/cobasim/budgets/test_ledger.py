@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -49,6 +50,23 @@ def test_a_trainer_with_a_ledger_makes_the_steps_of_the_loop(name, rule):
     np.testing.assert_array_equal(known.pass_rate, belief.pass_rate)
     np.testing.assert_array_equal(known.attempts, belief.attempts)
     assert (ledger.step, ledger.rollouts) == (8, 8 * 240)
+
+
+@pytest.mark.parametrize("rule", ESTIMATORS)
+def test_a_key_costs_less_than_300_bytes_its_text_of_32_letters_included(rule):
+    size, batch = 100_000, 2_000
+    tracemalloc.start()
+    try:
+        ledger = BudgetLedger(16 * batch, allocator="uniform", estimator=rule)
+        for first in range(0, size, batch):
+            keys = [f"{number:032x}" for number in range(first, first + batch)]
+            budgets = ledger.ask(keys)
+            ledger.tell(keys, budgets, budgets // 2)
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert len(ledger.rates().keys) == size
+    assert held < 300 * size
 
 
 @pytest.mark.parametrize("name", sorted(set(ALLOCATORS) - set(usable_allocators())))

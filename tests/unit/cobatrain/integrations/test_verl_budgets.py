@@ -11,8 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from documents import block
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from repository import ROOT
 
 from cobasim.budgets import BudgetLedger, usable_allocators
 from cobasim.data import MeasuredRates
@@ -323,3 +325,13 @@ def test_advice_prints_the_settings_that_verl_needs():
     for name, wanted in HOOKS.items():
         assert f"{name}={wanted}" in text
     assert f"+{SETTINGS}.allocator=signal" in text
+
+
+# -- the page ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["grpo.sh", "dapo.sh"])
+def test_the_page_has_the_commands_in_full(name):
+    text = (ROOT / "examples" / "verl_budgets" / name).read_text()
+    command = block("docs/verl.md", f"<!-- verl command: {name} -->")
+    assert command == text[text.index("python3") :]

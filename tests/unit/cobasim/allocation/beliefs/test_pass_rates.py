@@ -19,16 +19,21 @@ from cobasim.allocation import (
 from cobasim.errors import InputError
 
 POOL = 6
+LARGE = (40, 300, 10**5, 2**31 - 1)  # counts of 8 bits, 16, 32
 laws = settings(max_examples=60, deadline=None)
 
 
 @st.composite
 def histories(draw, largest=40, steps=25):
-    """Steps of (prompts, budgets, passes), each over distinct prompts of the pool."""
+    """Steps of (prompts, budgets, passes), each over distinct prompts of the pool.
+
+    Budgets are at most ``largest``, or one of several such numbers in each step.
+    """
     history = []
     for _ in range(draw(st.integers(0, steps))):
         prompts = draw(st.lists(st.integers(0, POOL - 1), min_size=1, max_size=POOL, unique=True))
-        budgets = [draw(st.integers(0, largest)) for _ in prompts]
+        most = largest if isinstance(largest, int) else draw(st.sampled_from(largest))
+        budgets = [draw(st.integers(0, most)) for _ in prompts]
         passes = [draw(st.integers(0, n)) for n in budgets]
         history.append((prompts, budgets, passes))
     return history
@@ -77,7 +82,9 @@ def robust_rule(visits, enough=16, least=8):
 
 
 @laws
-@given(histories(), st.sampled_from(["last", "window", "robust"]), st.permutations(range(POOL)))
+@given(
+    histories(LARGE), st.sampled_from(["last", "window", "robust"]), st.permutations(range(POOL))
+)
 def test_estimates_equal_the_rule_in_plain_python(history, name, batch):
     rule = {"last": last_rule, "window": window_rule, "robust": robust_rule}[name]
     found = feed(make_estimator(name, POOL), history).estimate(np.array(batch))
@@ -149,7 +156,7 @@ def test_unseen_prompts_are_marked_and_empty_visits_change_nothing(name, history
 
 
 @laws
-@given(st.sampled_from(sorted(ESTIMATORS)), histories(), histories())
+@given(st.sampled_from(sorted(ESTIMATORS)), histories(LARGE), histories(LARGE))
 def test_resumed_estimates_equal_uninterrupted_ones(name, before, after):
     straight = feed(make_estimator(name, POOL), before)
     state = straight.state_dict()

@@ -16,6 +16,7 @@ from cobasim.allocation.methods.signal import (
     belief,
     classes,
     greedy,
+    halved,
     moments,
     nodes,
 )
@@ -30,7 +31,7 @@ def observe(a, b):
 def ratio_of(allocator, obs, budgets, weighting):
     """S / sqrt(V) of budgets (..., m)."""
     most = int(budgets.max())
-    signal, nuisance = allocator.tables(belief(*obs.beta()), most, weighting)
+    signal, nuisance = allocator.tables(halved(belief(*obs.beta())), most, weighting)
     prompts = np.arange(budgets.shape[-1])
     return signal[budgets, prompts].sum(axis=-1) / nuisance[budgets, prompts].sum(axis=-1) ** 0.5
 
@@ -51,6 +52,28 @@ def test_the_other_moments_in_closed_form():
     p, n = nodes()[:, None], np.arange(2, 25)
     np.testing.assert_allclose(square[:, 2:], (1 - p**n - (1 - p) ** n) / n, atol=1e-12)
     np.testing.assert_allclose(second[:, 2:], p * (1 - p) * (n - 1) / n, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", UPDATES)
+def test_moments_are_the_same_at_p_and_1_minus_p(kind):
+    """Tables count on it: they add up the beliefs in the two."""
+    np.testing.assert_allclose(nodes() + nodes()[::-1], 1.0, rtol=1e-14)
+    for table in moments(40, kind):
+        np.testing.assert_allclose(table, table[::-1], rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("weighting", ["rollout", "prompt"])
+def test_a_table_holds_means_over_the_belief(weighting):
+    believed = belief(np.array([0.5, 3.0, 150.0, 30.0]), np.array([4.0, 3.0, 200.0, 0.7]))
+    signal, nuisance = Signal(ratio=0.7, weighting=weighting).tables(
+        halved(believed), 20, weighting
+    )
+    update, square, second = moments(20, "grpo")
+    share = believed / believed.sum(axis=0)
+    weight = np.ones(21) if weighting == "prompt" else np.arange(21.0)
+    noise = weight**2 * (square + 0.7 * second)
+    np.testing.assert_allclose(signal, (weight * update).T @ share, rtol=1e-12)
+    np.testing.assert_allclose(nuisance, noise.T @ share, rtol=1e-12)
 
 
 @given(a=st.floats(0.3, 150), b=st.floats(0.3, 150))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cobasim.loop.account import gini
+from cobasim.account import gini
 
 
 @settings(max_examples=100)

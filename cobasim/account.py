@@ -24,8 +24,8 @@ from cobasim.streams import ALLOCATION, stream
 class Account:
     """What was seen of the prompts and of the policy, from step to step.
 
-    ``Loop`` keeps one for the learner that it drives, ``cobasim.budgets`` one for a trainer that
-    drives itself.
+    ``cobasim.loop`` keeps one for the learner that it drives, ``cobasim.budgets`` one for a trainer
+    that drives itself.
 
     Args:
         estimator: of pass rates, for the pool of prompts.
