@@ -194,7 +194,7 @@ class Case:
         return self.total_budget / self.batch_size
 
     @property
-    def simulated_weighting(self) -> Weighting:
+    def simulated_weighting(self) -> Literal["rollout", "prompt"]:
         """The weighting that stands for the case's in simulated worlds; see ``PER_TOKEN``."""
         return "rollout" if self.weighting == "token" else self.weighting
 
