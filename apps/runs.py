@@ -54,12 +54,12 @@ CURVES = {  # column: (title, axis)
     "budget_max": ("Largest budget", "rollouts"),
     "budget_gini": ("Inequality of budgets", "Gini coefficient"),
     "evaluation.estimate_error": (
-        "Estimated against true pass rates of the pool",
+        "Error of the pool's estimated pass rates",
         "mean absolute error",
     ),
     "evaluation.estimate_correlation": (
-        "Estimated against true pass rates of the pool",
-        "correlation",
+        "Correlation of estimated and true pass rates",
+        "correlation over the pool",
     ),
 }
 

@@ -183,10 +183,15 @@ def shortened(runs: Mapping[str, Run]) -> dict[str, Run]:
 
 
 def has_column(run: Run, column: str) -> bool:
-    """Whether the last steps of a run recorded a column, "name" or "learner.name"."""
+    """Whether the last steps of a run recorded a column, "name" or "learner.name".
+
+    Of "evaluation.name": whether any of its evaluations did, which are few.
+    """
     kind, _, name = column.partition(".")
     if kind == "learner":
         return any(name in step.learner for step in run.steps[-50:])
+    if kind == "evaluation":
+        return any((step.evaluation or {}).get(name) is not None for step in run.steps)
     return any(getattr(step, column) is not None for step in run.steps[-50:])
 
 

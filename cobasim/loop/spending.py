@@ -83,10 +83,20 @@ def _sample(
         assert isinstance(learner, SamplesInRounds)
         sample = learner.rollout_more
     if least > 0 or (allocator.exact and "rounds" not in allocator.needs):
-        return sample(prompts, asked)
+        return _checked(learner, sample(prompts, asked), asked)
     active = asked > 0
     if not active.any():
         return None
     passes = np.zeros(prompts.size, dtype=np.int64)
-    passes[active] = sample(prompts[active], asked[active])
+    passes[active] = _checked(learner, sample(prompts[active], asked[active]), asked[active])
+    return passes
+
+
+def _checked(learner: Learner, passes: IntArray, asked: IntArray) -> IntArray:
+    """The passes (m,) that a learner reports. Raises InputError unless 0 <= passes <= asked."""
+    if not ((passes >= 0) & (passes <= asked)).all():
+        raise InputError(
+            f"{type(learner).__name__} reports passes from {passes.min()} to {passes.max()} of "
+            f"budgets from {asked.min()} to {asked.max()}: a prompt's passes must be 0 to its budget"
+        )
     return passes

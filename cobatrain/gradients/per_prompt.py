@@ -118,6 +118,7 @@ def weighted_gradient(
             for p, g in zip(parameters, gradients, strict=True)
         ]
         total = filled if total is None else [a.add_(b) for a, b in zip(total, filled, strict=True)]
+        del gradients, filled  # before the next ones are made: ``gradient_memory`` counts on it
     return [torch.zeros_like(p) for p in parameters] if total is None else total
 
 

@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,8 @@ def serving(model: Path, log: Path, seconds: float = 400.0) -> Iterator[str]:
         yield address
     finally:
         with_children = server.pid  # a session, and so a process group, of its own
-        os.killpg(with_children, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it ended by itself
+            os.killpg(with_children, signal.SIGKILL)
         server.wait()
 
 

@@ -19,7 +19,8 @@ class Evidence:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore ``state_dict``.
 
-        Raises InputError, and changes nothing, when it belongs to another pool or estimator.
+        Arrays of integers become wider where its numbers need it. Raises InputError, and changes
+        nothing, when it belongs to another pool or estimator, or counts are below 0.
         """
         own = self.state_dict()
         for name, array in own.items():
@@ -29,5 +30,12 @@ class Evidence:
                     f"counts of another pool or estimator: {name} has shape {shape}, expected "
                     f"{array.shape}; resume with the same prompts and estimator"
                 )
-        for name in own:
-            getattr(self, name)[...] = state[name]
+        for name, array in own.items():
+            values = np.asarray(state[name])
+            if array.dtype.kind in "iu" and not (values >= 0).all():
+                raise InputError(f"counts that are no counts: {name} has numbers below 0")
+        for name, array in own.items():
+            values = np.asarray(state[name])
+            if array.dtype.kind in "iu" and values.max(initial=0) > np.iinfo(array.dtype).max:
+                setattr(self, name, array.astype(np.min_scalar_type(int(values.max()))))
+            getattr(self, name)[...] = values

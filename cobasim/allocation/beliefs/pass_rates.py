@@ -121,9 +121,9 @@ class Window(PassRateEstimator):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See ``Evidence``."""
-        for name in ("passes", "rollouts"):
-            self._widen(int(np.max(state.get(name, 0), initial=0)))
         super().load_state_dict(state)
+        kind = np.result_type(self.passes, self.rollouts)
+        self.passes, self.rollouts = self.passes.astype(kind), self.rollouts.astype(kind)
 
     def _counts(self, prompts: IntArray) -> tuple[IntArray, IntArray]:
         """Passes and rollouts (m, window) of prompts (m,), in the order of the ring."""

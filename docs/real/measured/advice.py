@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ import conditions  # beside this script
 
 from cobasim.data import RateOptions, read_measured
 from cobasim.experiments import advice
-from cobasim.records import read_archive
+from cobasim.records import Run, read_archive
+from cobasim.runs import BASELINE
 from cobatrain.config import load_config
 
 HERE = Path(__file__).parent
@@ -27,11 +29,19 @@ RATES = HERE / "initial-pass-rates.csv"
 FROM_RATES = ["base", "group-4", "group-16", "batch-256", "visits-10", "visits-20"]
 """Others differ in what rates do not say, or are of pools whose rates are not kept."""
 FROM_RUNS = [*FROM_RATES, "rate-0.3", "rate-3", "dr-grpo", "easy", "hard", "batch-16"]
+OTHERS = {
+    "first-warm-up": "tiny-runs-2.jsonl.gz",
+    "first-1024": "tiny-b1024.jsonl.gz",
+    "smollm2": "smollm2/runs.jsonl.gz",
+}
+"""Archives beside this folder, asked from their own first uniform run: another warm-up of the model
+at 512 and 1,024 rollouts a step, and another model. Four seeds count, as many as elsewhere."""
 MEASURED = ["visits-20", "rate-3", "dr-grpo", "rate-0.3", "visits-10", "easy", "hard", "batch-16"]
 MEASURED += ["group-16", "batch-256", "chains"]
 MEASURED += ["tau-1", "tau-64", "ratio-3.5"]  # one allocator each
 PREDICTIONS = ("example", "example-2", "own", "easy", "hard", "chains")
 KNOWN = Path(advice.__file__).parent / "known.json"
+SEEDS = 4
 
 
 def predict() -> list[dict[str, Any]]:
@@ -51,26 +61,61 @@ def predict() -> list[dict[str, Any]]:
                     weighting,
                 )
                 if kind == "run":
-                    archive = read_archive(HERE / f"{name}.jsonl.gz")
-                    first = next(r for r in archive if r.header.allocator == "uniform")
-                    case = advice.of_run(first, sizes)
+                    case = advice.of_run(first_uniform(name), sizes)
                 else:
                     read = read_measured(str(RATES), RateOptions(limit=pool))
                     case = advice.of_pass_rates(read, sizes)
-                answer = advice.advise(case)
-                for option in answer.options:
-                    rows.append(
-                        {
-                            "kind": kind,
-                            "condition": name,
-                            "weighting": weighting,
-                            "allocator": option.allocator,
-                            "predicted": round(option.predicted, 3),
-                            "spread": round(option.spread, 3),
-                        }
-                    )
-                print(kind, name, weighting, [r["predicted"] for r in rows[-5:]], flush=True)
+                rows += foretold(kind, name, weighting, case)
+    return rows + predict_others()
+
+
+def predict_others() -> list[dict[str, Any]]:
+    """The same for ``OTHERS``."""
+    return [
+        row
+        for name in OTHERS
+        for weighting in conditions.WEIGHTINGS
+        for row in foretold(
+            "run",
+            name,
+            weighting,
+            advice.of_run(first_uniform(name), advice.Sizes(weighting=weighting)),
+        )
+    ]
+
+
+def foretold(kind: str, name: str, weighting: str, case: advice.Case) -> list[dict[str, Any]]:
+    """A row an allocator that really ran."""
+    own = real(name)[weighting]
+    rows: list[dict[str, Any]] = [
+        {
+            "kind": kind,
+            "condition": name,
+            "weighting": weighting,
+            "allocator": option.allocator,
+            "predicted": round(option.predicted, 3),
+            "spread": round(option.spread, 3),
+        }
+        for option in advice.advise(case).options
+        if option.allocator in own
+    ]
+    print(kind, name, weighting, [row["predicted"] for row in rows], flush=True)
     return rows
+
+
+def first_uniform(name: str) -> Run:
+    """A condition's first uniform run."""
+    runs = read_archive(HERE.parent / OTHERS[name] if name in OTHERS else HERE / f"{name}.jsonl.gz")
+    return next(run for run in runs if run.header.allocator == BASELINE)
+
+
+@cache
+def real(name: str) -> dict[str, dict[str, dict[str, float]]]:
+    """Real differences to uniform, by weighting and allocator, over four seeds."""
+    if name not in OTHERS:
+        return conditions.differences(conditions.archived(name))
+    runs = read_archive(HERE.parent / OTHERS[name])
+    return conditions.differences(conditions.rows_of(r for r in runs if r.header.seed < SEEDS))
 
 
 def known(predictions: list[dict[str, Any]]) -> str:
@@ -79,10 +124,8 @@ def known(predictions: list[dict[str, Any]]) -> str:
     for name in PREDICTIONS:
         foretold |= json.loads((HERE / f"predictions-{name}.json").read_text())["conditions"]
     rows = conditions.known(MEASURED, foretold)
-    names = dict.fromkeys(row["condition"] for row in predictions)
-    real = {name: conditions.differences(conditions.archived(name)) for name in names}
     for row in predictions:
-        arm = real[row["condition"]][row["weighting"]][row["allocator"]]
+        arm = real(row["condition"])[row["weighting"]][row["allocator"]]
         rows.append(row | {"real": round(arm["points"], 3), "half": round(arm["half"], 3)})
     return "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n"
 

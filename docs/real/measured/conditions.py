@@ -17,6 +17,7 @@ import argparse
 import hashlib
 import json
 import shlex
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -243,14 +244,20 @@ def archive(folder: Path, name: str, model: str, seeds: int) -> bool:
 
 def archived(name: str) -> Rows:
     """Final accuracies and norms of an archived condition."""
-    rows: Rows = {}
+    found = rows_of(read_archive(HERE / f"{name}.jsonl.gz"), weightings_of(name))
     if name in OWN:
-        rows = {at: v for at, v in archived("base").items() if at[1] == BASELINE}
-    for run in read_archive(HERE / f"{name}.jsonl.gz"):
+        found |= {at: v for at, v in archived("base").items() if at[1] == BASELINE}
+    return found
+
+
+def rows_of(runs: Iterable[Run], weightings: Sequence[str] = WEIGHTINGS) -> Rows:
+    """Final accuracies and norms of runs; a uniform run stands for every weighting."""
+    rows: Rows = {}
+    for run in runs:
         accuracy = final_accuracy(run)
         assert accuracy is not None
         head = run.header
-        for weighting in weightings_of(name) if head.allocator == BASELINE else (head.weighting,):
+        for weighting in weightings if head.allocator == BASELINE else (head.weighting,):
             at = rows.setdefault((weighting, head.allocator), {})
             at[head.seed] = accuracy, norm_of_second_half(run)["norm"]
     return rows

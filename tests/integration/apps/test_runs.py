@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
-from synthetic_runs import write_run
+from synthetic_runs import header, steps_of, write_run
 
 pytest.importorskip("streamlit", reason="streamlit is not installed")
 
 from app_pages import errors, figures_of, page, sound
 
 from cobasim.budgets import BudgetLedger
+from cobasim.records import RunWriter
 
 
 def test_runs_are_listed_laid_over_each_other_and_foreign_ones_are_named(folder):
@@ -39,6 +43,24 @@ def test_runs_are_listed_laid_over_each_other_and_foreign_ones_are_named(folder)
     opened.multiselect(key="open").set_value(["a/coba", "a/uniform", "cut", "own"]).run()
     assert errors(opened) == ""
     assert figures_of(opened) >= 5
+
+
+def test_how_far_estimates_are_from_the_truth_is_drawn(folder):
+    """Of runs whose evaluations knew true pass rates of the pool, wherever these lie."""
+    known = {"estimate_error": 0.2, "estimate_correlation": 0.5}
+    with RunWriter(folder / "exact", header("coba", 0)) as writer:
+        for record in steps_of("coba", 0, 70):
+            evaluation = {**record.evaluation, **known} if record.step == 0 else None
+            writer.append(replace(record, evaluation=evaluation))
+    write_run(folder / "sampled", "coba")
+    count = {}
+    for name in ("exact", "sampled"):
+        opened = page("runs", open=name)
+        assert errors(opened) == ""
+        figures = [json.loads(x.proto.spec)["layout"]["title"] for x in opened.get("plotly_chart")]
+        titles = [figure["text"].replace("<br>", " ") for figure in figures]
+        count[name] = sum(title.startswith(("Error of", "Correlation of")) for title in titles)
+    assert count == {"exact": 2, "sampled": 0}
 
 
 def test_samples_are_plain_text(folder):

@@ -29,6 +29,20 @@ def test_every_step_spends_exactly_the_total_within_bounds(name, world):
     assert [r.step for r in records if r.evaluation] == [0, 4, 8, 12]
 
 
+@pytest.mark.parametrize("wrong", [-1, 129])
+def test_a_learner_that_reports_impossible_passes_is_stopped(wrong, monkeypatch):
+    loop = build_loop(config("uniform"))
+
+    def rollout(prompts, budgets):
+        passes = np.zeros(prompts.size, dtype=np.int64)
+        passes[3] = wrong
+        return passes
+
+    monkeypatch.setattr(loop.learner, "rollout", rollout)
+    with pytest.raises(InputError, match=r"reports passes from .*: a prompt's passes must be 0 to"):
+        loop.advance(make_allocator("uniform"))
+
+
 @pytest.mark.parametrize("name", ["coba", "coba-released", "knapsack"])
 def test_first_visits_get_the_uniform_budget(name):
     records = records_of(config(name, steps=3))  # 3 x 32 of 100 prompts: all first visits

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ pytest.importorskip("transformers", reason="transformers is not installed (docs/
 from on_gpu import llama
 
 from cobatrain.engines import Rollouts
+from cobatrain.gradients import per_prompt
 from cobatrain.gradients.per_prompt import inner_product, trained_parameters, weighted_gradient
 
 TEMPERATURE = 0.7
@@ -49,6 +52,35 @@ def test_it_is_the_sum_of_the_rollouts_own(prompts):
             total.add_(part, alpha=weight)
     for one, other in zip(found, expected, strict=True):
         assert (one - other).abs().max() < 1e-5 * other.abs().max()  # norms are made in float32
+
+
+def test_the_last_micro_batchs_gradient_is_gone_before_the_next_is_made(monkeypatch):
+    """One in sum and one new: ``gradient_memory`` counts no third."""
+    model = llama(layers=1, hidden=64, vocabulary=300)
+    rng = np.random.default_rng(0)
+    tokens = [rng.integers(1, 300, 9).tolist() for _ in range(6)]
+    shown = [rng.integers(1, 300, 5).tolist() for _ in range(6)]
+    rollouts = Rollouts(
+        prompt=np.arange(6),
+        tokens=tokens,
+        log_probs=[[0.0] * len(t) for t in tokens],
+        finished=np.ones(6, dtype=np.bool_),
+        prompt_tokens=shown,
+    )
+    made: list[list[weakref.ref]] = []
+    alive = []
+    grad = torch.autograd.grad
+
+    def counted(*arguments, **more):
+        found = grad(*arguments, **more)
+        alive.append(1 + sum(any(ref() is not None for ref in refs) for refs in made))
+        made.append([weakref.ref(g) for g in found if g is not None])
+        return found
+
+    monkeypatch.setattr(torch.autograd, "grad", counted)
+    monkeypatch.setattr(per_prompt, "MICRO_TOKENS", 14)  # a rollout at a time
+    weighted_gradient(model, rollouts, np.arange(6), np.ones(6), TEMPERATURE)
+    assert alive == [1, *[2] * 5]
 
 
 def test_products_of_millions_of_numbers_are_sums_in_double():

@@ -56,15 +56,22 @@ def test_the_numbers_of_a_7b_model_in_the_docs():
         (size, 4 * size, 28 * wide, 4),
         (size, 2 * size, 28 * narrow, 2),
         (4 * whole.layer, 4 * size, 4 * wide, 4),
+        (4 * whole.layer, 2 * size, 4 * narrow, 2),
         (adapted.trained, 2 * size + 4 * adapted.trained, 28 * beside, 4),
     ]
     text = (ROOT / "docs" / "measured.md").read_text()
-    table = text[text.index("| measured | parameters | model |") :].splitlines()[2:6]
+    table = text[text.index("| measured | parameters | model |") :].splitlines()[2:7]
     for line, (numbers, *parts, width) in zip(table, expected, strict=True):
         said = [cell.strip(" M").replace(",", "") for cell in line.split("|")[2:-1]]
         memory = [gradient_memory(method, numbers, width) for method in ("exact", "rollouts")]
         gib = [*(part / GIB for part in parts), *memory]
         assert said == [f"{numbers / 1e6:.0f}", *(f"{x:.1f}" for x in gib)]
+    recommended = [float(cell) for cell in table[3].split("|")[3:7]]
+    model, activations, _, rollouts = recommended
+    assert (
+        model + activations + rollouts + 36 < 0.95 * 80 - 1
+    )  # the engine's, and a chunk of logits
+    assert "--set model.dtype=bfloat16" in text[text.index("| measured | parameters | model |") :]
     prompts, groups, small = 1500, 128, (1500 * 32 + 2 * 128 * 32) / 4096
     large = (17_500 * 32 + 2 * 256 * 32) / 4096
     options = GradientOptions(method="rollouts", rank=256, rest=0)

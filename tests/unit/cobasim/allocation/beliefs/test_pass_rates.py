@@ -189,6 +189,27 @@ def test_state_of_another_pool_or_estimator_is_refused_and_changes_nothing(name)
     assert own.estimate(np.arange(POOL)).pass_rate.tolist() == before
 
 
+@pytest.mark.parametrize("name", ["window", "robust"])
+def test_counts_of_any_size_are_kept_whatever_was_loaded(name):
+    """Counts have 8 bits until one needs more; both arrays widen together."""
+    own = make_estimator(name, 3)
+    own.update(np.array([0]), np.array([300]), np.array([2]))
+    again = make_estimator(name, 3)
+    again.load_state_dict({k: v.astype(np.int32) for k, v in own.state_dict().items()})
+    for one in (own, again):
+        one.update(np.array([1, 2]), np.array([299, 70_000]), np.array([280, 69_999]))
+    for one in (own, again):
+        one.update(np.array([1]), np.array([65_000]), np.array([65_000]))
+    assert (
+        again.estimate(np.arange(3)).pass_rate.tolist()
+        == own.estimate(np.arange(3)).pass_rate.tolist()
+    )
+    assert own.estimate(np.array([2])).pass_rate.tolist() == [69_999 / 70_000]
+    with pytest.raises(InputError, match="below 0"):
+        again.load_state_dict(own.state_dict() | {"passes": own.passes.astype(int) - 1})
+    assert again.estimate(np.array([2])).pass_rate.tolist() == [69_999 / 70_000]
+
+
 @pytest.mark.parametrize(
     ("name", "parameters", "message"),
     [
