@@ -97,6 +97,6 @@ def _checked(learner: Learner, passes: IntArray, asked: IntArray) -> IntArray:
     if not ((passes >= 0) & (passes <= asked)).all():
         raise InputError(
             f"{type(learner).__name__} reports passes from {passes.min()} to {passes.max()} of "
-            f"budgets from {asked.min()} to {asked.max()}: a prompt's passes must be 0 to its budget"
+            f"budgets from {asked.min()} to {asked.max()}: they must be 0 to the prompt's budget"
         )
     return passes

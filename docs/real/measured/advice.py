@@ -26,7 +26,7 @@ from cobatrain.config import load_config
 
 HERE = Path(__file__).parent
 RATES = HERE / "initial-pass-rates.csv"
-FROM_RATES = ["base", "group-4", "group-16", "batch-256", "visits-10", "visits-20"]
+FROM_RATES = ["base", "group-4", "group-16", "group-32", "batch-256", "visits-10", "visits-20"]
 """Others differ in what rates do not say, or are of pools whose rates are not kept."""
 FROM_RUNS = [*FROM_RATES, "rate-0.3", "rate-3", "dr-grpo", "easy", "hard", "batch-16"]
 OTHERS = {
@@ -37,7 +37,7 @@ OTHERS = {
 """Archives beside this folder, asked from their own first uniform run: another warm-up of the model
 at 512 and 1,024 rollouts a step, and another model. Four seeds count, as many as elsewhere."""
 MEASURED = ["visits-20", "rate-3", "dr-grpo", "rate-0.3", "visits-10", "easy", "hard", "batch-16"]
-MEASURED += ["group-16", "batch-256", "chains"]
+MEASURED += ["group-16", "group-32", "batch-256", "chains"]
 MEASURED += ["tau-1", "tau-64", "ratio-3.5"]  # one allocator each
 PREDICTIONS = ("example", "example-2", "own", "easy", "hard", "chains")
 KNOWN = Path(advice.__file__).parent / "known.json"

@@ -39,7 +39,7 @@ def test_a_learner_that_reports_impossible_passes_is_stopped(wrong, monkeypatch)
         return passes
 
     monkeypatch.setattr(loop.learner, "rollout", rollout)
-    with pytest.raises(InputError, match=r"reports passes from .*: a prompt's passes must be 0 to"):
+    with pytest.raises(InputError, match=r"reports passes from .*: they must be 0 to"):
         loop.advance(make_allocator("uniform"))
 
 

@@ -395,7 +395,7 @@ def test_intervals_hold_and_recommendations_do_no_harm_on_conditions_left_out():
     for kind in ("pass rates", "run", "measured"):
         table = advice.coverage([row for row in advice.known() if row.kind == kind])
         inside, arms = sum(row.inside for row in table), sum(row.arms for row in table)
-        assert inside / arms >= known_runs.LEVEL - 0.03
+        assert inside / arms >= known_runs.LEVEL - 0.05  # arms of a condition go together
         assert sum(row.harmful for row in table) == 0
 
 
