@@ -6,6 +6,7 @@
     python docs/real/measured/conditions.py table --predictions FILE
     python docs/real/measured/conditions.py agreement --predictions FILE
 
+``rates --out FILE`` writes the uniform runs at other learning rates, for `cobasim calibrate`.
 ``predict`` is run and committed before the runs that ``commands`` prints. ``archive`` keeps
 finished conditions beside this file, ``table`` compares them with predictions, and ``agreement``
 says of each condition how far the two agree.
@@ -359,7 +360,9 @@ def show(names: list[str], predictions: Any) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("predict", "commands", "archive", "table", "agreement"))
+    parser.add_argument(
+        "what", choices=("predict", "commands", "archive", "rates", "table", "agreement")
+    )
     parser.add_argument("--measured")
     parser.add_argument("--predictions", help="one file or several, with commas")
     parser.add_argument("--model", default="models/tiny")
@@ -392,6 +395,10 @@ def main() -> None:
         for name in names:
             kept = archive(args.runs, name, args.model, args.seeds or 4)
             print(name, "kept" if kept else "not whole")
+    elif args.what == "rates":
+        files = [HERE / f"{name}.jsonl.gz" for name in ("rate-0.3", "rate-3")]
+        runs = [run for file in files for run in read_archive(file)]
+        write_archive(args.out, [run for run in runs if run.header.allocator == BASELINE])
     else:
         foretold = {}
         for file in args.predictions.split(","):

@@ -44,6 +44,10 @@ def conditions():
         ("predictions-logistic.json", POOL, "| logistic, defaults |"),
         ("predictions-skill-chain.json", POOL, "| skill-chain, defaults |"),
         (B, POOL, "| measured, B, shipped |"),
+        ("predictions-fitted-as-it-was.json", POOL, "| logistic, fitted: as it was |"),
+        ("predictions-fitted-forgetting.json", POOL, "| logistic, fitted: with forgetting |"),
+        ("predictions-fitted-noise.json", POOL, "fitted: with forgetting and prompt noise |"),
+        ("predictions-fitted-harm.json", POOL, "fitted: with forgetting, prompt noise and harm |"),
     ],
 )
 def test_agreement_is_as_the_docs_say(conditions, file, names, row):
