@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from cobatrain.heap import return_freed_memory
+
 _PROCESS = Path("/proc/self")
 
 
@@ -21,10 +23,11 @@ class PeakMemory:
         self._device = device
 
     def restart(self) -> None:
-        """What is held now is the highest point from here on."""
+        """What is held now is the highest point from here on; what was freed is given back."""
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
             return
+        return_freed_memory()  # a trainer's process keeps it, and it would count
         with suppress(OSError):  # where it cannot be reset: of the process so far
             (_PROCESS / "clear_refs").write_text("5")
 

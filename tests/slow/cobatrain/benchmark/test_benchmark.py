@@ -150,6 +150,8 @@ def test_an_update_is_compared_with_the_bare_model_on_the_rollouts_that_it_train
 
 
 def test_the_peak_of_memory_is_that_since_the_last_look():
+    """Also where the process keeps what it frees, as one that has trained does."""
+    keep_freed_memory()
     peak = PeakMemory(torch.device("cpu"))
     block = torch.ones(50_000_000)
     peak.restart()
