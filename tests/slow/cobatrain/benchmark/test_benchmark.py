@@ -19,6 +19,7 @@ from cobatrain.benchmark.bare import bare_seconds, caught_batches
 from cobatrain.benchmark.peak_memory import PeakMemory
 from cobatrain.config import load_config
 from cobatrain.engines import HfEngine
+from cobatrain.heap import keep_freed_memory
 from cobatrain.tasks import Task
 from cobatrain.tiny import build_tiny
 from cobatrain.trainer import open_learner
