@@ -45,7 +45,8 @@ class Cost:
     def line(self) -> str:
         """In words."""
         return (
-            f"costs about as much as {self.steps:.0f} training steps; needs about "
+            f"costs the passes of about {self.steps:.0f} training steps, and a sketch of each "
+            f"gradient, which takes longer than its pass in a small model; needs about "
             f"{self.gradients:.2g} GiB beside the model for {self.parameters:,} measured "
             f"parameters, and {self.sketches:.2g} GiB of memory for sketches"
         )
