@@ -16,7 +16,7 @@ from typing import Any
 import streamlit
 
 WITHOUT_CHARTS = ("", "sensitivity", "runs")
-"""Addresses of pages that begin without charts, below that of the app (\"\": its first page)."""
+"""Addresses of pages that begin without charts, below that of the app; empty: its first page."""
 
 PACKED = (b"accept-encoding",)
 

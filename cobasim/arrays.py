@@ -24,6 +24,13 @@ def resized(array: NDArray[Any], rows: int) -> NDArray[Any]:
     return copy
 
 
+def wide_enough(array: NDArray[Any], most: int) -> NDArray[Any]:
+    """``array`` of integers, or a copy of a wider type if ``most`` does not fit into its own."""
+    if most <= np.iinfo(array.dtype).max:
+        return array
+    return array.astype(np.min_scalar_type(most))
+
+
 def as_pass_rates(pass_rates: ArrayLike) -> FloatArray:
     """Return ``pass_rates`` as a contiguous float array (m,), each in [0, 1].
 

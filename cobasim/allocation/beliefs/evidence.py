@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from cobasim.arrays import wide_enough
 from cobasim.errors import InputError
 
 
@@ -30,12 +31,13 @@ class Evidence:
                     f"counts of another pool or estimator: {name} has shape {shape}, expected "
                     f"{array.shape}; resume with the same prompts and estimator"
                 )
-        for name, array in own.items():
-            values = np.asarray(state[name])
-            if array.dtype.kind in "iu" and not (values >= 0).all():
+        given = {name: np.asarray(state[name]) for name in own}
+        counts = [name for name, array in own.items() if array.dtype.kind in "iu"]
+        for name in counts:
+            if not (given[name] >= 0).all():
                 raise InputError(f"counts that are no counts: {name} has numbers below 0")
-        for name, array in own.items():
-            values = np.asarray(state[name])
-            if array.dtype.kind in "iu" and values.max(initial=0) > np.iinfo(array.dtype).max:
-                setattr(self, name, array.astype(np.min_scalar_type(int(values.max()))))
+        for name, values in given.items():
+            if name in counts:
+                most = int(values.max(initial=0))
+                setattr(self, name, wide_enough(getattr(self, name), most))
             getattr(self, name)[...] = values

@@ -10,12 +10,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from cobasim.allocation.beliefs.evidence import Evidence
-from cobasim.arrays import FloatArray, IntArray, resized
+from cobasim.arrays import FloatArray, IntArray, resized, wide_enough
 from cobasim.errors import InputError, unknown_name
 
 UNSEEN = 0.5  # the point estimate of a prompt without rollouts; its attempts are 0
@@ -108,7 +107,8 @@ class Window(PassRateEstimator):
         tried = budgets > 0
         if not tried.all():
             prompts, budgets, passes = prompts[tried], budgets[tried], passes[tried]
-        self._widen(int(budgets.max(initial=0)))
+        most = int(budgets.max(initial=0))
+        self.passes, self.rollouts = (wide_enough(x, most) for x in (self.passes, self.rollouts))
         slot = self.visits[prompts] % self.passes.shape[1]
         self.passes[prompts, slot] = passes
         self.rollouts[prompts, slot] = budgets
@@ -119,21 +119,9 @@ class Window(PassRateEstimator):
         passes, rollouts = self._counts(prompts)
         return _pooled(passes.sum(axis=1), rollouts.sum(axis=1))
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See ``Evidence``."""
-        super().load_state_dict(state)
-        kind = np.result_type(self.passes, self.rollouts)
-        self.passes, self.rollouts = self.passes.astype(kind), self.rollouts.astype(kind)
-
     def _counts(self, prompts: IntArray) -> tuple[IntArray, IntArray]:
         """Passes and rollouts (m, window) of prompts (m,), in the order of the ring."""
         return self.passes[prompts].astype(np.int64), self.rollouts[prompts].astype(np.int64)
-
-    def _widen(self, count: int) -> None:
-        """Make room for counts as large as this one."""
-        if count > np.iinfo(self.rollouts.dtype).max:
-            kind = np.min_scalar_type(count)
-            self.passes, self.rollouts = self.passes.astype(kind), self.rollouts.astype(kind)
 
 
 class Robust(Window):

@@ -58,3 +58,11 @@ def test_an_address_cannot_name_code_to_be_imported(folder, tmp_path, monkeypatc
     assert "address_trap:Half" not in opened.multiselect(key=key).value
     assert not (tmp_path / "sprung").exists()
     assert "address_trap" not in sys.modules
+
+
+def test_the_server_takes_uploads_as_large_as_any_widget_says():
+    from cobasim.cli import explore
+    from cobasim_apps import case_source, measured_world, pass_rates
+
+    widgets = (case_source.MOST_MIB, measured_world.MOST_MIB, pass_rates.MOST_MIB)
+    assert max(widgets) == explore.MOST_MIB
